@@ -1,0 +1,92 @@
+//! Reading values, borrowing from the received message where the type allows.
+
+use serde::Deserialize;
+
+use super::scan;
+
+/// Why a value could not be decoded.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DecodeError {
+    /// The message ends in the middle of a value.
+    #[error("the message ends in the middle of a value")]
+    Truncated,
+    /// Arrays, maps and variants nest too deeply.
+    #[error("the message nests deeper than {} levels", scan::MAX_DEPTH)]
+    TooDeep,
+    /// There are bytes behind the last expected value.
+    #[error("{0} unexpected bytes follow the last value")]
+    Trailing(usize),
+    /// The bytes are no MessagePack, or not of the expected shape.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl DecodeError {
+    /// Says which argument of a method the error is about.
+    pub fn in_argument(self, name: &str) -> Self {
+        Self::Malformed(format!("argument `{name}`: {self}"))
+    }
+}
+
+/// The values of one message, read one after the other.
+#[derive(Debug)]
+pub struct Decoder<'de> {
+    rest: &'de [u8],
+}
+
+impl<'de> Decoder<'de> {
+    pub(crate) fn new(payload: &'de [u8]) -> Self {
+        Self { rest: payload }
+    }
+
+    /// Expects the announcement of exactly `expected` values.
+    ///
+    /// # Errors
+    /// When something else comes next.
+    pub fn array(&mut self, expected: u32) -> Result<(), DecodeError> {
+        match rmp::decode::read_array_len(&mut self.rest) {
+            Ok(found) if found == expected => Ok(()),
+            Ok(found) => Err(DecodeError::Malformed(format!("expected {expected} values, got {found}"))),
+            Err(error) => Err(DecodeError::Malformed(format!("expected {expected} values: {error}"))),
+        }
+    }
+
+    /// Decodes the next value.
+    ///
+    /// # Errors
+    /// When no well-formed value of that type comes next.
+    pub fn value<T: Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
+        let mut value = self.extent()?;
+        decode(T::deserialize(&mut value))
+    }
+
+    /// Decodes the next value as a byte string.
+    pub(super) fn bytes<T: serde_bytes::Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
+        let mut value = self.extent()?;
+        decode(T::deserialize(&mut value))
+    }
+
+    /// Refuses what is left over.
+    ///
+    /// # Errors
+    /// When values follow that nobody asked for.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            left => Err(DecodeError::Trailing(left)),
+        }
+    }
+
+    /// A deserializer over exactly the next value, whose nesting has been checked.
+    fn extent(&mut self) -> Result<ValueDeserializer<'de>, DecodeError> {
+        let (value, rest) = self.rest.split_at(scan::value_length(self.rest)?);
+        self.rest = rest;
+        Ok(rmp_serde::Deserializer::from_read_ref(value))
+    }
+}
+
+type ValueDeserializer<'de> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'de, [u8]>>;
+
+fn decode<T>(outcome: Result<T, rmp_serde::decode::Error>) -> Result<T, DecodeError> {
+    outcome.map_err(|error| DecodeError::Malformed(error.to_string()))
+}

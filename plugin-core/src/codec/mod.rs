@@ -1,0 +1,31 @@
+//! Values to MessagePack and back.
+//!
+//! The envelope (how many arguments, in which order) is positional; the user's own types travel as named maps, so that
+//! fields may be added. Byte strings travel as MessagePack `bin` whatever alias they hide behind: see [`bytes`].
+//! Nothing is decoded before [`scan`] has bounded its nesting.
+
+mod bytes;
+mod decode;
+mod encode;
+pub(crate) mod scan;
+
+pub use bytes::{Decode, DecodeBytes, DecodeSerde, Encode, EncodeBytes, EncodeSerde};
+pub use decode::{DecodeError, Decoder};
+pub use encode::{EncodeError, Encoder};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Encodes one of the protocol's own messages.
+pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
+    let mut encoder = Encoder::new(usize::MAX);
+    encoder.value(value)?;
+    Ok(encoder.into_payload())
+}
+
+/// Decodes one of the protocol's own messages, refusing deep nesting and trailing bytes.
+pub(crate) fn from_slice<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
+    let mut decoder = Decoder::new(payload);
+    let value = decoder.value()?;
+    decoder.finish()?;
+    Ok(value)
+}

@@ -1,0 +1,433 @@
+//! What can go wrong, one variant per thing a caller can act on.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::report::ExitReport;
+
+/// The result of everything that can fail in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a plugin could not be started, a call had no answer, or a method failed.
+///
+/// Every message says what happened, to which plugin and method, and what to do next. Causes are in
+/// [`source()`](std::error::Error::source). Cloning is cheap enough: one lost plugin fails many calls.
+///
+/// An error can be sent: it is a valid `E` for an interface method. What arrives is always [`Error::Remote`], so that the
+/// timeout that a plugin met is never taken for a timeout of this call.
+///
+/// ```
+/// use plugin_core::Error;
+///
+/// let error = plugin_core::connect_path_that_does_not_exist();
+/// # mod plugin_core { pub use ::plugin_core::*; pub fn connect_path_that_does_not_exist() -> Error {
+/// #     Error::custom("the plugin is missing") } }
+/// assert_eq!(error.to_string(), "the plugin is missing");
+/// assert!(!error.may_have_run());
+/// ```
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // ----- starting a plugin -----
+    /// There is no such program.
+    #[error("plugin program `{program}` not found; check the path, or build the plugin first")]
+    NotFound {
+        /// The program as given to the launcher.
+        program: String,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// The program exists but may not be executed.
+    #[error(
+        "plugin program `{program}` may not be executed; is it a directory, or does it lack the permission (chmod +x)?"
+    )]
+    NotExecutable {
+        /// The program as given to the launcher.
+        program: String,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// The program is no executable for this machine.
+    #[error("plugin program `{program}` is {found}, this host runs {expected}; build the plugin for this machine")]
+    WrongMachine {
+        /// The program as given to the launcher.
+        program: String,
+        /// What the file is, such as "an ELF executable for aarch64".
+        found: String,
+        /// What would have run, such as "ELF executables for x86-64".
+        expected: String,
+    },
+    /// The operating system could not start the program for another reason.
+    #[error("could not start plugin program `{program}`")]
+    Spawn {
+        /// The program as given to the launcher.
+        program: String,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// The program ended successfully without ever connecting, so it does not call [`serve`](crate::serve).
+    #[error(
+        "`{plugin}` is not a plugin: it ended without connecting ({report}); a plugin's `main` calls `plugin_core::serve`"
+    )]
+    NotAPlugin {
+        /// The plugin's name.
+        plugin: String,
+        /// How it ended and what it printed last.
+        report: Arc<ExitReport>,
+    },
+    /// The program failed before it was ready.
+    #[error("plugin `{plugin}` ended before it was ready: {report}")]
+    ExitedAtStart {
+        /// The plugin's name.
+        plugin: String,
+        /// How it ended and what it printed last.
+        report: Arc<ExitReport>,
+    },
+    /// The program was not ready in time; it has been killed.
+    #[error("plugin `{plugin}` was not ready within {after:?}: {stage}{}; if it needs longer, raise `Launcher::start_timeout`", report.quoted())]
+    StartTimeout {
+        /// The plugin's name.
+        plugin: String,
+        /// The limit, [`Launcher::start_timeout`](crate::Launcher::start_timeout).
+        after: Duration,
+        /// How far it came.
+        stage: StartStage,
+        /// What it printed last.
+        report: Arc<ExitReport>,
+    },
+    /// The plugin speaks no protocol version that this host speaks.
+    #[error(
+        "plugin `{plugin}` speaks protocol {theirs:?}, this host {ours:?}; rebuild the older of the two with the newer plugin-core"
+    )]
+    IncompatibleProtocol {
+        /// The plugin's name.
+        plugin: String,
+        /// The versions this side speaks.
+        ours: Vec<u16>,
+        /// The versions the other side speaks.
+        theirs: Vec<u16>,
+    },
+    /// The plugin does not serve the interface asked for.
+    #[error(
+        "plugin `{plugin}` does not serve interface `{interface}`, it serves {}; check that both sides name the same trait",
+        list(offered)
+    )]
+    MissingInterface {
+        /// The plugin's name.
+        plugin: String,
+        /// The interface asked for.
+        interface: String,
+        /// The interfaces it serves.
+        offered: Vec<String>,
+    },
+    /// The plugin serves an incompatible version of the interface.
+    #[error(
+        "plugin `{plugin}` serves `{interface}` {offered}, this host needs {wanted}; build both against one version of the trait"
+    )]
+    IncompatibleInterface {
+        /// The plugin's name.
+        plugin: String,
+        /// The interface asked for.
+        interface: String,
+        /// The version this host was built against.
+        wanted: String,
+        /// The version the plugin serves.
+        offered: String,
+    },
+    /// The host could not open the place where plugins dial in.
+    #[error("could not open a socket for plugins to connect to: {message}")]
+    Listen {
+        /// What was tried.
+        message: String,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// There was no plugin to attach to, or no host to connect to, at an address.
+    #[error("could not connect to `{address}`: {message}")]
+    Attach {
+        /// The address dialled.
+        address: String,
+        /// What went wrong and what to do.
+        message: String,
+        /// What the operating system said.
+        source: Option<Arc<io::Error>>,
+    },
+    /// The other side refused this one.
+    #[error("`{peer}` refused the connection: {reason}")]
+    Refused {
+        /// Who refused.
+        peer: String,
+        /// Why, in its own words.
+        reason: String,
+    },
+
+    // ----- calling -----
+    /// The call took longer than its deadline.
+    #[error("`{method}` of plugin `{plugin}` had no answer within {after:?}{}; allow more with `plugin_core::within`, `#[method(timeout)]` or `Launcher::call_timeout`", ran(*may_have_run))]
+    Timeout {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// The time that the call had.
+        after: Duration,
+        /// Whether the plugin may have begun to run the method.
+        may_have_run: bool,
+    },
+    /// The plugin's process ended before it answered.
+    #[error("plugin `{plugin}` died during `{method}`{}: {report}", ran(*may_have_run))]
+    Died {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// Whether the plugin may have begun to run the method.
+        may_have_run: bool,
+        /// How it ended and what it printed last.
+        report: Arc<ExitReport>,
+    },
+    /// The connection was lost, but the process was not seen to end.
+    #[error("lost the connection to plugin `{plugin}` during `{method}`{}: {reason}", ran(*may_have_run))]
+    Disconnected {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// Whether the plugin may have begun to run the method.
+        may_have_run: bool,
+        /// What ended the connection.
+        reason: String,
+    },
+    /// The plugin had been stopped on purpose.
+    #[error("plugin `{plugin}` was stopped by this host, `{method}` cannot be called{}; connect again to start a new one", ran(*may_have_run))]
+    Stopped {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// Whether the plugin may have begun to run the method.
+        may_have_run: bool,
+    },
+    /// The method panicked. The plugin goes on serving.
+    #[error("`{method}` of plugin `{plugin}` panicked{}: {message}", at(location.as_deref()))]
+    Panicked {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// The panic's message.
+        message: String,
+        /// File, line and column in the plugin's source, where known.
+        location: Option<String>,
+    },
+    /// The plugin has no such method, and the trait no default body.
+    #[error(
+        "plugin `{plugin}` has no method `{method}`: it was built from another version of the trait; rebuild it, or give the method a default body"
+    )]
+    UnknownMethod {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+    },
+    /// The arguments could not be encoded here or decoded there.
+    #[error(
+        "the arguments of `{method}` of plugin `{plugin}` cannot be sent: {message}; do both sides use one version of the trait?"
+    )]
+    BadArguments {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// What the codec said.
+        message: String,
+    },
+    /// What the method returned could not be encoded there or decoded here.
+    #[error(
+        "the answer of `{method}` of plugin `{plugin}` cannot be read: {message}; do both sides use one version of the trait?"
+    )]
+    BadAnswer {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// What the codec said.
+        message: String,
+    },
+    /// Arguments or answer are larger than a message may be. Nothing was sent.
+    #[error(
+        "the {what} of `{method}` of plugin `{plugin}` would be larger than {limit} bytes; raise `Launcher::max_message`, or send it in parts"
+    )]
+    TooLarge {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// "arguments" or "answer".
+        what: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The plugin has too much to do already. Nothing was run.
+    #[error("plugin `{plugin}` is overloaded and did not run `{method}`: {message}; call it less often at once")]
+    Overloaded {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// Which limit was met.
+        message: String,
+    },
+
+    // ----- from the other side's code -----
+    /// An error that the plugin's own code returned as a `plugin_core::Error`.
+    #[error("{message}{}", caused(chain))]
+    Remote {
+        /// The kind of the original, such as `custom` or `timeout`.
+        kind: String,
+        /// Its message.
+        message: String,
+        /// The messages of its causes, the nearest first.
+        chain: Vec<String>,
+    },
+    /// An error made by [`Error::custom`].
+    #[error("{0}")]
+    Custom(String),
+}
+
+/// How far a plugin came before its time to start was up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartStage {
+    /// It runs but never connected.
+    Spawned,
+    /// It connected but did not introduce itself.
+    Connected,
+}
+
+impl fmt::Display for StartStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Spawned => {
+                "it never connected, so it may not be a plugin (a plugin's `main` calls `plugin_core::serve`)"
+            }
+            Self::Connected => "it connected but did not introduce itself",
+        })
+    }
+}
+
+impl Error {
+    /// An implementation's own error, where it has no type for one.
+    ///
+    /// ```
+    /// fn half(n: i64) -> plugin_core::Result<i64> {
+    ///     if n % 2 == 0 { Ok(n / 2) } else { Err(plugin_core::Error::custom(format!("{n} is odd"))) }
+    /// }
+    /// assert_eq!(half(3).unwrap_err().to_string(), "3 is odd");
+    /// ```
+    pub fn custom(message: impl fmt::Display) -> Self {
+        Self::Custom(message.to_string())
+    }
+
+    /// Whether the plugin may have run the method although there is no answer.
+    ///
+    /// `false` promises that it did not, so that calling again is safe. An error that the method itself returned or
+    /// panicked with counts as run.
+    ///
+    /// ```
+    /// # fn main() {
+    /// let error = plugin_core::Error::custom("no disk left");
+    /// assert!(!error.may_have_run());
+    /// # }
+    /// ```
+    pub fn may_have_run(&self) -> bool {
+        match self {
+            Self::Timeout { may_have_run, .. }
+            | Self::Died { may_have_run, .. }
+            | Self::Disconnected { may_have_run, .. }
+            | Self::Stopped { may_have_run, .. } => *may_have_run,
+            Self::Panicked { .. } | Self::BadAnswer { .. } | Self::Remote { .. } => true,
+            Self::TooLarge { what, .. } => what == "answer",
+            _ => false,
+        }
+    }
+
+    /// The name of the variant as it goes over the wire.
+    fn kind(&self) -> &str {
+        match self {
+            Self::NotFound { .. } => "not-found",
+            Self::NotExecutable { .. } => "not-executable",
+            Self::WrongMachine { .. } => "wrong-machine",
+            Self::Spawn { .. } => "spawn",
+            Self::NotAPlugin { .. } => "not-a-plugin",
+            Self::ExitedAtStart { .. } => "exited-at-start",
+            Self::StartTimeout { .. } => "start-timeout",
+            Self::IncompatibleProtocol { .. } => "incompatible-protocol",
+            Self::MissingInterface { .. } => "missing-interface",
+            Self::IncompatibleInterface { .. } => "incompatible-interface",
+            Self::Listen { .. } => "listen",
+            Self::Attach { .. } => "attach",
+            Self::Refused { .. } => "refused",
+            Self::Timeout { .. } => "timeout",
+            Self::Died { .. } => "died",
+            Self::Disconnected { .. } => "disconnected",
+            Self::Stopped { .. } => "stopped",
+            Self::Panicked { .. } => "panicked",
+            Self::UnknownMethod { .. } => "unknown-method",
+            Self::BadArguments { .. } => "bad-arguments",
+            Self::BadAnswer { .. } => "bad-answer",
+            Self::TooLarge { .. } => "too-large",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Remote { kind, .. } => kind,
+            Self::Custom(_) => "custom",
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { format!("`{}`", names.join("`, `")) }
+}
+
+fn ran(may_have_run: bool) -> &'static str {
+    if may_have_run { " (it may have run)" } else { " (it did not run)" }
+}
+
+fn at(location: Option<&str>) -> String {
+    location.map(|location| format!(" at {location}")).unwrap_or_default()
+}
+
+fn caused(chain: &[String]) -> String {
+    chain.iter().map(|cause| format!(": {cause}")).collect()
+}
+
+/// An error on the wire.
+#[derive(Serialize, Deserialize)]
+struct Sent {
+    kind: String,
+    message: String,
+    #[serde(default)]
+    chain: Vec<String>,
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (message, chain) = match self {
+            Self::Remote { message, chain, .. } => (message.clone(), chain.clone()),
+            _ => (self.to_string(), causes(self)),
+        };
+        Sent { kind: self.kind().into(), message, chain }.serialize(serializer)
+    }
+}
+
+fn causes(error: &Error) -> Vec<String> {
+    let first = std::error::Error::source(error);
+    std::iter::successors(first, |cause| cause.source()).map(ToString::to_string).collect()
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Sent { kind, message, chain } = Sent::deserialize(deserializer)?;
+        Ok(Self::Remote { kind, message, chain })
+    }
+}

@@ -1,0 +1,152 @@
+//! What an annotated trait is to the runtime: a table of methods, a way to make a proxy, a way to route requests.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    client::Client,
+    codec::{DecodeError, Decoder, EncodeError, Encoder},
+};
+
+/// A trait that [`#[plugin_interface]`](macro@crate::plugin_interface) was put on, as `dyn Trait`.
+///
+/// The attribute implements it; nobody else should. It is what the turbofish of [`connect`](crate::connect),
+/// [`serve`](crate::serve) and the others asks for.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a plugin interface",
+    label = "not a plugin interface",
+    note = "put `#[plugin_core::plugin_interface]` on the trait and name it as `dyn Trait`"
+)]
+pub trait Interface: Send + Sync {
+    /// The interface's name, version and methods.
+    #[doc(hidden)]
+    const DESCRIPTOR: &'static Descriptor;
+
+    /// Makes a value that forwards every call to `client`.
+    #[doc(hidden)]
+    fn proxy(client: Client) -> Arc<Self>;
+}
+
+/// Routes requests for one interface to one value.
+#[doc(hidden)]
+pub trait Dispatch: Send + Sync {
+    /// The interface served.
+    fn descriptor(&self) -> &'static Descriptor;
+
+    /// Decodes the arguments, calls method number `method` of the descriptor, and encodes what it returned.
+    ///
+    /// # Errors
+    /// When there is no such method, or arguments or result cannot be coded.
+    fn dispatch(&self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
+}
+
+/// Which side of the method's `Result` an answer holds.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The answer holds the value of `Ok`.
+    Value,
+    /// The answer holds the value of `Err`.
+    Error,
+}
+
+/// Why a request had no answer from the method itself.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Fault {
+    /// The interface has no method of that number.
+    UnknownMethod,
+    /// The arguments are not what the method takes.
+    Arguments(DecodeError),
+    /// What the method returned cannot be sent.
+    Answer(EncodeError),
+}
+
+/// An interface as the attribute saw it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Descriptor {
+    /// The name it goes by on the wire.
+    pub name: &'static str,
+    /// Its semantic version, `MAJOR.MINOR.PATCH`, where one was given.
+    pub version: Option<&'static str>,
+    /// Its methods; a method's place is its number.
+    pub methods: &'static [Method],
+}
+
+/// One method of an interface.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Method {
+    /// The name it goes by on the wire.
+    pub name: &'static str,
+    /// How long a call may take, unless the caller says otherwise.
+    pub timeout: Timeout,
+    /// Whether the trait has a default body for plugins that lack the method.
+    pub optional: bool,
+}
+
+/// A method's own time limit.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeout {
+    /// The launcher's `call_timeout`.
+    Inherit,
+    /// No limit.
+    Unlimited,
+    /// This long.
+    After(Duration),
+}
+
+/// The number of the method called `name`; a compile-time error where there is none.
+#[doc(hidden)]
+pub const fn method_number(methods: &[Method], name: &str) -> usize {
+    let mut number = 0;
+    while number < methods.len() {
+        if same(methods[number].name.as_bytes(), name.as_bytes()) {
+            return number;
+        }
+        number += 1;
+    }
+    panic!("no such method")
+}
+
+const fn same(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < left.len() {
+        if left[index] != right[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+/// A value that can be served as interface `I`.
+///
+/// Implemented for every `'static` implementor of the trait behind `I`; it lets
+/// [`serve::<dyn Trait>(value)`](crate::serve) infer the type of `value`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not implement the plugin interface `{I}`",
+    label = "does not implement `{I}`"
+)]
+pub trait Implements<I: ?Sized + Interface>: Sized {
+    /// Wraps the value in the dispatcher that routes requests to it.
+    #[doc(hidden)]
+    fn into_dispatcher(self) -> Arc<dyn Dispatch>;
+}
+
+/// The other half of [`Implements`], implemented by the attribute in the trait's own crate, where coherence allows it.
+#[doc(hidden)]
+pub trait Wraps<T>: Interface {
+    /// Wraps `value` in the interface's dispatcher.
+    fn wrap(value: T) -> Arc<dyn Dispatch>;
+}
+
+impl<I: ?Sized + Wraps<T>, T> Implements<I> for T {
+    fn into_dispatcher(self) -> Arc<dyn Dispatch> {
+        I::wrap(self)
+    }
+}

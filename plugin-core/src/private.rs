@@ -1,0 +1,10 @@
+//! The only paths that generated code names. Not part of the public interface: anything here may change in any release.
+
+pub use crate::{
+    client::{Answer, Client},
+    codec::{
+        Decode, DecodeBytes, DecodeError, DecodeSerde, Decoder, Encode, EncodeBytes, EncodeError, EncodeSerde, Encoder,
+    },
+    interface::{Descriptor, Dispatch, Fault, Interface, Method, Timeout, Verdict, Wraps, method_number},
+    reply::{CallError, Reply},
+};

@@ -1,0 +1,94 @@
+//! What a method returns, seen through any alias of `Result`.
+
+use crate::{
+    Error,
+    client::Answer,
+    codec::{DecodeError, Decoder, EncodeError, Encoder},
+    interface::{Fault, Verdict},
+};
+
+/// The return type of an interface method: a `Result`, under whatever name.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a plugin method must return a `Result`, not `{Self}`",
+    label = "a remote call can fail, and this type cannot say so",
+    note = "write `plugin_core::Result<{Self}>`, or `Result<{Self}, E>` with an `E` of your own"
+)]
+pub trait Reply: Sized {
+    /// The `T` of `Result<T, E>`.
+    type Value;
+    /// The `E` of `Result<T, E>`.
+    type Error;
+
+    /// Encodes what a method returned.
+    ///
+    /// # Errors
+    /// When the value cannot be encoded.
+    fn send(
+        self,
+        answer: &mut Encoder,
+        value: impl FnOnce(&Self::Value, &mut Encoder) -> Result<(), EncodeError>,
+        error: impl FnOnce(&Self::Error, &mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<Verdict, Fault>;
+
+    /// Decodes what a call brought back.
+    fn receive(
+        answer: Result<Answer, Error>,
+        value: impl FnOnce(&mut Decoder<'_>) -> Result<Self::Value, DecodeError>,
+        error: impl FnOnce(&mut Decoder<'_>) -> Result<Self::Error, DecodeError>,
+    ) -> Self
+    where
+        Self::Error: CallError;
+}
+
+impl<T, E> Reply for Result<T, E> {
+    type Value = T;
+    type Error = E;
+
+    fn send(
+        self,
+        answer: &mut Encoder,
+        value: impl FnOnce(&T, &mut Encoder) -> Result<(), EncodeError>,
+        error: impl FnOnce(&E, &mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<Verdict, Fault> {
+        let (verdict, outcome) = match self {
+            Ok(returned) => (Verdict::Value, value(&returned, answer)),
+            Err(returned) => (Verdict::Error, error(&returned, answer)),
+        };
+        outcome.map(|()| verdict).map_err(Fault::Answer)
+    }
+
+    fn receive(
+        answer: Result<Answer, Error>,
+        value: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>,
+        error: impl FnOnce(&mut Decoder<'_>) -> Result<E, DecodeError>,
+    ) -> Self
+    where
+        E: CallError,
+    {
+        let answer = answer.map_err(E::from_call_error)?;
+        match answer.verdict() {
+            Verdict::Value => answer.read(value).map_err(E::from_call_error),
+            Verdict::Error => Err(answer.read(error).unwrap_or_else(E::from_call_error)),
+        }
+    }
+}
+
+/// The error type of an interface method: one that a [`plugin_core::Error`](Error) turns into.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot say that a call to a plugin failed",
+    label = "lacks `From<plugin_core::Error>`",
+    note = "a remote call can fail: write `impl From<plugin_core::Error> for {Self}`, for example with a variant `Plugin(#[from] plugin_core::Error)` and `thiserror`"
+)]
+pub trait CallError: Sized {
+    /// Wraps the failure of a call.
+    fn from_call_error(error: Error) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Error>> CallError for E {
+    fn from_call_error(error: Error) -> Self {
+        Self::from(error)
+    }
+}
