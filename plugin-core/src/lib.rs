@@ -6,6 +6,7 @@ mod error;
 mod interface;
 #[doc(hidden)]
 pub mod private;
+mod protocol;
 mod reply;
 mod report;
 

@@ -24,7 +24,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// An empty payload that may grow to `limit` bytes.
+    pub fn new(limit: usize) -> Self {
         Self { payload: Vec::new(), limit }
     }
 
@@ -53,7 +54,8 @@ impl Encoder {
         outcome.map_err(|error| EncodeError::Failed(error.to_string()))
     }
 
-    pub(crate) fn into_payload(self) -> Vec<u8> {
+    /// What was written.
+    pub fn into_payload(self) -> Vec<u8> {
         self.payload
     }
 

@@ -1,0 +1,67 @@
+//! Agreeing on a protocol version and on what both sides can do.
+
+use super::{VERSIONS, Violation, frame::Frame, frame::Kind, message::Hello};
+use crate::codec;
+
+/// Optional abilities of this version, by name. None yet: what version 1 requires needs no name.
+pub(crate) const FEATURES: &[&str] = &[];
+
+/// The highest protocol version that both sides speak.
+pub(crate) fn choose_version(theirs: &[u16]) -> Option<u16> {
+    VERSIONS.iter().copied().filter(|version| theirs.contains(version)).max()
+}
+
+/// The abilities that both sides have.
+pub(crate) fn common_features(theirs: &[String]) -> Vec<String> {
+    FEATURES.iter().filter(|ours| theirs.iter().any(|name| name == *ours)).map(ToString::to_string).collect()
+}
+
+/// Reads the first frame of a plugin.
+pub(crate) fn read_hello(frame: &Frame<'_>) -> Result<Hello, Violation> {
+    expect(frame, Kind::Hello)?;
+    decode(frame.payload)
+}
+
+/// Checks that a handshake frame is the one due.
+pub(crate) fn expect(frame: &Frame<'_>, kind: Kind) -> Result<(), Violation> {
+    if frame.header.kind == kind as u8 && frame.header.flags == 0 {
+        Ok(())
+    } else {
+        Err(Violation::UnexpectedKind(frame.header.kind))
+    }
+}
+
+/// Decodes a handshake payload.
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T, Violation> {
+    codec::from_slice(payload).map_err(|error| Violation::BadGreeting(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_common_version_is_chosen() {
+        assert_eq!(choose_version(&[1, 2, 9]), Some(1));
+        assert_eq!(choose_version(&[2]), None);
+        assert_eq!(choose_version(&[]), None);
+    }
+
+    #[test]
+    fn unknown_keys_of_a_newer_greeting_are_ignored() {
+        let newer = serde_json_like(&[("protocols", rmp_serde::to_vec(&[1_u16, 2]).unwrap()), ("novelty", vec![0xc3])]);
+        let hello: Hello = decode(&newer).unwrap();
+        assert_eq!(hello.protocols, [1, 2]);
+    }
+
+    /// A MessagePack map of ready-made values.
+    fn serde_json_like(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let mut map = Vec::new();
+        rmp::encode::write_map_len(&mut map, entries.len() as u32).unwrap();
+        for (key, value) in entries {
+            rmp::encode::write_str(&mut map, key).unwrap();
+            map.extend(value);
+        }
+        map
+    }
+}

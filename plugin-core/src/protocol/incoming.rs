@@ -1,0 +1,209 @@
+//! The receiving direction of a session: frames in, whole messages out.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use super::{
+    Violation,
+    frame::{Frame, Header, Kind, META, MORE},
+    message::Message,
+    outgoing::QUEUE_LIMIT,
+};
+
+/// Puts fragments together and counts frames.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// Counted frames received so far, modulo 2^32.
+    received: u32,
+    /// Messages of which only some fragments are here, by call and by whether they answer one of ours.
+    partial: HashMap<(u32, bool), Message>,
+    /// The bytes in `partial`; at most what an honest sender may have unfinished.
+    partial_bytes: usize,
+    max_message: usize,
+}
+
+impl Incoming {
+    pub(crate) fn new(max_message: usize) -> Self {
+        Self { received: 0, partial: HashMap::new(), partial_bytes: 0, max_message }
+    }
+
+    /// How many frames to acknowledge.
+    pub(crate) fn received(&self) -> u32 {
+        self.received
+    }
+
+    /// Takes a frame; gives the message that it completes.
+    ///
+    /// The acknowledgement in its header is the caller's to pass on to the other direction.
+    pub(crate) fn accept(&mut self, frame: &Frame<'_>) -> Result<Option<Message>, Violation> {
+        let header = frame.header;
+        if Kind::is_counted(header.kind) {
+            self.received = self.received.wrapping_add(1);
+        }
+        let Some(kind) = Kind::from_wire(header.kind) else { return Ok(None) };
+        match kind {
+            Kind::Hello | Kind::Welcome | Kind::Refused => Err(Violation::UnexpectedKind(header.kind)),
+            Kind::Ack => Ok(None),
+            Kind::Request | Kind::Value | Kind::Error | Kind::Failure => self.assemble(kind, &header, frame.payload),
+            _ if header.flags != 0 => Err(Violation::ReservedFlags(header.flags)),
+            Kind::Cancel => {
+                self.forget(header.call, false);
+                Ok(Some(Message::control(kind, header.call)))
+            }
+            Kind::Ping | Kind::Pong | Kind::Goodbye => Ok(Some(Message::control(kind, header.call))),
+        }
+    }
+
+    /// Drops the fragments of a message whose rest will not come.
+    fn forget(&mut self, call: u32, is_answer: bool) {
+        if let Some(message) = self.partial.remove(&(call, is_answer)) {
+            self.partial_bytes -= message.payload.len();
+        }
+    }
+
+    fn assemble(&mut self, kind: Kind, header: &Header, payload: &[u8]) -> Result<Option<Message>, Violation> {
+        let has_more = header.flags & MORE != 0;
+        let is_answer = kind != Kind::Request;
+        let mut entry = match self.partial.entry((header.call, is_answer)) {
+            Entry::Vacant(_) if !has_more => {
+                self.check_length(payload.len())?;
+                return Ok(Some(first(kind, header, payload)));
+            }
+            Entry::Vacant(place) => {
+                self.partial_bytes += payload.len();
+                place.insert_entry(first(kind, header, payload))
+            }
+            Entry::Occupied(mut place) => {
+                let message = place.get_mut();
+                let matches = message.kind == kind
+                    && message.target == header.target
+                    && message.method == header.method
+                    && header.flags & META == 0;
+                if !matches {
+                    return Err(Violation::MixedFragments(header.call));
+                }
+                message.payload.extend_from_slice(payload);
+                self.partial_bytes += payload.len();
+                place
+            }
+        };
+        let length = entry.get_mut().payload.len();
+        if length > self.max_message {
+            return Err(Violation::MessageTooLarge(self.max_message));
+        }
+        if self.partial_bytes > QUEUE_LIMIT.saturating_add(self.max_message) || (has_more && payload.is_empty()) {
+            return Err(Violation::TooManyFragments);
+        }
+        if has_more {
+            return Ok(None);
+        }
+        self.partial_bytes -= length;
+        Ok(Some(entry.remove()))
+    }
+
+    fn check_length(&self, length: usize) -> Result<(), Violation> {
+        if length > self.max_message { Err(Violation::MessageTooLarge(self.max_message)) } else { Ok(()) }
+    }
+}
+
+fn first(kind: Kind, header: &Header, payload: &[u8]) -> Message {
+    Message {
+        kind,
+        call: header.call,
+        target: header.target,
+        method: header.method,
+        deadline: header.deadline,
+        meta: header.flags & META != 0,
+        payload: payload.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{
+        frame::{Deframer, HEADER, MAX_PAYLOAD},
+        outgoing::Outgoing,
+    };
+    use proptest::prelude::*;
+
+    fn frame(kind: Kind, call: u32, flags: u8, payload: &[u8]) -> (Header, Vec<u8>) {
+        let header = Header { kind: kind as u8, call, flags, length: payload.len() as u32, ..Header::default() };
+        (header, payload.to_vec())
+    }
+
+    fn accept(incoming: &mut Incoming, frame: &(Header, Vec<u8>)) -> Result<Option<Message>, Violation> {
+        incoming.accept(&Frame { header: frame.0, payload: &frame.1 })
+    }
+
+    #[test]
+    fn a_message_past_the_limit_is_a_violation_before_its_last_fragment() {
+        let mut incoming = Incoming::new(100);
+        let fragment = frame(Kind::Request, 1, MORE, &[0; 60]);
+        assert_eq!(accept(&mut incoming, &fragment), Ok(None));
+        assert_eq!(accept(&mut incoming, &fragment), Err(Violation::MessageTooLarge(100)));
+        let whole = frame(Kind::Request, 1, 0, &[0; 101]);
+        assert_eq!(accept(&mut Incoming::new(100), &whole), Err(Violation::MessageTooLarge(100)));
+    }
+
+    #[test]
+    fn unfinished_messages_are_bounded_together() {
+        let mut incoming = Incoming::new(MAX_PAYLOAD);
+        let outcome =
+            (0..).map(|call| accept(&mut incoming, &frame(Kind::Request, call, MORE, &[0; MAX_PAYLOAD]))).find(Result::is_err);
+        assert_eq!(outcome, Some(Err(Violation::TooManyFragments)));
+        assert!(incoming.partial_bytes <= QUEUE_LIMIT + 2 * MAX_PAYLOAD);
+    }
+
+    #[test]
+    fn empty_fragments_cannot_fill_the_table() {
+        let mut incoming = Incoming::new(100);
+        assert_eq!(accept(&mut incoming, &frame(Kind::Request, 1, MORE, &[])), Err(Violation::TooManyFragments));
+    }
+
+    #[test]
+    fn a_cancelled_request_frees_its_fragments() {
+        let mut incoming = Incoming::new(100);
+        accept(&mut incoming, &frame(Kind::Request, 1, MORE, &[0; 60])).unwrap();
+        accept(&mut incoming, &frame(Kind::Cancel, 1, 0, &[])).unwrap();
+        assert!(incoming.partial.is_empty() && incoming.partial_bytes == 0);
+    }
+
+    #[test]
+    fn fragments_of_different_messages_under_one_call_are_a_violation() {
+        let mut incoming = Incoming::new(100);
+        accept(&mut incoming, &frame(Kind::Value, 1, MORE, &[0; 6])).unwrap();
+        assert_eq!(accept(&mut incoming, &frame(Kind::Error, 1, 0, &[0; 6])), Err(Violation::MixedFragments(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_pushed_on_one_side_comes_out_on_the_other(
+            lengths in proptest::collection::vec(0..5 * MAX_PAYLOAD, 1..8),
+            chunk in 1_usize..300_000,
+        ) {
+            let mut outgoing = Outgoing::default();
+            let mut messages: Vec<Message> = (1_u32..).zip(&lengths).map(|(call, length)| Message {
+                kind: Kind::Request, call, target: call, method: 7, deadline: 9, meta: call % 2 == 0,
+                payload: (0..*length).map(|byte| byte as u8).collect(),
+            }).collect();
+            messages.iter().for_each(|message| outgoing.push(message.clone()));
+            let mut bytes = Vec::new();
+            while !outgoing.is_empty() {
+                outgoing.fill(&mut bytes, 0, usize::MAX);
+            }
+            let (mut incoming, mut deframer, mut found) = (Incoming::new(usize::MAX), Deframer::new(), Vec::new());
+            for chunk in bytes.chunks(chunk.min(HEADER + MAX_PAYLOAD)) {
+                deframer.space()[..chunk.len()].copy_from_slice(chunk);
+                deframer.filled(chunk.len());
+                while let Some(frame) = deframer.next().unwrap() {
+                    found.extend(incoming.accept(&frame).unwrap());
+                }
+            }
+            found.sort_by_key(|message| message.call);
+            messages.sort_by_key(|message| message.call);
+            prop_assert!(found == messages);
+            prop_assert!(incoming.partial.is_empty() && incoming.partial_bytes == 0);
+            prop_assert_eq!(outgoing.acknowledge(incoming.received()), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Whole messages, and the payloads of those that the runtime itself reads.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::Kind;
+
+/// A message: what a frame says, once its fragments are together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) kind: Kind,
+    pub(crate) call: u32,
+    pub(crate) target: u32,
+    pub(crate) method: u16,
+    /// Milliseconds left for the call; 0 where there is no deadline.
+    pub(crate) deadline: u32,
+    /// Whether the payload begins with a map of metadata.
+    pub(crate) meta: bool,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Message {
+    /// A message without payload that belongs to `call`, or to none if that is 0.
+    pub(crate) fn control(kind: Kind, call: u32) -> Self {
+        Self { kind, call, target: 0, method: 0, deadline: 0, meta: false, payload: Vec::new() }
+    }
+
+    /// A message that answers `call`.
+    pub(crate) fn answer(kind: Kind, call: u32, payload: Vec<u8>) -> Self {
+        Self { payload, ..Self::control(kind, call) }
+    }
+}
+
+/// The payload of [`Kind::Hello`]: the plugin introduces itself. Unknown keys are ignored.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// The protocol versions it speaks.
+    pub(crate) protocols: Vec<u16>,
+    /// The secret from its environment, in hexadecimal; empty where the host dialled.
+    #[serde(default)]
+    pub(crate) token: String,
+    /// Optional abilities, by name.
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
+    /// What it serves; an interface's place is its target number.
+    #[serde(default)]
+    pub(crate) interfaces: Vec<InterfaceEntry>,
+}
+
+/// The payload of [`Kind::Welcome`]: the host lets the plugin in. Unknown keys are ignored.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    /// The protocol version to speak from here on.
+    pub(crate) protocol: u16,
+    /// Names the session.
+    #[serde(default)]
+    pub(crate) session: String,
+    /// The plugin's name in the host's messages.
+    #[serde(default)]
+    pub(crate) name: String,
+    /// The abilities that both sides have.
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
+    /// What the host serves to the plugin.
+    #[serde(default)]
+    pub(crate) interfaces: Vec<InterfaceEntry>,
+    /// The most bytes that a message may have, either way.
+    pub(crate) max_message: u64,
+}
+
+/// The payload of [`Kind::Refused`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    pub(crate) reason: String,
+    /// The protocol versions the host speaks.
+    #[serde(default)]
+    pub(crate) protocols: Vec<u16>,
+}
+
+/// One interface in a greeting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InterfaceEntry {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) version: Option<String>,
+    /// Its methods; a method's place is its number.
+    pub(crate) methods: Vec<String>,
+}
+
+/// The payload of [`Kind::Failure`]: why a call has no answer from the method itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    #[serde(default)]
+    pub(crate) message: String,
+    /// File, line and column of a panic.
+    #[serde(default)]
+    pub(crate) location: Option<String>,
+}
+
+/// What failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FailureKind {
+    Panicked,
+    UnknownMethod,
+    BadArguments,
+    BadAnswer,
+    AnswerTooLarge,
+    ArgumentsTooLarge,
+    Overloaded,
+    Stopping,
+    /// A kind that a newer side invented.
+    #[serde(other)]
+    Unknown,
+}

@@ -1,0 +1,39 @@
+//! The wire protocol: bytes in, messages out, and back. No I/O, no threads, no clock.
+//!
+//! In reading order: [`frame`] is the 24-byte header and the cutting of a byte stream into frames; [`message`] is what
+//! whole messages say; [`outgoing`] and [`incoming`] are the two directions of a session, which cut messages into frames
+//! and put them together again; [`handshake`] is how the two sides agree before that.
+//!
+//! `docs/protocol.md` describes the same for writers of plugins in other languages.
+
+pub(crate) mod frame;
+pub(crate) mod handshake;
+pub(crate) mod incoming;
+pub(crate) mod message;
+pub(crate) mod outgoing;
+
+/// The protocol versions this crate speaks. Independent of crate versions.
+pub(crate) const VERSIONS: &[u16] = &[1];
+
+/// The other side broke the rules; the connection cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Violation {
+    #[error("a frame claims {0} bytes, the limit is {limit}", limit = frame::MAX_PAYLOAD)]
+    FrameTooLarge(u32),
+    #[error("frame kind {0} is unknown or out of place")]
+    UnexpectedKind(u8),
+    #[error("frame flags {0:#04x} include reserved ones")]
+    ReservedFlags(u8),
+    #[error("acknowledges {acknowledged} frames of {sent} sent")]
+    AckOfUnsent { acknowledged: u32, sent: u32 },
+    #[error("the fragments of message {0} do not belong together")]
+    MixedFragments(u32),
+    #[error("a message grew beyond the limit of {0} bytes")]
+    MessageTooLarge(usize),
+    #[error("too many unfinished messages")]
+    TooManyFragments,
+    #[error("the greeting cannot be read: {0}")]
+    BadGreeting(String),
+    #[error("{0} cannot be read: {1}")]
+    BadPayload(&'static str, String),
+}
