@@ -1,26 +1,50 @@
 //! What a proxy holds: its end of one interface of one plugin.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
+
+use semver::{Version, VersionReq};
 
 use crate::{
-    Error,
-    codec::{DecodeError, Decoder, EncodeError, Encoder},
-    interface::{Descriptor, Verdict},
+    Error, Result,
+    codec::{self, DecodeError, Decoder, EncodeError, Encoder},
+    host::Handle,
+    interface::{Descriptor, Method, Verdict},
+    protocol::{
+        frame::Kind,
+        message::{Failure, FailureKind, InterfaceEntry, Message},
+    },
 };
 
 /// Calls the methods of one interface of one plugin.
 #[doc(hidden)]
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
+    plugin: Arc<Handle>,
     descriptor: &'static Descriptor,
-    plugin: Arc<str>,
+    target: u32,
+    /// The plugin's own number for each method of the descriptor, where it has the method.
+    numbers: Arc<[Option<u16>]>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut client = f.debug_struct("Client");
+        client.field("plugin", &self.plugin.name()).field("interface", &self.descriptor.name).finish_non_exhaustive()
+    }
 }
 
 impl Client {
+    /// Finds the interface among those that the plugin serves.
+    pub(crate) fn new(plugin: Arc<Handle>, descriptor: &'static Descriptor) -> Result<Self> {
+        let (target, entry) = plugin.find(descriptor)?;
+        check_version(plugin.name(), descriptor, entry)?;
+        let numbers = number_methods(plugin.name(), descriptor, entry)?;
+        Ok(Self { plugin, descriptor, target, numbers })
+    }
+
     /// Whether the plugin has method number `method` of the descriptor.
     pub fn supports(&self, method: usize) -> bool {
-        let _ = (method, self.descriptor);
-        true
+        self.numbers[method].is_some()
     }
 
     /// Calls method number `method` of the descriptor with `arguments` values, which `encode` writes.
@@ -32,20 +56,110 @@ impl Client {
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Result<Answer, Error> {
-        let mut encoder = Encoder::new(64 << 20);
-        encoder.array(arguments).and_then(|()| encode(&mut encoder)).map_err(|e| Error::custom(e))?;
-        let _ = method;
-        Err(Error::custom("not connected"))
+    ) -> Result<Answer> {
+        let called = &self.descriptor.methods[method];
+        let Some(number) = self.numbers[method] else { return Err(self.unknown(called)) };
+        let mut encoder = Encoder::new(self.plugin.max_message());
+        encoder.array(arguments).and_then(|()| encode(&mut encoder)).map_err(|error| self.unsent(called, error))?;
+        let payload = encoder.into_payload();
+        let request = Message { target: self.target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        self.answer(called, self.plugin.call(called, request)?)
     }
+
+    fn answer(&self, method: &'static Method, answer: Message) -> Result<Answer> {
+        let verdict = match answer.kind {
+            Kind::Value => Verdict::Value,
+            Kind::Error => Verdict::Error,
+            _ => return Err(self.failed(method, &answer.payload)),
+        };
+        Ok(Answer { verdict, payload: answer.payload, plugin: Arc::clone(&self.plugin), method })
+    }
+
+    fn unknown(&self, method: &Method) -> Error {
+        Error::UnknownMethod { plugin: self.plugin.name().into(), method: method.name.into() }
+    }
+
+    fn unsent(&self, method: &Method, error: EncodeError) -> Error {
+        let (plugin, method) = (self.plugin.name().into(), method.name.into());
+        match error {
+            EncodeError::TooLarge(limit) => Error::TooLarge { plugin, method, what: "arguments".into(), limit },
+            EncodeError::Failed(message) => Error::BadArguments { plugin, method, message },
+        }
+    }
+
+    /// Why the plugin's runtime has no answer from the method.
+    fn failed(&self, method: &Method, payload: &[u8]) -> Error {
+        let failure = match codec::from_slice::<Failure>(payload) {
+            Ok(failure) => failure,
+            Err(error) => return bad_answer(&self.plugin, method, &error),
+        };
+        let (plugin, name) = (self.plugin.name().to_owned(), method.name.to_owned());
+        let message = failure.message;
+        match failure.kind {
+            FailureKind::Panicked => Error::Panicked { plugin, method: name, message, location: failure.location },
+            FailureKind::UnknownMethod => self.unknown(method),
+            FailureKind::BadArguments => Error::BadArguments { plugin, method: name, message },
+            FailureKind::BadAnswer | FailureKind::Unknown => Error::BadAnswer { plugin, method: name, message },
+            FailureKind::AnswerTooLarge => {
+                let limit = message.parse().unwrap_or_else(|_| self.plugin.max_message());
+                Error::TooLarge { plugin, method: name, what: "answer".into(), limit }
+            }
+            FailureKind::Overloaded => Error::Overloaded { plugin, method: name, message },
+            FailureKind::Stopping => Error::Disconnected { plugin, method: name, may_have_run: false, reason: message },
+        }
+    }
+}
+
+fn bad_answer(plugin: &Handle, method: &Method, error: &DecodeError) -> Error {
+    Error::BadAnswer { plugin: plugin.name().into(), method: method.name.into(), message: error.to_string() }
+}
+
+/// Two versions go together if the newer is a semver-compatible update of the older; without one, methods alone decide.
+fn check_version(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<()> {
+    let (Some(wanted), Some(offered)) = (descriptor.version, &entry.version) else { return Ok(()) };
+    let is_compatible = || {
+        let (wanted, offered) = (Version::parse(wanted).ok()?, Version::parse(offered).ok()?);
+        let (older, newer) = if wanted < offered { (wanted, offered) } else { (offered, wanted) };
+        Some(VersionReq::parse(&format!("^{older}")).ok()?.matches(&newer))
+    };
+    if is_compatible() == Some(true) {
+        return Ok(());
+    }
+    Err(Error::IncompatibleInterface {
+        plugin: plugin.into(),
+        interface: descriptor.name.into(),
+        wanted: wanted.into(),
+        offered: offered.clone(),
+    })
+}
+
+/// Finds each method by name; only those with a default body may be missing.
+fn number_methods(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<Arc<[Option<u16>]>> {
+    let place = |method: &Method| entry.methods.iter().position(|name| name == method.name);
+    let numbers = descriptor.methods.iter().map(|method| u16::try_from(place(method)?).ok());
+    let numbers: Arc<[Option<u16>]> = numbers.collect();
+    let missing =
+        descriptor.methods.iter().zip(&*numbers).filter(|(method, number)| number.is_none() && !method.optional);
+    let missing: Vec<String> = missing.map(|(method, _)| method.name.into()).collect();
+    if missing.is_empty() {
+        return Ok(numbers);
+    }
+    Err(Error::MissingMethods { plugin: plugin.into(), interface: descriptor.name.into(), methods: missing })
 }
 
 /// What came back from a call.
 #[doc(hidden)]
-#[derive(Debug)]
 pub struct Answer {
     verdict: Verdict,
     payload: Vec<u8>,
+    plugin: Arc<Handle>,
+    method: &'static Method,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("verdict", &self.verdict).finish_non_exhaustive()
+    }
 }
 
 impl Answer {
@@ -54,8 +168,43 @@ impl Answer {
     }
 
     /// Decodes the answer's one value.
-    pub(crate) fn read<T>(&self, decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T, Error> {
+    pub(crate) fn read<T>(&self, decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T> {
         let mut decoder = Decoder::new(&self.payload);
-        decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value)).map_err(Error::custom)
+        let value = decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value));
+        value.map_err(|error| bad_answer(&self.plugin, self.method, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interface::Timeout;
+
+    const fn method(name: &'static str, optional: bool) -> Method {
+        Method { name, timeout: Timeout::Inherit, optional }
+    }
+
+    static DESCRIPTOR: Descriptor =
+        Descriptor { name: "Test", version: Some("1.2.0"), methods: &[method("old", false), method("new", true)] };
+
+    fn entry(version: Option<&str>, methods: &[&str]) -> InterfaceEntry {
+        let methods = methods.iter().map(ToString::to_string).collect();
+        InterfaceEntry { name: "Test".into(), version: version.map(Into::into), methods }
+    }
+
+    #[test]
+    fn versions_go_together_where_semver_says_so() {
+        let check = |offered| check_version("p", &DESCRIPTOR, &entry(offered, &[])).is_ok();
+        assert!(check(None) && check(Some("1.2.0")) && check(Some("1.0.0")) && check(Some("1.9.3")));
+        assert!(!check(Some("2.0.0")) && !check(Some("0.9.0")) && !check(Some("nonsense")));
+    }
+
+    #[test]
+    fn methods_are_found_by_name_and_only_optional_ones_may_be_missing() {
+        let number = |methods: &[&str]| number_methods("p", &DESCRIPTOR, &entry(None, methods));
+        assert_eq!(*number(&["new", "unheard of", "old"]).unwrap(), [Some(2), Some(0)]);
+        assert_eq!(*number(&["old"]).unwrap(), [Some(0), None]);
+        let error = number(&["new"]).unwrap_err().to_string();
+        assert!(error.contains("lacks `old`"), "{error}");
     }
 }

@@ -135,6 +135,19 @@ pub enum Error {
         /// The version the plugin serves.
         offered: String,
     },
+    /// The plugin lacks methods that the trait has no default body for.
+    #[error(
+        "plugin `{plugin}` lacks {} of interface `{interface}`: it was built from another version of the trait; rebuild it, or give the methods default bodies",
+        list(methods)
+    )]
+    MissingMethods {
+        /// The plugin's name.
+        plugin: String,
+        /// The interface asked for.
+        interface: String,
+        /// The methods it lacks.
+        methods: Vec<String>,
+    },
     /// The host could not open the place where plugins dial in.
     #[error("could not open a socket for plugins to connect to: {message}")]
     Listen {
@@ -280,6 +293,20 @@ pub enum Error {
         message: String,
     },
 
+    // ----- stopping -----
+    /// The process is still there although it was killed; it is probably stuck inside the operating system.
+    #[error(
+        "plugin `{plugin}` (process {pid}) is still there {after:?} after it was killed; it may be stuck in a device or a network file system"
+    )]
+    Unkillable {
+        /// The plugin's name.
+        plugin: String,
+        /// Its process id.
+        pid: u32,
+        /// How long was waited.
+        after: Duration,
+    },
+
     // ----- from the other side's code -----
     /// An error that the plugin's own code returned as a `plugin_core::Error`.
     #[error("{message}{}", caused(chain))]
@@ -366,6 +393,8 @@ impl Error {
             Self::IncompatibleProtocol { .. } => "incompatible-protocol",
             Self::MissingInterface { .. } => "missing-interface",
             Self::IncompatibleInterface { .. } => "incompatible-interface",
+            Self::MissingMethods { .. } => "missing-methods",
+            Self::Unkillable { .. } => "unkillable",
             Self::Listen { .. } => "listen",
             Self::Attach { .. } => "attach",
             Self::Refused { .. } => "refused",
@@ -398,7 +427,7 @@ fn at(location: Option<&str>) -> String {
 }
 
 fn caused(chain: &[String]) -> String {
-    chain.iter().map(|cause| format!(": {cause}")).collect()
+    chain.iter().flat_map(|cause| [": ", cause]).collect()
 }
 
 /// An error on the wire.

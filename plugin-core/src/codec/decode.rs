@@ -67,6 +67,12 @@ impl<'de> Decoder<'de> {
         decode(T::deserialize(&mut value))
     }
 
+    /// Passes over the next value.
+    pub(crate) fn skip(&mut self) -> Result<(), DecodeError> {
+        self.rest = &self.rest[scan::value_length(self.rest)?..];
+        Ok(())
+    }
+
     /// Refuses what is left over.
     ///
     /// # Errors

@@ -58,11 +58,6 @@ impl Encoder {
     pub fn into_payload(self) -> Vec<u8> {
         self.payload
     }
-
-    /// Starts over, for an answer that failed half way.
-    pub(crate) fn clear(&mut self) {
-        self.payload.clear();
-    }
 }
 
 /// Stops an encoder at its limit, before a huge value fills the memory.

@@ -148,8 +148,9 @@ mod tests {
     #[test]
     fn unfinished_messages_are_bounded_together() {
         let mut incoming = Incoming::new(MAX_PAYLOAD);
-        let outcome =
-            (0..).map(|call| accept(&mut incoming, &frame(Kind::Request, call, MORE, &[0; MAX_PAYLOAD]))).find(Result::is_err);
+        let outcome = (0..)
+            .map(|call| accept(&mut incoming, &frame(Kind::Request, call, MORE, &[0; MAX_PAYLOAD])))
+            .find(Result::is_err);
         assert_eq!(outcome, Some(Err(Violation::TooManyFragments)));
         assert!(incoming.partial_bytes <= QUEUE_LIMIT + 2 * MAX_PAYLOAD);
     }

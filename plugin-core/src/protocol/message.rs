@@ -106,7 +106,6 @@ pub(crate) enum FailureKind {
     BadArguments,
     BadAnswer,
     AnswerTooLarge,
-    ArgumentsTooLarge,
     Overloaded,
     Stopping,
     /// A kind that a newer side invented.

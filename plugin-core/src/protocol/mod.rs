@@ -34,6 +34,4 @@ pub(crate) enum Violation {
     TooManyFragments,
     #[error("the greeting cannot be read: {0}")]
     BadGreeting(String),
-    #[error("{0} cannot be read: {1}")]
-    BadPayload(&'static str, String),
 }

@@ -172,8 +172,7 @@ mod tests {
         outgoing.push(request(1, 2 * MAX_PAYLOAD + 1));
         outgoing.push(request(2, 10));
         outgoing.push(request(3, 10));
-        let expected =
-            [(2, 0, 10), (1, MORE, MAX_PAYLOAD), (3, 0, 10), (1, MORE, MAX_PAYLOAD), (1, 0, 1)];
+        let expected = [(2, 0, 10), (1, MORE, MAX_PAYLOAD), (3, 0, 10), (1, MORE, MAX_PAYLOAD), (1, 0, 1)];
         assert_eq!(drain(&mut outgoing), expected);
         assert_eq!(outgoing.bytes, 0);
     }

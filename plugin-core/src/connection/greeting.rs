@@ -1,0 +1,93 @@
+//! The greeting: one frame each way before a session begins, within a time limit.
+
+use std::{io, time::Instant};
+
+use serde::Serialize;
+
+use crate::{
+    codec,
+    protocol::{
+        Violation,
+        frame::{Deframer, Frame, Header, Kind, MAX_PAYLOAD},
+    },
+    transport::{Link, local::LocalLink},
+};
+
+/// Why there was no greeting.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GreetingError {
+    #[error("it was silent for too long")]
+    Timeout,
+    #[error("it hung up")]
+    Closed,
+    #[error("{0}")]
+    Violation(#[from] Violation),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the greeting is larger than {MAX_PAYLOAD} bytes: too many interfaces or methods, or too long names")]
+    TooLarge,
+}
+
+/// Receives one whole frame until `deadline` and gives it to `read`. What follows it stays in `deframer`.
+pub(crate) fn receive<T>(
+    link: &LocalLink,
+    deframer: &mut Deframer,
+    deadline: Instant,
+    read: impl FnOnce(&Frame<'_>) -> Result<T, Violation>,
+) -> Result<T, GreetingError> {
+    let received = loop {
+        if let Some(frame) = deframer.next()? {
+            break read(&frame)?;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(GreetingError::Timeout);
+        }
+        link.set_read_timeout(Some(left))?;
+        match link.read(deframer.space()) {
+            Ok(0) => return Err(GreetingError::Closed),
+            Ok(count) => deframer.filled(count),
+            Err(error) if is_timeout(&error) => return Err(GreetingError::Timeout),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    link.set_read_timeout(None)?;
+    Ok(received)
+}
+
+/// Sends one frame of the greeting, waiting for room until `deadline`.
+pub(crate) fn send<T: Serialize>(
+    link: &LocalLink,
+    kind: Kind,
+    message: &T,
+    deadline: Instant,
+) -> Result<(), GreetingError> {
+    let payload = codec::to_vec(message).map_err(io::Error::other)?;
+    if payload.len() > MAX_PAYLOAD {
+        return Err(GreetingError::TooLarge);
+    }
+    let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
+    let mut frame = Header { length, kind: kind as u8, ..Header::default() }.to_wire().to_vec();
+    frame.extend(payload);
+    let mut rest = frame.as_slice();
+    while !rest.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(GreetingError::Timeout);
+        }
+        link.set_write_timeout(Some(left))?;
+        match link.write(rest) {
+            Ok(0) => return Err(GreetingError::Closed),
+            Ok(count) => rest = &rest[count..],
+            Err(error) if is_timeout(&error) => return Err(GreetingError::Timeout),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    link.set_write_timeout(None)?;
+    Ok(())
+}
+
+/// What a socket with a timeout reports depends on the platform.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,133 @@
+//! How long a call may take, and who has the last word about it.
+//!
+//! [`within`] replaces the method's own timeout, which replaces the launcher's `call_timeout`; nested `within`s, and the
+//! deadline of the call that a handler is answering, only ever shorten.
+
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
+use crate::interface::Timeout;
+
+thread_local! {
+    static CHOSEN: Cell<Option<Instant>> = const { Cell::new(None) };
+    static INHERITED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Runs `body` with a deadline for all plugin calls made inside it, on this thread, and gives back what it gives.
+///
+/// The deadline is `limit` from now, for all the calls together. It takes the place of the method's own timeout and of
+/// [`Launcher::call_timeout`](crate::Launcher::call_timeout), so that it may also lengthen them; inside another `within`, or
+/// in a plugin's method that was itself called with a deadline, it can only shorten. Calls that run out of it fail with
+/// [`Error::Timeout`](crate::Error::Timeout); other code in `body` is not interrupted.
+///
+/// ```
+/// use std::time::Duration;
+/// # #[plugin_core::plugin_interface]
+/// # pub trait Clock { fn sleep(&self, ms: u64) -> plugin_core::Result<()>; }
+/// # struct Real;
+/// # impl Clock for Real {
+/// #     fn sleep(&self, ms: u64) -> plugin_core::Result<()> {
+/// #         std::thread::sleep(Duration::from_millis(ms));
+/// #         Ok(())
+/// #     }
+/// # }
+/// let clock = plugin_core::in_process::<dyn Clock>(Real)?;
+/// let outcome = plugin_core::within(Duration::from_millis(20), || clock.sleep(400));
+/// assert!(matches!(outcome, Err(plugin_core::Error::Timeout { .. })));
+/// # plugin_core::Result::Ok(())
+/// ```
+pub fn within<R>(limit: Duration, body: impl FnOnce() -> R) -> R {
+    let deadline = Instant::now().checked_add(limit);
+    scope(&CHOSEN, earlier(CHOSEN.get(), deadline), body)
+}
+
+/// Runs a handler under the deadline of the call that it answers.
+pub(crate) fn inherit<R>(deadline: Option<Instant>, body: impl FnOnce() -> R) -> R {
+    scope(&CHOSEN, None, || scope(&INHERITED, deadline, body))
+}
+
+/// The deadline of a call made now, on this thread, of a method with its own `method` timeout; `None` is no limit.
+pub(crate) fn for_call(now: Instant, method: Timeout, call_timeout: Duration) -> Option<Instant> {
+    let own = CHOSEN.get().or_else(|| match method {
+        Timeout::Inherit => now.checked_add(call_timeout),
+        Timeout::After(limit) => now.checked_add(limit),
+        Timeout::Unlimited => None,
+    });
+    earlier(own, INHERITED.get())
+}
+
+fn earlier(left: Option<Instant>, right: Option<Instant>) -> Option<Instant> {
+    match (left, right) {
+        (Some(left), Some(right)) => Some(left.min(right)),
+        (left, right) => left.or(right),
+    }
+}
+
+fn scope<R>(
+    place: &'static std::thread::LocalKey<Cell<Option<Instant>>>,
+    value: Option<Instant>,
+    body: impl FnOnce() -> R,
+) -> R {
+    /// Puts the outer deadline back, also where `body` panics.
+    struct Restore(&'static std::thread::LocalKey<Cell<Option<Instant>>>, Option<Instant>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            self.0.set(self.1);
+        }
+    }
+    let _restore = Restore(place, place.replace(value));
+    body()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: Duration = Duration::from_secs(30);
+
+    fn left(now: Instant, method: Timeout) -> Option<u64> {
+        // `within` reads the clock itself, so up to some milliseconds are missing: round up to whole seconds.
+        for_call(now, method, DEFAULT).map(|deadline| (deadline - now).as_millis().div_ceil(1000) as u64)
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_millis(seconds * 1000 - 900)
+    }
+
+    #[test]
+    fn a_method_replaces_the_default_and_within_replaces_both() {
+        let now = Instant::now();
+        assert_eq!(left(now, Timeout::Inherit), Some(30));
+        assert_eq!(left(now, Timeout::After(Duration::from_secs(60))), Some(60));
+        assert_eq!(left(now, Timeout::Unlimited), None);
+        within(seconds(90), || {
+            assert_eq!(left(now, Timeout::Inherit), Some(90), "within may lengthen");
+            assert_eq!(left(now, Timeout::Unlimited), Some(90));
+        });
+        assert_eq!(left(now, Timeout::Inherit), Some(30), "and ends with its body");
+    }
+
+    #[test]
+    fn nested_and_inherited_deadlines_only_shorten() {
+        let now = Instant::now();
+        within(seconds(10), || {
+            within(seconds(50), || assert_eq!(left(now, Timeout::Inherit), Some(10)));
+            within(seconds(5), || assert_eq!(left(now, Timeout::Inherit), Some(5)));
+        });
+        inherit(Some(now + Duration::from_secs(20)), || {
+            assert_eq!(left(now, Timeout::Inherit), Some(20));
+            assert_eq!(left(now, Timeout::Unlimited), Some(20));
+            within(seconds(40), || assert_eq!(left(now, Timeout::Inherit), Some(20)));
+            within(seconds(3), || assert_eq!(left(now, Timeout::Inherit), Some(3)));
+        });
+        inherit(None, || assert_eq!(left(now, Timeout::Unlimited), None));
+    }
+
+    #[test]
+    fn a_panic_does_not_leave_its_deadline_behind() {
+        let outcome = std::panic::catch_unwind(|| within(Duration::ZERO, || panic!("on purpose")));
+        assert!(outcome.is_err() && CHOSEN.get().is_none());
+    }
+}

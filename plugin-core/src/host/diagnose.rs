@@ -1,0 +1,135 @@
+//! Why a program would not start, told apart by what the user has to do about it.
+
+use std::{
+    env, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use crate::Error;
+
+/// Turns the operating system's refusal to start `command` into an error that says what is wrong.
+pub(super) fn spawn_error(command: &Command, error: io::Error) -> Error {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let found = find(command);
+    if let Some(error) = found.as_deref().and_then(|path| wrong_machine(&program, path)) {
+        return error;
+    }
+    let source = Arc::new(error);
+    match (source.kind(), found) {
+        (io::ErrorKind::NotFound, None) => Error::NotFound { program, source },
+        (io::ErrorKind::PermissionDenied, _) => Error::NotExecutable { program, source },
+        // Found, yet "not found": the working directory, or the interpreter that its first line names, is missing.
+        _ => Error::Spawn { program, source },
+    }
+}
+
+/// Whether the file behind `command` is for another machine; such a one can also start and fail, where an emulator or a
+/// shell takes it up.
+pub(super) fn machine_error(command: &Command) -> Option<Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    wrong_machine(&program, &find(command)?)
+}
+
+/// The file that the operating system would run.
+fn find(command: &Command) -> Option<PathBuf> {
+    let program = Path::new(command.get_program());
+    if program.components().count() > 1 {
+        return program.exists().then(|| program.to_owned());
+    }
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|directory| directory.join(program)).find(|candidate| candidate.is_file())
+}
+
+fn wrong_machine(program: &str, path: &Path) -> Option<Error> {
+    let mut head = Vec::new();
+    fs::File::open(path).ok()?.take(20).read_to_end(&mut head).ok()?;
+    let found = machine(&head)?;
+    let expected = this_machine()?;
+    (found != expected).then(|| Error::WrongMachine {
+        program: program.into(),
+        found: found.describe(),
+        expected: expected.describe(),
+    })
+}
+
+/// An executable format and the processor it is for.
+#[derive(Debug, PartialEq, Eq)]
+struct Machine {
+    format: &'static str,
+    /// As the format numbers it; 0 where this host runs them all or the header is elsewhere.
+    processor: u32,
+}
+
+impl Machine {
+    fn describe(&self) -> String {
+        match processor_name(self) {
+            Some(name) => format!("an {} executable for {name}", self.format),
+            None => format!("an {} executable", self.format),
+        }
+    }
+}
+
+fn machine(head: &[u8]) -> Option<Machine> {
+    let format = match head.get(..4)? {
+        [0x7f, b'E', b'L', b'F'] => "ELF",
+        [0xcf, 0xfa, 0xed, 0xfe] => "Mach-O",
+        [0xca, 0xfe, 0xba, 0xbe] => return Some(Machine { format: "Mach-O", processor: 0 }),
+        [b'M', b'Z', ..] => return Some(Machine { format: "MS-DOS or Windows", processor: 0 }),
+        _ => return None,
+    };
+    let processor = match (format, head.get(5)) {
+        ("ELF", Some(1)) => u16::from_le_bytes(head.get(18..20)?.try_into().ok()?).into(),
+        ("ELF", _) => u16::from_be_bytes(head.get(18..20)?.try_into().ok()?).into(),
+        _ => u32::from_le_bytes(head.get(4..8)?.try_into().ok()?),
+    };
+    Some(Machine { format, processor })
+}
+
+fn processor_name(machine: &Machine) -> Option<&'static str> {
+    Some(match (machine.format, machine.processor) {
+        ("ELF", 3) => "x86",
+        ("ELF", 40) => "arm",
+        ("ELF", 62) | ("Mach-O", 0x0100_0007) => "x86_64",
+        ("ELF", 183) | ("Mach-O", 0x0100_000c) => "aarch64",
+        ("ELF", 243) => "riscv",
+        _ => return None,
+    })
+}
+
+/// What this host itself is: the surest description of what runs here.
+fn this_machine() -> Option<Machine> {
+    let mut head = Vec::new();
+    fs::File::open(env::current_exe().ok()?).ok()?.take(20).read_to_end(&mut head).ok()?;
+    machine(&head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_and_processors_are_told_apart() {
+        let elf = |order: u8, machine: [u8; 2]| {
+            let mut head = vec![0x7f, b'E', b'L', b'F', 2, order];
+            head.resize(18, 0);
+            head.extend(machine);
+            super::machine(&head).unwrap().describe()
+        };
+        assert_eq!(elf(1, [183, 0]), "an ELF executable for aarch64");
+        assert_eq!(elf(2, [0, 22]), "an ELF executable");
+        assert_eq!(machine(b"MZ\x90\0").unwrap().describe(), "an MS-DOS or Windows executable");
+        assert_eq!(machine(b"\xcf\xfa\xed\xfe\x0c\0\0\x01").unwrap().describe(), "an Mach-O executable for aarch64");
+        assert_eq!(machine(b"#!/bin/sh"), None);
+        assert_eq!(machine(b""), None);
+    }
+
+    #[test]
+    fn this_host_is_for_this_machine() {
+        let command = Command::new(env::current_exe().unwrap());
+        assert!(machine_error(&command).is_none());
+        assert!(this_machine().is_some());
+    }
+}

@@ -1,0 +1,210 @@
+//! What to start, and how.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use super::{Output, Plugin, Process, start};
+use crate::{Interface, Result};
+
+/// Starts the plugin program `what` and connects to its interface `I`, with all defaults.
+///
+/// Short for [`Launcher::new(what)`](Launcher::new)`.spawn()?.interface::<I>()`. `what` is a path, a string, a
+/// [`Command`] or a [`Launcher`] with options of its own. A bare name without a directory is looked up in `PATH`.
+///
+/// The plugin is stopped when the last handle to it is dropped.
+///
+/// ```no_run
+/// # #[plugin_core::plugin_interface]
+/// # pub trait Greeter { fn greet(&self, name: &str) -> plugin_core::Result<String>; }
+/// let greeter = plugin_core::connect::<dyn Greeter>("target/debug/english")?;
+/// println!("{}", greeter.greet("Ada")?);
+/// # plugin_core::Result::Ok(())
+/// ```
+///
+/// # Errors
+/// As [`Launcher::spawn`] and [`Process::interface`].
+pub fn connect<I: Interface + ?Sized + 'static>(what: impl Into<Launcher>) -> Result<Plugin<I>> {
+    what.into().spawn()?.interface()
+}
+
+/// A plugin program to start, with its options.
+///
+/// ```
+/// use std::time::Duration;
+/// use plugin_core::Launcher;
+///
+/// let launcher = Launcher::new("target/debug/english")
+///     .start_timeout(Duration::from_secs(3))
+///     .call_timeout(Duration::from_secs(60))
+///     .env("LANG", "en_GB.UTF-8");
+/// ```
+#[derive(Debug)]
+#[must_use = "a launcher starts nothing until `spawn` is called"]
+pub struct Launcher {
+    pub(super) command: Command,
+    pub(super) name: Option<String>,
+    pub(super) settings: Settings,
+    pub(super) output: Output,
+}
+
+/// The limits of one plugin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) start_timeout: Duration,
+    pub(super) call_timeout: Duration,
+    pub(super) stop_timeout: Duration,
+    pub(super) max_message: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            start_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(30),
+            stop_timeout: Duration::from_secs(2),
+            max_message: 64 << 20,
+        }
+    }
+}
+
+impl Launcher {
+    /// A launcher of `what` with all defaults.
+    ///
+    /// ```
+    /// let mut command = std::process::Command::new("target/debug/english");
+    /// command.arg("--formal").current_dir("/");
+    /// let launcher = plugin_core::Launcher::new(command);
+    /// ```
+    pub fn new(what: impl Into<Self>) -> Self {
+        what.into()
+    }
+
+    /// What the plugin is called in errors, logs and forwarded output. Default: the program's file name without extension.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("target/debug/english").name("greeter-1");
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How long the plugin may take from its start to its greeting. Default: 10 s.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("slow-starter").start_timeout(std::time::Duration::from_secs(60));
+    /// ```
+    pub fn start_timeout(mut self, limit: Duration) -> Self {
+        self.settings.start_timeout = limit;
+        self
+    }
+
+    /// How long a call may take, where neither [`within`](crate::within) nor the method's own `#[method(timeout)]` says
+    /// otherwise. Default: 30 s.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("target/debug/english").call_timeout(std::time::Duration::from_secs(5));
+    /// ```
+    pub fn call_timeout(mut self, limit: Duration) -> Self {
+        self.settings.call_timeout = limit;
+        self
+    }
+
+    /// How long the plugin may take to stop: it is said goodbye to, after half of the time asked to terminate (SIGTERM), and
+    /// at its end killed, with all that it started. Default: 2 s.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("database").stop_timeout(std::time::Duration::from_secs(30));
+    /// ```
+    pub fn stop_timeout(mut self, limit: Duration) -> Self {
+        self.settings.stop_timeout = limit;
+        self
+    }
+
+    /// The most bytes that the arguments or the answer of one call may have, encoded. Default: 64 MiB.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("renderer").max_message(512 << 20);
+    /// ```
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.settings.max_message = bytes;
+        self
+    }
+
+    /// Sets an environment variable for the plugin, in place of the host's own of that name.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("target/debug/english").env("LANG", "en_GB.UTF-8");
+    /// ```
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Gives the plugin none of the host's environment variables, and none of those set so far. By default it gets all.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("untrusted").env_clear().env("PATH", "/usr/bin");
+    /// ```
+    pub fn env_clear(mut self) -> Self {
+        self.command.env_clear();
+        self
+    }
+
+    /// Where the plugin's printing goes. Default: [`Output::Forward`].
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("chatterbox").output(plugin_core::Output::Discard);
+    /// ```
+    pub fn output(mut self, output: Output) -> Self {
+        self.output = output;
+        self
+    }
+
+    /// Starts the plugin and waits for its greeting.
+    ///
+    /// ```no_run
+    /// # #[plugin_core::plugin_interface]
+    /// # pub trait Greeter { fn greet(&self, name: &str) -> plugin_core::Result<String>; }
+    /// # #[plugin_core::plugin_interface]
+    /// # pub trait Adder { fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64>; }
+    /// let process = plugin_core::Launcher::new("target/debug/english").spawn()?;
+    /// let greeter = process.interface::<dyn Greeter>()?;
+    /// let adder = process.interface::<dyn Adder>()?;
+    /// # plugin_core::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such program ([`NotFound`](crate::Error::NotFound)), it may not be executed
+    /// ([`NotExecutable`](crate::Error::NotExecutable)) or is for another machine
+    /// ([`WrongMachine`](crate::Error::WrongMachine)); if it ends before its greeting
+    /// ([`ExitedAtStart`](crate::Error::ExitedAtStart), [`NotAPlugin`](crate::Error::NotAPlugin)) or does not greet in time
+    /// ([`StartTimeout`](crate::Error::StartTimeout)) or in a version that this host speaks
+    /// ([`IncompatibleProtocol`](crate::Error::IncompatibleProtocol)). Nothing is left behind: the process is dead and
+    /// reaped when this returns.
+    pub fn spawn(self) -> Result<Process> {
+        start::start(self)
+    }
+}
+
+impl From<Command> for Launcher {
+    fn from(command: Command) -> Self {
+        Self { command, name: None, settings: Settings::default(), output: Output::default() }
+    }
+}
+
+macro_rules! from_program {
+    ($($type:ty),*) => {$(
+        impl From<$type> for Launcher {
+            fn from(program: $type) -> Self {
+                Command::new(program).into()
+            }
+        }
+    )*};
+}
+
+from_program!(&str, String, &String, &Path, PathBuf, &PathBuf, &OsStr, OsString);

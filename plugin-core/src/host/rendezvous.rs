@@ -1,0 +1,359 @@
+//! Where plugins dial in: one listener for all plugins of a host, made with the first and removed with the last.
+//!
+//! A plugin proves with its token which one it is. Every dialler is heard on a thread of its own, under a time limit, so
+//! that a silent one holds up nobody.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::Sender,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use subtle::ConstantTimeEq;
+
+use super::directory::{Directory, Place};
+use crate::{
+    Error, Result, StartStage,
+    connection::{greeting, lock},
+    protocol::{
+        VERSIONS,
+        frame::{Deframer, Kind},
+        handshake,
+        message::{Hello, Refused},
+    },
+    report::ExitReport,
+    transport::local::{LocalLink, LocalListener},
+};
+
+/// How long a dialler may take to introduce itself.
+const HELLO_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many diallers are heard at once.
+const MAX_DIALLERS: usize = 1024;
+
+/// The host's listener.
+#[derive(Debug)]
+pub(super) struct Rendezvous {
+    place: Option<Directory>,
+    address: PathBuf,
+    expected: Arc<Mutex<Vec<Expected>>>,
+    waker: Option<Waker>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+/// A plugin that was started and has not introduced itself yet.
+#[derive(Debug)]
+struct Expected {
+    id: u64,
+    token: String,
+    pid: Option<u32>,
+    arrivals: Sender<Arrival>,
+}
+
+/// What happens to a plugin that is being started.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// It came some of the way.
+    Reached(StartStage),
+    /// It introduced itself with the right token.
+    Introduced(Box<Introduced>),
+    /// It introduced itself, but speaks none of our versions.
+    Incompatible(Vec<u16>),
+    /// Its process ended.
+    Exited(Arc<ExitReport>),
+}
+
+#[derive(Debug)]
+pub(super) struct Introduced {
+    pub(super) link: LocalLink,
+    pub(super) deframer: Deframer,
+    pub(super) hello: Hello,
+}
+
+/// The right of one plugin to dial in, withdrawn when dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    rendezvous: Arc<Rendezvous>,
+    id: u64,
+    token: String,
+}
+
+impl Rendezvous {
+    /// The host's one listener, made now if there is none.
+    pub(super) fn get() -> Result<Arc<Self>> {
+        static CURRENT: Mutex<Weak<Rendezvous>> = Mutex::new(Weak::new());
+        let mut current = lock(&CURRENT);
+        if let Some(rendezvous) = current.upgrade() {
+            return Ok(rendezvous);
+        }
+        let opened = Self::open().map_err(|error| Error::Listen {
+            message: "no place for a socket was found; is there a temporary directory with free space?".into(),
+            source: Arc::new(error),
+        })?;
+        let rendezvous = Arc::new(opened);
+        *current = Arc::downgrade(&rendezvous);
+        Ok(rendezvous)
+    }
+
+    fn open() -> io::Result<Self> {
+        let place = Directory::create()?;
+        let address = place.socket();
+        let listener = LocalListener::bind(&address)?;
+        let expected = Arc::<Mutex<Vec<Expected>>>::default();
+        let (waker, wakened) = waker(&address)?;
+        let accepting = thread::Builder::new().name("plugin-core accept".into()).spawn({
+            let expected = Arc::clone(&expected);
+            move || accept(&listener, &wakened, &expected)
+        })?;
+        Ok(Self { place: Some(place), address, expected, waker: Some(waker), accepting: Some(accepting) })
+    }
+
+    pub(super) fn address(&self) -> &Path {
+        &self.address
+    }
+
+    /// Lets one more plugin in; what becomes of it is told to `arrivals`.
+    pub(super) fn expect(self: &Arc<Self>, arrivals: Sender<Arrival>) -> Result<Ticket> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let token = token()?;
+        lock(&self.expected).push(Expected { id, token: token.clone(), pid: None, arrivals });
+        Ok(Ticket { rendezvous: Arc::clone(self), id, token })
+    }
+}
+
+impl Ticket {
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Says which process holds the token, so that one which connects but stays silent can be told.
+    pub(super) fn belongs_to(&self, pid: u32) {
+        let mut expected = lock(&self.rendezvous.expected);
+        if let Some(expected) = expected.iter_mut().find(|expected| expected.id == self.id) {
+            expected.pid = Some(pid);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        lock(&self.rendezvous.expected).retain(|expected| expected.id != self.id);
+    }
+}
+
+impl Drop for Rendezvous {
+    fn drop(&mut self) {
+        drop(self.waker.take());
+        if let Some(accepting) = self.accepting.take() {
+            // It ends at the waker's drop; its listener goes before the directory that it is in.
+            let _ = accepting.join();
+        }
+        drop(self.place.take());
+    }
+}
+
+/// 256 random bits in hexadecimal.
+fn token() -> Result<String> {
+    let mut random = [0_u8; 32];
+    getrandom::fill(&mut random).map_err(|error| Error::Listen {
+        message: "the operating system gave no random numbers for a token".into(),
+        source: Arc::new(io::Error::other(error)),
+    })?;
+    let (high, low) = random.split_at(16);
+    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u128::from(*byte));
+    Ok(format!("{:032x}{:032x}", word(high), word(low)))
+}
+
+fn accept(listener: &LocalListener, wakened: &Wakened, expected: &Arc<Mutex<Vec<Expected>>>) {
+    let diallers = Arc::new(AtomicUsize::new(0));
+    loop {
+        let accepted = match wakened.accept(listener) {
+            Ok(Some(link)) => link,
+            Ok(None) => return,
+            Err(error) => {
+                // Mostly too many open files, which others must close: trying again at once would only burn the CPU.
+                tracing::warn!(%error, "could not accept a plugin");
+                thread::sleep(Duration::from_millis(50));
+                continue;
+            }
+        };
+        if diallers.fetch_add(1, Ordering::Relaxed) >= MAX_DIALLERS {
+            diallers.fetch_sub(1, Ordering::Relaxed);
+            continue;
+        }
+        let (expected, heard) = (Arc::clone(expected), Arc::clone(&diallers));
+        let spawned = thread::Builder::new().name("plugin-core greeting".into()).spawn(move || {
+            hear(accepted, &expected);
+            heard.fetch_sub(1, Ordering::Relaxed);
+        });
+        if spawned.is_err() {
+            diallers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Hears what one dialler has to say, and hands it to whoever expects it.
+fn hear(link: LocalLink, expected: &Mutex<Vec<Expected>>) {
+    if !link.is_same_user() {
+        tracing::warn!("another user's process dialled the plugin socket");
+        return;
+    }
+    if let Some(pid) = link.peer_pid() {
+        let expected = lock(expected);
+        if let Some(expected) = expected.iter().find(|expected| expected.pid == Some(pid)) {
+            // Whoever waited may have given up.
+            let _ = expected.arrivals.send(Arrival::Reached(StartStage::Connected));
+        }
+    }
+    let deadline = Instant::now() + HELLO_LIMIT;
+    let mut deframer = Deframer::new();
+    match greeting::receive(&link, &mut deframer, deadline, handshake::read_hello) {
+        Ok(hello) => introduce(Introduced { link, deframer, hello }, expected, deadline),
+        Err(error) => tracing::debug!(%error, "a dialler did not introduce itself"),
+    }
+}
+
+fn introduce(introduced: Introduced, expected: &Mutex<Vec<Expected>>, deadline: Instant) {
+    let Some(expected) = take_expected(&introduced.hello.token, expected) else {
+        let reason = "wrong token: only programs that this host started, and each only once, may connect";
+        return refuse(&introduced.link, reason.into(), deadline);
+    };
+    let theirs = introduced.hello.protocols.clone();
+    let arrival = if handshake::choose_version(&theirs).is_some() {
+        Arrival::Introduced(Box::new(introduced))
+    } else {
+        refuse(&introduced.link, format!("this host speaks protocol {VERSIONS:?}, the plugin {theirs:?}"), deadline);
+        Arrival::Incompatible(theirs)
+    };
+    // Whoever waited may have given up; the link then closes with the arrival.
+    let _ = expected.arrivals.send(arrival);
+}
+
+/// Finds who the token belongs to. A token is good once.
+fn take_expected(token: &str, expected: &Mutex<Vec<Expected>>) -> Option<Expected> {
+    let mut expected = lock(expected);
+    // In constant time each, and all of them: how long it takes tells nothing about any token.
+    let matches = expected.iter().map(|expected| bool::from(expected.token.as_bytes().ct_eq(token.as_bytes())));
+    let place = matches.enumerate().fold(None, |found, (place, is_it)| if is_it { Some(place) } else { found })?;
+    Some(expected.swap_remove(place))
+}
+
+fn refuse(link: &LocalLink, reason: String, deadline: Instant) {
+    let refused = Refused { reason, protocols: VERSIONS.to_vec() };
+    if let Err(error) = greeting::send(link, Kind::Refused, &refused, deadline) {
+        tracing::debug!(%error, "a refused dialler did not wait for the reason");
+    }
+}
+
+use wake::{Wakened, Waker, waker};
+
+/// Interrupting a blocked accept.
+#[cfg(unix)]
+mod wake {
+    use std::{io, os::unix::net::UnixStream, path::Path};
+
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    use crate::transport::local::{LocalLink, LocalListener};
+
+    /// Ends the accepting when dropped.
+    #[derive(Debug)]
+    pub(super) struct Waker {
+        _end: UnixStream,
+    }
+
+    #[derive(Debug)]
+    pub(super) struct Wakened(UnixStream);
+
+    pub(super) fn waker(_address: &Path) -> io::Result<(Waker, Wakened)> {
+        let (waker, wakened) = UnixStream::pair()?;
+        Ok((Waker { _end: waker }, Wakened(wakened)))
+    }
+
+    impl Wakened {
+        /// The next connection, or `None` once the waker is gone.
+        pub(super) fn accept(&self, listener: &LocalListener) -> io::Result<Option<LocalLink>> {
+            let listener_fd = listener.as_fd();
+            let mut fds = [PollFd::new(&listener_fd, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
+            loop {
+                match poll(&mut fds, None) {
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                    Ok(_) if !fds[1].revents().is_empty() => return Ok(None),
+                    Ok(_) => return listener.accept().map(Some),
+                }
+            }
+        }
+    }
+}
+
+/// A pipe's accept cannot be interrupted from outside, so the waker dials.
+#[cfg(windows)]
+mod wake {
+    use std::{
+        io,
+        path::{Path, PathBuf},
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
+
+    use crate::transport::local::{LocalLink, LocalListener};
+
+    #[derive(Debug)]
+    pub(super) struct Waker {
+        address: PathBuf,
+        is_over: Arc<AtomicBool>,
+    }
+
+    #[derive(Debug)]
+    pub(super) struct Wakened(Arc<AtomicBool>);
+
+    #[expect(clippy::unnecessary_wraps, reason = "the same on every platform")]
+    pub(super) fn waker(address: &Path) -> io::Result<(Waker, Wakened)> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        Ok((Waker { address: address.into(), is_over: Arc::clone(&is_over) }, Wakened(is_over)))
+    }
+
+    impl Drop for Waker {
+        fn drop(&mut self) {
+            self.is_over.store(true, Ordering::SeqCst);
+            // Only its arrival matters.
+            let _ = LocalLink::dial(&self.address);
+        }
+    }
+
+    impl Wakened {
+        pub(super) fn accept(&self, listener: &LocalListener) -> io::Result<Option<LocalLink>> {
+            let link = listener.accept()?;
+            Ok(if self.0.load(Ordering::SeqCst) { None } else { Some(link) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_token_is_256_bits_and_good_once() {
+        let token = token().unwrap();
+        assert_eq!(token.len(), 64);
+        let entry = |id, token: &str| Expected { id, token: token.into(), pid: None, arrivals: channel().0 };
+        let expected = Mutex::new(vec![entry(1, "other"), entry(2, &token)]);
+        assert!(take_expected("wrong", &expected).is_none());
+        assert!(take_expected("", &expected).is_none());
+        assert_eq!(take_expected(&token, &expected).unwrap().id, 2);
+        assert!(take_expected(&token, &expected).is_none());
+        assert_eq!(take_expected("other", &expected).unwrap().id, 1);
+    }
+}

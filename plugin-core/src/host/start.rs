@@ -1,0 +1,232 @@
+//! Starting a plugin: spawn it, wait for it to dial in while watching it, greet it.
+
+use std::{
+    path::Path,
+    process::Command,
+    sync::{
+        Arc, OnceLock,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    OutputStream, Process,
+    child::{self, Child, Started},
+    diagnose,
+    launcher::{Launcher, Settings},
+    life::Life,
+    output::Drains,
+    process::{Body, Shared},
+    rendezvous::{Arrival, Introduced, Rendezvous},
+};
+use crate::{
+    Error, ExitReport, Result, StartStage,
+    connection::{Connection, Handler, greeting},
+    environment,
+    protocol::{
+        VERSIONS,
+        frame::Kind,
+        handshake,
+        message::{Failure, FailureKind, Message, Welcome},
+    },
+    transport::{Link, local::LocalLink},
+};
+
+/// How long after a process's end its last output and its last answers may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// How long a killed process may take to be gone. Only one stuck inside the kernel takes longer than moments.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+pub(super) fn start(launcher: Launcher) -> Result<Process> {
+    let Launcher { mut command, name, settings, output } = launcher;
+    let name: Arc<str> = name.unwrap_or_else(|| program_name(&command)).into();
+    let rendezvous = Rendezvous::get()?;
+    let (sender, arrivals) = channel();
+    let ticket = rendezvous.expect(sender.clone())?;
+    command
+        .env(environment::SOCKET, rendezvous.address())
+        .env(environment::TOKEN, ticket.token())
+        .env_remove(environment::LISTEN);
+
+    let started = child::start(&mut command).map_err(|error| diagnose::spawn_error(&command, error))?;
+    ticket.belongs_to(started.child.pid());
+    let watched = watch(started, Drains::new(Arc::clone(&name), output), sender)
+        .map_err(|error| Error::Spawn { program: name.to_string(), source: Arc::new(error) })?;
+    let starting = Starting { name, settings, watched, is_done: false };
+
+    let introduced = starting.wait_for_greeting(&arrivals, &command)?;
+    drop(ticket);
+    starting.welcome(*introduced, rendezvous)
+}
+
+/// The program's file name without extension.
+pub(super) fn program_name(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// A process with the thread that waits for its end.
+struct Watched {
+    child: Arc<Child>,
+    life: Arc<Life>,
+    /// Set once there is one, so that the watching thread can close it.
+    connection: Arc<OnceLock<Arc<Connection>>>,
+}
+
+/// Starts the threads that read the process's output and wait for its end.
+fn watch(started: Started, drains: Drains, arrivals: Sender<Arrival>) -> std::io::Result<Watched> {
+    let Started { child, stdout, stderr } = started;
+    let child = Arc::new(child);
+    let watched = Watched { child: Arc::clone(&child), life: Arc::default(), connection: Arc::default() };
+    let (life, connection) = (Arc::clone(&watched.life), Arc::clone(&watched.connection));
+    let reading = stdout
+        .map_or(Ok(()), |pipe| drains.drain(OutputStream::Stdout, pipe))
+        .and_then(|()| stderr.map_or(Ok(()), |pipe| drains.drain(OutputStream::Stderr, pipe)));
+    let waiting = reading.and_then(|()| {
+        thread::Builder::new().name("plugin-core wait".into()).spawn(move || {
+            let status = child.wait().inspect_err(|error| tracing::warn!(%error, "could not wait for a plugin")).ok();
+            drains.finish(LAST_WORDS);
+            let report = Arc::new(ExitReport::new(status, drains.tail()));
+            if let Some(connection) = connection.get() {
+                // Its last answers may still lie in the socket: the reader ends by itself when it has read them.
+                connection.wait_ended(Instant::now() + LAST_WORDS);
+                connection.close("its process ended");
+            }
+            life.end(Arc::clone(&report));
+            // Whoever started it may be long content.
+            let _ = arrivals.send(Arrival::Exited(report));
+        })
+    });
+    if let Err(error) = waiting {
+        // Nobody will wait for it, so it is ended and reaped here.
+        watched.child.kill();
+        let _ = watched.child.wait();
+        return Err(error);
+    }
+    Ok(watched)
+}
+
+/// A process that has not become a plugin yet. Dropped before it has, it is killed and reaped.
+struct Starting {
+    name: Arc<str>,
+    settings: Settings,
+    watched: Watched,
+    is_done: bool,
+}
+
+impl Starting {
+    fn wait_for_greeting(&self, arrivals: &Receiver<Arrival>, command: &Command) -> Result<Box<Introduced>> {
+        let deadline = Instant::now() + self.settings.start_timeout;
+        let mut stage = StartStage::Spawned;
+        loop {
+            match arrivals.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Arrival::Reached(reached)) => stage = reached,
+                Ok(Arrival::Introduced(introduced)) => return Ok(introduced),
+                Ok(Arrival::Incompatible(theirs)) => {
+                    let ours = VERSIONS.to_vec();
+                    return Err(Error::IncompatibleProtocol { plugin: self.name.to_string(), ours, theirs });
+                }
+                Ok(Arrival::Exited(report)) => return Err(self.exited(command, report)),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(self.timed_out(stage)),
+            }
+        }
+    }
+
+    fn exited(&self, command: &Command, report: Arc<ExitReport>) -> Error {
+        let plugin = self.name.to_string();
+        match report.status() {
+            Some(status) if status.success() => Error::NotAPlugin { plugin, report },
+            // A shell that was given it to run fails over it in its own words.
+            _ => diagnose::machine_error(command).unwrap_or(Error::ExitedAtStart { plugin, report }),
+        }
+    }
+
+    fn timed_out(&self, stage: StartStage) -> Error {
+        let report = self.kill();
+        Error::StartTimeout { plugin: self.name.to_string(), after: self.settings.start_timeout, stage, report }
+    }
+
+    /// Kills the process and waits until it is reaped.
+    fn kill(&self) -> Arc<ExitReport> {
+        self.watched.life.begin_stop();
+        self.watched.child.kill();
+        self.watched.life.wait_end(Instant::now() + KILL_LIMIT).unwrap_or_default()
+    }
+
+    /// Lets the plugin in.
+    fn welcome(mut self, introduced: Introduced, rendezvous: Arc<Rendezvous>) -> Result<Process> {
+        let Introduced { link, deframer, hello } = introduced;
+        let deadline = Instant::now() + self.settings.start_timeout;
+        greet(&link, &hello.protocols, &hello.features, &self.name, self.settings.max_message, deadline)?;
+        let connection = Connection::start(
+            Box::new(link) as Box<dyn Link>,
+            deframer,
+            Arc::new(HostHandler { plugin: Arc::clone(&self.name) }),
+            self.settings.max_message,
+        )
+        .map_err(|error| Error::Spawn { program: self.name.to_string(), source: Arc::new(error) })?;
+        // Set once, here; the watching thread may have looked already, and then the connection ends by itself.
+        let _ = self.watched.connection.set(Arc::clone(&connection));
+        self.is_done = true;
+        let body = Body::Child { child: Arc::clone(&self.watched.child), _rendezvous: rendezvous };
+        let life = Arc::clone(&self.watched.life);
+        Ok(Process::new(Shared::new(Arc::clone(&self.name), self.settings, connection, hello.interfaces, life, body)))
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.kill();
+        }
+    }
+}
+
+/// Answers a plugin's introduction.
+pub(super) fn greet(
+    link: &LocalLink,
+    protocols: &[u16],
+    features: &[String],
+    name: &str,
+    max_message: usize,
+    deadline: Instant,
+) -> Result<()> {
+    let Some(protocol) = handshake::choose_version(protocols) else {
+        let (ours, theirs) = (VERSIONS.to_vec(), protocols.to_vec());
+        return Err(Error::IncompatibleProtocol { plugin: name.into(), ours, theirs });
+    };
+    let welcome = Welcome {
+        protocol,
+        session: String::new(),
+        name: name.into(),
+        features: handshake::common_features(features),
+        interfaces: Vec::new(),
+        max_message: max_message as u64,
+    };
+    greeting::send(link, Kind::Welcome, &welcome, deadline).map_err(|error| Error::Disconnected {
+        plugin: name.into(),
+        method: "the greeting".into(),
+        may_have_run: false,
+        reason: error.to_string(),
+    })
+}
+
+/// What a host does with what a plugin starts: nothing yet.
+pub(super) struct HostHandler {
+    pub(super) plugin: Arc<str>,
+}
+
+impl Handler for HostHandler {
+    fn request(&self, connection: &Arc<Connection>, request: Message) {
+        let message = "this host serves nothing to plugins".into();
+        let failure = Failure { kind: FailureKind::UnknownMethod, message, location: None };
+        connection.refuse(request.call, &failure);
+    }
+
+    fn closed(&self, reason: &str) {
+        tracing::debug!(plugin = &*self.plugin, reason, "connection closed");
+    }
+}

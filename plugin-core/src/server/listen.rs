@@ -1,0 +1,87 @@
+//! A plugin that was started by hand to wait for hosts, mostly under a debugger.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{
+    Service,
+    serve::{greet, hello, serve_session},
+    service::entry,
+    stop::Stop,
+};
+use crate::{
+    Error, Result,
+    interface::Dispatch,
+    transport::local::{LocalLink, LocalListener},
+};
+
+/// How many hosts may be attached at once.
+const MAX_HOSTS: usize = 64;
+
+/// Serves every host that attaches at `address`, until the process is ended from outside.
+pub(super) fn serve(dispatchers: &[Arc<dyn Dispatch>], address: &Path) -> Result<()> {
+    let listener = bind(address)?;
+    #[expect(clippy::print_stderr, reason = "it was started by hand, and whoever did waits for this line")]
+    {
+        eprintln!("waiting for a host to attach at {}", address.display());
+    }
+    let attached = Arc::new(AtomicUsize::new(0));
+    loop {
+        match listener.accept() {
+            Ok(link) if attached.load(Ordering::Relaxed) < MAX_HOSTS => {
+                let (dispatchers, attached) = (dispatchers.to_vec(), Arc::clone(&attached));
+                attached.fetch_add(1, Ordering::Relaxed);
+                let serving = thread::Builder::new().name("plugin-core session".into()).spawn(move || {
+                    if let Err(error) = serve_one(link, dispatchers) {
+                        tracing::warn!(%error, "a host could not attach");
+                    }
+                    attached.fetch_sub(1, Ordering::Relaxed);
+                });
+                drop(serving);
+            }
+            Ok(_) => tracing::warn!("{MAX_HOSTS} hosts are attached, another was turned away"),
+            Err(error) => {
+                // Mostly too many open files: waiting lets sessions end, spinning would not.
+                tracing::warn!(%error, "could not accept a host");
+                thread::sleep(std::time::Duration::from_millis(100));
+            }
+        }
+    }
+}
+
+fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>) -> Result<()> {
+    if !link.is_same_user() {
+        return Err(Error::custom("it belongs to another user"));
+    }
+    let stop = Arc::<Stop>::default();
+    let interfaces = dispatchers.iter().map(|dispatcher| entry(&**dispatcher)).collect();
+    let host = greet(link, &hello(interfaces, String::new()), "the host")?;
+    serve_session(host, &Service::new(dispatchers, Arc::clone(&stop)), &stop)
+}
+
+fn bind(address: &Path) -> Result<LocalListener> {
+    let failed = |message: &str, source| Error::Attach {
+        address: address.display().to_string(),
+        message: message.into(),
+        source,
+    };
+    crate::transport::private_directory(address).map_err(|message| failed(&message, None))?;
+    match LocalListener::bind(address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if LocalLink::dial(address).is_ok() {
+                return Err(failed("another plugin is listening there already", Some(Arc::new(error))));
+            }
+            // What a plugin that was killed left behind: nobody answers there.
+            std::fs::remove_file(address).and_then(|()| LocalListener::bind(address))
+        }
+        outcome => outcome,
+    }
+    .map_err(|error| failed("it cannot be listened at", Some(Arc::new(error))))
+}

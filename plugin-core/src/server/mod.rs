@@ -1,0 +1,16 @@
+//! The plugin's side: what answers requests.
+//!
+//! In reading order: [`serve`] is what a plugin's `main` calls; [`service`] answers one request; [`workers`] runs many at
+//! once; [`lifeline`] notices that the host is gone; [`by_hand`] is for a plugin that was started without a host.
+
+mod by_hand;
+mod lifeline;
+mod listen;
+mod panics;
+mod serve;
+mod service;
+mod stop;
+mod workers;
+
+pub use serve::{Server, serve};
+pub(crate) use service::Service;

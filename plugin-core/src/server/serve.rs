@@ -1,0 +1,235 @@
+//! What a plugin's `main` calls.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Service, by_hand, lifeline, listen,
+    service::entry,
+    stop::{Stop, StopReason},
+};
+use crate::{
+    Error, Implements, Interface, Result,
+    connection::{
+        Connection, Handler,
+        greeting::{self, GreetingError},
+    },
+    environment,
+    interface::Dispatch,
+    protocol::{
+        VERSIONS, Violation,
+        frame::{Deframer, Frame, Kind},
+        handshake,
+        message::{Hello, InterfaceEntry, Refused, Welcome},
+    },
+    transport::local::LocalLink,
+};
+
+/// How long running handlers have once the host said goodbye or is gone.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// How long the greeting may take.
+pub(super) const GREETING_LIMIT: Duration = Duration::from_secs(10);
+
+/// Serves `value` as interface `I` to the host that started this process: what a plugin's `main` calls.
+///
+/// Short for [`Server::new()`](Server::new)`.with::<I>(value).serve()`; see [`Server::serve`] for what it does, when it
+/// returns, and its errors.
+///
+/// ```no_run
+/// # #[plugin_core::plugin_interface]
+/// # pub trait Greeter { fn greet(&self, name: &str) -> plugin_core::Result<String>; }
+/// struct English;
+///
+/// impl Greeter for English {
+///     fn greet(&self, name: &str) -> plugin_core::Result<String> {
+///         Ok(format!("Hello, {name}!"))
+///     }
+/// }
+///
+/// fn main() -> plugin_core::Result<()> {
+///     plugin_core::serve::<dyn Greeter>(English)
+/// }
+/// ```
+///
+/// # Errors
+/// As [`Server::serve`].
+pub fn serve<I: Interface + ?Sized>(value: impl Implements<I>) -> Result<()> {
+    Server::new().with::<I>(value).serve()
+}
+
+/// A plugin that serves one or several interfaces.
+///
+/// ```no_run
+/// # #[plugin_core::plugin_interface]
+/// # pub trait Greeter { fn greet(&self, name: &str) -> plugin_core::Result<String>; }
+/// # #[plugin_core::plugin_interface]
+/// # pub trait Adder { fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64>; }
+/// # struct English;
+/// # impl Greeter for English {
+/// #     fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
+/// # }
+/// # struct Exact;
+/// # impl Adder for Exact {
+/// #     fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64> { Ok(a + b) }
+/// # }
+/// fn main() -> plugin_core::Result<()> {
+///     plugin_core::Server::new().with::<dyn Greeter>(English).with::<dyn Adder>(Exact).serve()
+/// }
+/// ```
+#[must_use = "a server does nothing until `serve` is called"]
+#[derive(Default)]
+pub struct Server {
+    dispatchers: Vec<Arc<dyn Dispatch>>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.dispatchers.iter().map(|dispatcher| dispatcher.descriptor().name);
+        f.debug_struct("Server").field("interfaces", &names.collect::<Vec<_>>()).finish()
+    }
+}
+
+impl Server {
+    /// A server of nothing yet.
+    ///
+    /// ```
+    /// assert_eq!(format!("{:?}", plugin_core::Server::new()), "Server { interfaces: [] }");
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `value` as the implementation of interface `I`.
+    ///
+    /// ```
+    /// # #[plugin_core::plugin_interface]
+    /// # pub trait Adder { fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64>; }
+    /// # struct Exact;
+    /// # impl Adder for Exact {
+    /// #     fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64> { Ok(a + b) }
+    /// # }
+    /// let server = plugin_core::Server::new().with::<dyn Adder>(Exact);
+    /// assert_eq!(format!("{server:?}"), r#"Server { interfaces: ["Adder"] }"#);
+    /// ```
+    ///
+    /// # Panics
+    /// If an interface of that name was added before: hosts could reach only one of them.
+    pub fn with<I: Interface + ?Sized>(mut self, value: impl Implements<I>) -> Self {
+        let name = I::DESCRIPTOR.name;
+        let is_new = self.dispatchers.iter().all(|dispatcher| dispatcher.descriptor().name != name);
+        assert!(is_new, "interface `{name}` is served twice; give one of the traits another `name = \"..\"`");
+        self.dispatchers.push(value.into_dispatcher());
+        self
+    }
+
+    /// Connects to the host that started this process and serves it until it says goodbye or is gone.
+    ///
+    /// Handlers run concurrently on threads of their own, up to 512 at once (further requests wait), none on the thread
+    /// that called this. A handler that panics fails its own call; the plugin goes on. (Not with `panic = "abort"` in the
+    /// plugin's profile: there a panic ends the plugin.)
+    ///
+    /// When the host says goodbye, or its process is gone however it ended, running handlers have 500 ms; then the values
+    /// are dropped as soon as no handler uses them, and this returns, so that `main` can clean up. Returning from `main`
+    /// ends the process even if a handler still runs. If the host is gone and the process has not ended 300 ms later, it is
+    /// killed, along with its process group where it leads one (a host started it so).
+    ///
+    /// The standard input belongs to the connection with the host: do not read it. Standard output and standard error are
+    /// free; the host forwards them.
+    ///
+    /// Started without a host, it prints what it serves and exits the process with status 1; with `PLUGIN_CORE_LISTEN=path`
+    /// it waits at that path for hosts to [`attach`](crate::attach), and never returns.
+    ///
+    /// # Errors
+    /// [`Error::Attach`] if the host cannot be reached, [`Error::Refused`] if it does not let this plugin in.
+    pub fn serve(self) -> Result<()> {
+        if let (Some(socket), Some(token)) = (env::var_os(environment::SOCKET), env::var_os(environment::TOKEN)) {
+            return self.serve_host(&PathBuf::from(socket), &token);
+        }
+        match env::var_os(environment::LISTEN) {
+            Some(address) => listen::serve(&self.dispatchers, &PathBuf::from(address)),
+            None => by_hand::explain_and_exit(&self.interfaces()),
+        }
+    }
+
+    fn serve_host(self, socket: &Path, token: &OsString) -> Result<()> {
+        let stop = Arc::<Stop>::default();
+        lifeline::watch(&stop);
+        let hello = hello(self.interfaces(), token.to_string_lossy().into_owned());
+        let host = greet_host(socket, &hello)?;
+        serve_session(host, &Service::new(self.dispatchers, Arc::clone(&stop)), &stop)
+    }
+
+    fn interfaces(&self) -> Vec<InterfaceEntry> {
+        self.dispatchers.iter().map(|dispatcher| entry(&**dispatcher)).collect()
+    }
+}
+
+/// What the plugin says of itself.
+pub(super) fn hello(interfaces: Vec<InterfaceEntry>, token: String) -> Hello {
+    let features = handshake::FEATURES.iter().map(ToString::to_string).collect();
+    Hello { protocols: VERSIONS.to_vec(), token, features, interfaces }
+}
+
+/// A host whose greeting is done.
+pub(super) struct Host {
+    link: LocalLink,
+    deframer: Deframer,
+    welcome: Welcome,
+}
+
+fn greet_host(socket: &Path, hello: &Hello) -> Result<Host> {
+    let address = socket.display().to_string();
+    let failed = |message: &str, source| Error::Attach { address: address.clone(), message: message.into(), source };
+    let link = LocalLink::dial(socket).map_err(|error| failed("is the host still running?", Some(Arc::new(error))))?;
+    if !link.is_same_user() {
+        return Err(failed("it belongs to another user", None));
+    }
+    greet(link, hello, &address)
+}
+
+/// Introduces the plugin and waits to be let in.
+pub(super) fn greet(link: LocalLink, hello: &Hello, address: &str) -> Result<Host> {
+    let deadline = Instant::now() + GREETING_LIMIT;
+    let mut deframer = Deframer::new();
+    let answer = greeting::send(&link, Kind::Hello, hello, deadline)
+        .and_then(|()| greeting::receive(&link, &mut deframer, deadline, read_answer));
+    match answer {
+        Ok(Ok(welcome)) => Ok(Host { link, deframer, welcome }),
+        Ok(Err(refused)) => Err(Error::Refused { peer: address.into(), reason: refused.reason }),
+        Err(error) => {
+            let message = format!("the host did not greet this plugin: {error}");
+            let source = if let GreetingError::Io(error) = error { Some(Arc::new(error)) } else { None };
+            Err(Error::Attach { address: address.into(), message, source })
+        }
+    }
+}
+
+fn read_answer(frame: &Frame<'_>) -> Result<Result<Welcome, Refused>, Violation> {
+    if frame.header.kind == Kind::Refused as u8 {
+        return handshake::decode(frame.payload).map(Err);
+    }
+    handshake::expect(frame, Kind::Welcome)?;
+    handshake::decode(frame.payload).map(Ok)
+}
+
+/// Serves one host until it is time to stop.
+pub(super) fn serve_session(host: Host, service: &Arc<Service>, stop: &Stop) -> Result<()> {
+    let limit = usize::try_from(host.welcome.max_message).unwrap_or(usize::MAX);
+    let handler = Arc::clone(service) as Arc<dyn Handler>;
+    let connection = Connection::start(Box::new(host.link), host.deframer, handler, limit)
+        .map_err(|error| Error::custom(format!("no thread could be started: {error}")))?;
+    let reason = stop.wait();
+    tracing::debug!(?reason, "serving ends");
+    service.finish(GRACE);
+    if reason == StopReason::Goodbye {
+        connection.flush(GRACE); // The answers of handlers that finished in time.
+    }
+    connection.close("this plugin is stopping");
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Threads that run handlers: as many as there are handlers running, up to a cap; beyond it requests queue.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::connection::lock;
+
+/// How many handlers run at once.
+pub(super) const MAX_RUNNING: usize = 512;
+
+/// How many requests, and how many bytes of them, wait beyond that before further ones are refused.
+const MAX_QUEUED: usize = 65_536;
+const MAX_QUEUED_BYTES: usize = 256 << 20;
+
+/// How long a thread without work stays.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// One request to be answered, and how many bytes it holds.
+pub(super) struct Job {
+    pub(super) bytes: usize,
+    pub(super) run: Box<dyn FnOnce() + Send>,
+}
+
+/// A pool of threads that grows on demand.
+#[derive(Default)]
+pub(super) struct Workers {
+    state: Mutex<State>,
+    /// Signalled when there is a job, or the pool stops.
+    work: Condvar,
+    /// Signalled when a thread has finished a job.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    queued_bytes: usize,
+    /// Threads that wait for a job; `idle <= threads`.
+    idle: usize,
+    threads: usize,
+    is_stopping: bool,
+}
+
+impl State {
+    fn is_full(&self, job: &Job) -> bool {
+        self.queue.len() >= MAX_QUEUED
+            || (!self.queue.is_empty() && self.queued_bytes.saturating_add(job.bytes) > MAX_QUEUED_BYTES)
+    }
+
+    fn take(&mut self) -> Option<Job> {
+        let job = self.queue.pop_front()?;
+        self.queued_bytes -= job.bytes;
+        Some(job)
+    }
+}
+
+/// Why a job was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rejected {
+    Full,
+    Stopping,
+}
+
+impl Workers {
+    /// Runs `job` on a thread of the pool, now or when one is free. Never blocks.
+    pub(super) fn submit(self: &Arc<Self>, job: Job) -> Result<(), Rejected> {
+        let mut state = lock(&self.state);
+        if state.is_stopping {
+            return Err(Rejected::Stopping);
+        }
+        if state.is_full(&job) {
+            return Err(Rejected::Full);
+        }
+        state.queued_bytes += job.bytes;
+        state.queue.push_back(job);
+        // Compared with the queue, not with zero: an idle thread that was already woken has not taken its job yet.
+        if state.idle < state.queue.len() && state.threads < MAX_RUNNING {
+            self.spawn(&mut state)
+        } else {
+            drop(state);
+            self.work.notify_one();
+            Ok(())
+        }
+    }
+
+    /// Starts a thread for the job just queued.
+    fn spawn(self: &Arc<Self>, state: &mut State) -> Result<(), Rejected> {
+        let workers = Arc::clone(self);
+        let spawned = thread::Builder::new().name("plugin-core handler".into()).spawn(move || workers.work());
+        if spawned.is_ok() {
+            state.threads += 1;
+        } else if state.threads == 0 {
+            if let Some(job) = state.queue.pop_back() {
+                state.queued_bytes -= job.bytes;
+            }
+            return Err(Rejected::Full);
+        } // Else one of the threads that there are will come to it.
+        Ok(())
+    }
+
+    fn work(&self) {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(job) = state.take() {
+                drop(state);
+                (job.run)();
+                state = lock(&self.state);
+                self.done.notify_all();
+                continue;
+            }
+            state.idle += 1;
+            let is_idle = |state: &mut State| state.queue.is_empty() && !state.is_stopping;
+            let (guard, waited) =
+                self.work.wait_timeout_while(state, IDLE, is_idle).unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.idle -= 1;
+            if state.queue.is_empty() && (state.is_stopping || waited.timed_out()) {
+                state.threads -= 1;
+                self.done.notify_all();
+                return;
+            }
+        }
+    }
+
+    /// Takes no more jobs, drops those queued, and waits for the running ones, but not past `grace`.
+    ///
+    /// Gives whether all have finished.
+    pub(super) fn stop(&self, grace: Duration) -> bool {
+        let deadline = Instant::now() + grace;
+        let mut state = lock(&self.state);
+        state.is_stopping = true;
+        let dropped = std::mem::take(&mut state.queue);
+        state.queued_bytes = 0;
+        drop(state);
+        drop(dropped); // Outside the lock: a job may hold the last handle of something.
+        self.work.notify_all();
+        let state = lock(&self.state);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (state, _) = self
+            .done
+            .wait_timeout_while(state, left, |state| state.threads > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.threads == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn job(run: impl FnOnce() + Send + 'static) -> Job {
+        Job { bytes: 1, run: Box::new(run) }
+    }
+
+    #[test]
+    fn a_blocked_job_does_not_hold_up_others() {
+        let workers = Arc::<Workers>::default();
+        let (release, blocked) = mpsc::channel::<()>();
+        workers.submit(job(move || drop(blocked.recv()))).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        for number in 0..100 {
+            let sender = sender.clone();
+            workers.submit(job(move || sender.send(number).unwrap())).unwrap();
+        }
+        for _ in 0..100 {
+            receiver.recv_timeout(LONG).unwrap();
+        }
+        drop(release);
+        assert!(workers.stop(LONG));
+    }
+
+    #[test]
+    fn no_more_than_the_cap_run_at_once_and_the_rest_wait_their_turn() {
+        let workers = Arc::<Workers>::default();
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = Arc::new(Mutex::new(blocked));
+        let (sender, finished) = mpsc::channel();
+        for _ in 0..2 * MAX_RUNNING {
+            let (blocked, sender) = (Arc::clone(&blocked), sender.clone());
+            workers
+                .submit(job(move || {
+                    drop(blocked.lock().unwrap().recv());
+                    sender.send(()).unwrap();
+                }))
+                .unwrap();
+        }
+        assert_eq!(lock(&workers.state).threads, MAX_RUNNING);
+        for _ in 0..2 * MAX_RUNNING {
+            release.send(()).unwrap();
+        }
+        for _ in 0..2 * MAX_RUNNING {
+            finished.recv_timeout(LONG).unwrap();
+        }
+        assert!(workers.stop(LONG));
+        assert_eq!(workers.submit(job(|| {})), Err(Rejected::Stopping));
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_number_and_bytes() {
+        let mut state = State { queued_bytes: MAX_QUEUED_BYTES, ..State::default() };
+        assert!(!state.is_full(&job(|| {})), "an empty queue takes a job of any size");
+        state.queue.push_back(job(|| {}));
+        assert!(state.is_full(&job(|| {})));
+        state.queued_bytes = 0;
+        assert!(!state.is_full(&job(|| {})));
+        state.queue.resize_with(MAX_QUEUED, || job(|| {}));
+        assert!(state.is_full(&job(|| {})));
+    }
+
+    #[test]
+    fn stopping_does_not_wait_past_its_grace() {
+        let workers = Arc::<Workers>::default();
+        let (release, blocked) = mpsc::channel::<()>();
+        workers.submit(job(move || drop(blocked.recv()))).unwrap();
+        assert!(!workers.stop(Duration::from_millis(20)));
+        drop(release);
+    }
+}

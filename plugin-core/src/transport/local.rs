@@ -1,0 +1,127 @@
+//! Local sockets between processes, by the `interprocess` crate.
+
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+    time::Duration,
+};
+
+use interprocess::local_socket::{ConnectOptions, Listener, ListenerOptions, Name, Stream, prelude::*};
+
+use super::Link;
+
+/// A connected local socket.
+#[derive(Debug)]
+pub(crate) struct LocalLink(Stream);
+
+/// A local socket that waits for connections, removed from the file system when dropped.
+#[derive(Debug)]
+pub(crate) struct LocalListener(Listener);
+
+/// What the operating system calls `address`: a path, on Windows the name of a pipe.
+fn name(address: &Path) -> io::Result<Name<'_>> {
+    #[cfg(unix)]
+    return address.to_fs_name::<interprocess::local_socket::GenericFilePath>();
+    #[cfg(windows)]
+    return address.as_os_str().to_ns_name::<interprocess::local_socket::GenericNamespaced>();
+}
+
+impl LocalListener {
+    /// Waits for connections at `address`, which must not exist yet.
+    pub(crate) fn bind(address: &Path) -> io::Result<Self> {
+        ListenerOptions::new().name(name(address)?).create_sync().map(Self)
+    }
+
+    pub(crate) fn accept(&self) -> io::Result<LocalLink> {
+        self.0.accept().map(LocalLink)
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        let Listener::UdSocket(listener) = &self.0;
+        std::os::fd::AsFd::as_fd(listener)
+    }
+}
+
+impl LocalLink {
+    /// Connects to `address`.
+    pub(crate) fn dial(address: &Path) -> io::Result<Self> {
+        ConnectOptions::new().name(name(address)?).connect_sync().map(Self)
+    }
+
+    /// Bounds every read from here on; `None` lifts the bound. Windows has no such bound: there a silent peer is dealt
+    /// with by ending its process.
+    pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.0.set_recv_timeout(timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// As [`set_read_timeout`](Self::set_read_timeout), for writes.
+    pub(crate) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.0.set_send_timeout(timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// The process at the other end, where the operating system tells.
+    pub(crate) fn peer_pid(&self) -> Option<u32> {
+        let pid = self.0.peer_creds().ok()?.pid()?;
+        u32::try_from(pid).ok()
+    }
+
+    /// Whether the other end belongs to the same user; `true` where the operating system does not tell (on Windows the
+    /// pipe's own access rules decide).
+    pub(crate) fn is_same_user(&self) -> bool {
+        #[cfg(unix)]
+        return match self.0.peer_creds() {
+            Ok(credentials) => credentials.euid().is_none_or(|uid| uid == rustix::process::geteuid().as_raw()),
+            Err(_) => false,
+        };
+        #[cfg(windows)]
+        return true;
+    }
+}
+
+impl Link for LocalLink {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(|| (&self.0).read(buffer))
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| (&self.0).write(bytes))
+    }
+
+    #[cfg(unix)]
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        use rustix::net::{SendFlags, send};
+        let Stream::UdSocket(socket) = &self.0;
+        retry(|| Ok(send(socket.inner(), bytes, SendFlags::DONTWAIT)?))
+    }
+
+    #[cfg(windows)]
+    fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    #[cfg(unix)]
+    fn close(&self) {
+        let Stream::UdSocket(socket) = &self.0;
+        // Fails only where the other side has already gone, which is as good.
+        let _ = socket.inner().shutdown(std::net::Shutdown::Both);
+    }
+
+    #[cfg(windows)]
+    fn close(&self) {}
+}
+
+fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}

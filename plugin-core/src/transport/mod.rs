@@ -1,0 +1,54 @@
+//! Bytes in, bytes out: the two ways two sides can be joined.
+//!
+//! [`local`] is a local socket between processes (a Unix-domain socket, on Windows a named pipe); [`memory`] is its twin
+//! within one process. Neither knows what the bytes mean.
+
+pub(crate) mod local;
+pub(crate) mod memory;
+
+use std::io;
+
+/// A two-way byte stream that several threads share: at most one reads and one writes at a time.
+pub(crate) trait Link: Send + Sync {
+    /// Waits for bytes; 0 is the end of the stream.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Waits until some bytes are written.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes what can be written without waiting; `WouldBlock` where that is nothing, or cannot be known.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Ends both directions, waking a blocked read and a blocked write.
+    ///
+    /// On Windows a pipe cannot be shut down from this side: there the other side's end wakes them.
+    fn close(&self);
+}
+
+/// Checks that nobody else can put a socket of theirs at `address`: its directory must be this user's (or root's) own,
+/// and not writable by others. A socket's own mode cannot be set on every system, so the directory is the guard.
+#[cfg(unix)]
+pub(crate) fn private_directory(address: &std::path::Path) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt;
+    let directory = match address.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => std::path::Path::new("."),
+    };
+    let metadata =
+        std::fs::metadata(directory).map_err(|error| format!("its directory cannot be examined: {error}"))?;
+    let uid = rustix::process::geteuid().as_raw();
+    if metadata.uid() != uid && metadata.uid() != 0 {
+        return Err("its directory belongs to another user".into());
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err("its directory can be written by others; use one that only you can write (chmod 700)".into());
+    }
+    Ok(())
+}
+
+/// On Windows a pipe's own access rules are the guard.
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "the same on every platform")]
+pub(crate) fn private_directory(_address: &std::path::Path) -> Result<(), String> {
+    Ok(())
+}
