@@ -196,6 +196,7 @@ impl Deframer {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "the tests' numbers are small")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

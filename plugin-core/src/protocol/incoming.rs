@@ -118,6 +118,7 @@ fn first(kind: Kind, header: &Header, payload: &[u8]) -> Message {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "the tests' numbers are small")]
 mod tests {
     use super::*;
     use crate::protocol::{

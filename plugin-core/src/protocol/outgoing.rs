@@ -139,6 +139,7 @@ impl Outgoing {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "the tests' numbers are small")]
 mod tests {
     use super::*;
     use crate::protocol::frame::{Deframer, HEADER};

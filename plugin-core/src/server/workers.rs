@@ -218,8 +218,15 @@ mod tests {
     fn stopping_does_not_wait_past_its_grace() {
         let workers = Arc::<Workers>::default();
         let (release, blocked) = mpsc::channel::<()>();
-        workers.submit(job(move || drop(blocked.recv()))).unwrap();
+        let (begun, begins) = mpsc::channel();
+        let run = move || {
+            begun.send(()).unwrap();
+            drop(blocked.recv());
+        };
+        workers.submit(job(run)).unwrap();
+        begins.recv_timeout(LONG).unwrap();
         assert!(!workers.stop(Duration::from_millis(20)));
         drop(release);
+        assert!(workers.stop(LONG));
     }
 }
