@@ -149,8 +149,9 @@ mod tests {
     #[test]
     fn unfinished_messages_are_bounded_together() {
         let mut incoming = Incoming::new(MAX_PAYLOAD);
-        let outcome = (0..)
-            .map(|call| accept(&mut incoming, &frame(Kind::Request, call, MORE, &[0; MAX_PAYLOAD])))
+        let part = vec![0; MAX_PAYLOAD];
+        let outcome = (0..10_000)
+            .map(|call| accept(&mut incoming, &frame(Kind::Request, call, MORE, &part)))
             .find(Result::is_err);
         assert_eq!(outcome, Some(Err(Violation::TooManyFragments)));
         assert!(incoming.partial_bytes <= QUEUE_LIMIT + 2 * MAX_PAYLOAD);
@@ -188,7 +189,9 @@ mod tests {
                 kind: Kind::Request, call, target: call, method: 7, deadline: 9, meta: call % 2 == 0,
                 payload: (0..*length).map(|byte| byte as u8).collect(),
             }).collect();
-            messages.iter().for_each(|message| outgoing.push(message.clone()));
+            for message in &messages {
+                outgoing.push(message.clone());
+            }
             let mut bytes = Vec::new();
             while !outgoing.is_empty() {
                 outgoing.fill(&mut bytes, 0, usize::MAX);

@@ -163,7 +163,11 @@ mod tests {
     fn a_blocked_job_does_not_hold_up_others() {
         let workers = Arc::<Workers>::default();
         let (release, blocked) = mpsc::channel::<()>();
-        workers.submit(job(move || drop(blocked.recv()))).unwrap();
+        workers
+            .submit(job(move || {
+                let _ = blocked.recv();
+            }))
+            .unwrap();
         let (sender, receiver) = mpsc::channel();
         for number in 0..100 {
             let sender = sender.clone();
@@ -186,7 +190,7 @@ mod tests {
             let (blocked, sender) = (Arc::clone(&blocked), sender.clone());
             workers
                 .submit(job(move || {
-                    drop(blocked.lock().unwrap().recv());
+                    let _ = blocked.lock().unwrap().recv();
                     sender.send(()).unwrap();
                 }))
                 .unwrap();
@@ -221,7 +225,7 @@ mod tests {
         let (begun, begins) = mpsc::channel();
         let run = move || {
             begun.send(()).unwrap();
-            drop(blocked.recv());
+            let _ = blocked.recv();
         };
         workers.submit(job(run)).unwrap();
         begins.recv_timeout(LONG).unwrap();

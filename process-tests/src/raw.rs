@@ -1,0 +1,147 @@
+//! The protocol by hand, from `docs/protocol.md`, for what no well-behaved side would say.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Frame kinds.
+pub mod kind {
+    /// The plugin introduces itself.
+    pub const HELLO: u8 = 1;
+    /// The host lets it in.
+    pub const WELCOME: u8 = 2;
+    /// The host does not.
+    pub const REFUSED: u8 = 3;
+    /// A call.
+    pub const REQUEST: u8 = 16;
+    /// `Ok`.
+    pub const VALUE: u8 = 17;
+    /// `Err`.
+    pub const ERROR: u8 = 18;
+    /// Neither.
+    pub const FAILURE: u8 = 19;
+    /// Goodbye.
+    pub const GOODBYE: u8 = 26;
+}
+
+/// A frame.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Counted frames received.
+    pub ack: u32,
+    /// The call.
+    pub call: u32,
+    /// The object.
+    pub target: u32,
+    /// Milliseconds left.
+    pub deadline: u32,
+    /// The method.
+    pub method: u16,
+    /// The kind.
+    pub kind: u8,
+    /// META and MORE.
+    pub flags: u8,
+    /// What comes behind the header.
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// A frame of `kind` for `call`.
+    pub fn new(kind: u8, call: u32, payload: Vec<u8>) -> Self {
+        Self { kind, call, payload, ..Self::default() }
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = header(u32::try_from(self.payload.len()).unwrap_or(u32::MAX), self);
+        bytes.extend(&self.payload);
+        bytes
+    }
+}
+
+/// The header of a frame that claims `length` bytes.
+pub fn header(length: u32, frame: &Frame) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for word in [length, frame.ack, frame.call, frame.target, frame.deadline] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend(frame.method.to_le_bytes());
+    bytes.extend([frame.kind, frame.flags]);
+    bytes
+}
+
+/// Reads one frame.
+///
+/// # Errors
+/// When the stream ends or fails.
+pub fn read(stream: &mut impl Read) -> io::Result<Frame> {
+    let mut header = [0; 24];
+    stream.read_exact(&mut header)?;
+    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let mut payload = vec![0; word(0) as usize];
+    stream.read_exact(&mut payload)?;
+    Ok(Frame {
+        ack: word(4),
+        call: word(8),
+        target: word(12),
+        deadline: word(16),
+        method: u16::from_le_bytes([header[20], header[21]]),
+        kind: header[22],
+        flags: header[23],
+        payload,
+    })
+}
+
+/// Writes one frame.
+///
+/// # Errors
+/// When the stream fails.
+pub fn write(stream: &mut impl Write, frame: &Frame) -> io::Result<()> {
+    stream.write_all(&frame.to_bytes())
+}
+
+/// What a plugin says first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Hello {
+    /// Protocol versions.
+    pub protocols: Vec<u16>,
+    /// The secret.
+    pub token: String,
+    /// Abilities.
+    pub features: Vec<String>,
+    /// Interfaces.
+    pub interfaces: Vec<Interface>,
+}
+
+/// An interface in a greeting.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// Its methods.
+    pub methods: Vec<String>,
+}
+
+/// What a host answers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The protocol version.
+    pub protocol: u16,
+    /// The limit.
+    pub max_message: u64,
+}
+
+/// A value nested so deep that decoding it recursively would overflow any stack.
+pub fn nested(depth: usize) -> Vec<u8> {
+    let mut bytes = vec![0x91; depth];
+    bytes.push(0xc0);
+    bytes
+}
+
+/// The fields of a failure.
+pub type Failure = BTreeMap<String, Option<String>>;
