@@ -2,6 +2,11 @@
 
 #[cfg(unix)]
 pub mod raw;
+#[cfg(target_os = "linux")]
+pub mod system;
+mod watchdog;
+
+pub use watchdog::watchdog;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,51 @@
+//! What the operating system says of processes, threads and files.
+
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Whether a process runs; a zombie that waits to be reaped counts as gone.
+pub fn is_running(pid: u32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // The state follows the name, which is in parentheses and may contain any others.
+        Ok(stat) => !matches!(stat.rsplit(") ").next().and_then(|rest| rest.chars().next()), Some('Z' | 'X')),
+        Err(_) => false,
+    }
+}
+
+/// Waits until `condition` holds; `false` if it did not within `limit`.
+pub fn eventually(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// How many files this process has open.
+pub fn open_files() -> usize {
+    count("/proc/self/fd")
+}
+
+/// How many threads this process has.
+pub fn threads() -> usize {
+    count("/proc/self/task")
+}
+
+/// How many children this process has, zombies included.
+pub fn children() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    children.map(|children| children.split_whitespace().count()).sum()
+}
+
+/// How many entries a directory has.
+pub fn count(directory: impl AsRef<Path>) -> usize {
+    fs::read_dir(directory).into_iter().flatten().count()
+}

@@ -1,0 +1,182 @@
+//! What happens to calls when handlers, plugins or the time fail.
+
+mod common;
+
+use std::{
+    error::Error as _,
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{Probe, launcher, milliseconds, probe, process, rogue, watchdog};
+use plugin_core::{Error, State, within};
+
+#[test]
+fn a_panic_fails_one_call_and_the_plugin_goes_on() {
+    watchdog(60, || {
+        let probe = probe();
+        let error = probe.panic("the roof is on fire").unwrap_err();
+        let Error::Panicked { plugin, method, message, location } = &error else { panic!("{error:?}") };
+        assert_eq!((plugin.as_str(), method.as_str(), message.as_str()), ("probe", "panic", "the roof is on fire"));
+        assert!(location.as_ref().unwrap().contains("probe.rs:"), "{error}");
+        assert!(error.may_have_run());
+        assert_eq!(probe.add(1, 2).unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_panic_beside_others_fails_none_of_them() {
+    watchdog(60, || {
+        let probe = probe();
+        thread::scope(|scope| {
+            let others: Vec<_> = (0..8).map(|_| scope.spawn(|| probe.sleep(200))).collect();
+            for _ in 0..20 {
+                assert!(matches!(probe.panic("x"), Err(Error::Panicked { .. })));
+            }
+            for other in others {
+                other.join().unwrap().unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn a_handler_that_ends_the_process_is_told_with_status_and_last_words() {
+    watchdog(60, || {
+        let probe = probe();
+        let error = probe.exit(7, "disk on fire").unwrap_err();
+        let Error::Died { report, may_have_run, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(report.status().unwrap().code(), Some(7));
+        assert!(may_have_run);
+        assert!(error.to_string().contains("died during `exit` (it may have run)"), "{error}");
+        assert!(error.to_string().contains("disk on fire"), "{error}");
+        assert_eq!(process(&probe).state(), State::Ended);
+        let next = probe.add(1, 2).unwrap_err();
+        assert!(matches!(&next, Error::Died { may_have_run: false, .. }), "{next:?}");
+        assert!(!next.may_have_run());
+        assert!(next.to_string().contains("(it did not run)"), "{next}");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn all_calls_in_flight_fail_when_the_plugin_is_killed() {
+    watchdog(60, || {
+        let probe = probe();
+        thread::scope(|scope| {
+            let calls: Vec<_> = (0..20).map(|_| scope.spawn(|| probe.hang_forever())).collect();
+            while probe.add(1, 1).is_err() {}
+            let began = Instant::now();
+            process(&probe).clone(); // The handle itself must not matter.
+            let pid = i32::try_from(process(&probe).pid().unwrap()).unwrap();
+            rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL)
+                .unwrap();
+            for call in calls {
+                let error = call.join().unwrap().unwrap_err();
+                assert!(matches!(&error, Error::Died { .. }), "{error:?}");
+                assert!(error.to_string().contains("SIGKILL"), "{error}");
+            }
+            assert!(began.elapsed() < Duration::from_secs(2), "promptly: {:?}", began.elapsed());
+        });
+    });
+}
+
+#[test]
+fn a_handler_that_never_returns_is_given_up_and_others_are_served() {
+    watchdog(60, || {
+        let probe = probe();
+        let began = Instant::now();
+        let error = probe.hang().unwrap_err();
+        assert!(began.elapsed() >= milliseconds(300) && began.elapsed() < Duration::from_secs(5));
+        let Error::Timeout { after, may_have_run: true, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(*after, milliseconds(300), "the method's own timeout");
+        assert!(error.to_string().contains("`hang` of plugin `probe` had no answer within 300ms (it may have run)"));
+        assert!(error.source().is_none());
+        assert_eq!(probe.add(1, 2).unwrap(), 3);
+    });
+}
+
+#[test]
+fn deadlines_come_from_within_then_the_method_then_the_launcher() {
+    watchdog(60, || {
+        let limit_of = |error: Error| match error {
+            Error::Timeout { after, .. } => after,
+            error => panic!("{error:?}"),
+        };
+        let probe = launcher().call_timeout(milliseconds(150)).spawn().unwrap().interface::<dyn Probe>().unwrap();
+        assert_eq!(limit_of(probe.sleep(5000).unwrap_err()), milliseconds(150));
+        assert_eq!(limit_of(probe.hang().unwrap_err()), milliseconds(300));
+        let limit = limit_of(within(milliseconds(80), || probe.hang_forever()).unwrap_err());
+        assert!(limit <= milliseconds(80) && limit > milliseconds(40), "{limit:?}");
+        within(Duration::from_secs(20), || probe.sleep(400)).expect("within may lengthen");
+        let limit = within(milliseconds(100), || within(Duration::from_secs(9), || probe.hang())).unwrap_err();
+        assert!(limit_of(limit) <= milliseconds(100), "nested ones only shorten");
+    });
+}
+
+#[test]
+fn calls_that_a_plugin_makes_inherit_the_deadline() {
+    watchdog(60, || {
+        let probe = probe();
+        let left = within(Duration::from_secs(1), || probe.call_back_limit()).map_err(|error| error.to_string());
+        // Either the inner call met the inherited deadline first, or the outer one did, at the same moment.
+        match left {
+            Ok(left) => assert!(left <= 1000, "{left} ms"),
+            Err(error) => assert!(error.contains("had no answer within"), "{error}"),
+        }
+    });
+}
+
+#[test]
+fn a_timeout_that_the_plugin_met_does_not_pass_for_one_of_this_call() {
+    watchdog(60, || {
+        let error = probe().nested_timeout().unwrap_err();
+        assert!(matches!(&error, Error::Remote { kind, .. } if kind == "timeout"), "{error:?}");
+        assert!(error.to_string().contains("`hang` of plugin `Probe`"), "{error}");
+    });
+}
+
+#[test]
+fn a_late_answer_is_dropped_and_does_not_reach_another_call() {
+    watchdog(60, || {
+        let probe = rogue("answers-late").spawn().unwrap().interface::<dyn Probe>().unwrap();
+        let error = within(milliseconds(20), || probe.add(1, 2)).unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }));
+        assert_eq!(probe.add(3, 4).unwrap(), 7);
+        assert_eq!(process(&probe).state(), State::Running);
+    });
+}
+
+#[test]
+fn a_deadline_that_has_passed_sends_nothing() {
+    watchdog(60, || {
+        let probe = probe();
+        let error = within(Duration::ZERO, || probe.exit(1, "")).unwrap_err();
+        assert!(matches!(&error, Error::Timeout { may_have_run: false, .. }), "{error:?}");
+        assert_eq!(probe.add(1, 2).unwrap(), 3, "the plugin still runs");
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stopped_plugin_blocks_no_caller_past_its_deadline_however_much_is_sent() {
+    use rustix::process::{Pid, Signal, kill_process};
+    watchdog(120, || {
+        let probe = probe();
+        let pid = Pid::from_raw(i32::try_from(process(&probe).pid().unwrap()).unwrap()).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let bytes = vec![0; 30 << 20];
+                    let began = Instant::now();
+                    let error = within(milliseconds(400), || probe.echo(&bytes)).unwrap_err();
+                    assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+                    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+                });
+            }
+        });
+        kill_process(pid, Signal::CONT).unwrap();
+        assert_eq!(probe.add(1, 2).unwrap(), 3, "it goes on where it was stopped");
+    });
+}
