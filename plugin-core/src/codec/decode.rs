@@ -35,7 +35,8 @@ pub struct Decoder<'de> {
 }
 
 impl<'de> Decoder<'de> {
-    pub(crate) fn new(payload: &'de [u8]) -> Self {
+    /// Reads the values of `payload`.
+    pub fn new(payload: &'de [u8]) -> Self {
         Self { rest: payload }
     }
 

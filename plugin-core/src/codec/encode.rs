@@ -24,7 +24,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// Starts an empty message of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
         Self { payload: Vec::new(), limit }
     }
 
@@ -53,7 +54,8 @@ impl Encoder {
         outcome.map_err(|error| EncodeError::Failed(error.to_string()))
     }
 
-    pub(crate) fn into_payload(self) -> Vec<u8> {
+    /// The bytes written so far.
+    pub fn into_payload(self) -> Vec<u8> {
         self.payload
     }
 
