@@ -61,6 +61,13 @@ pub enum Fault {
     Answer(EncodeError),
 }
 
+impl Fault {
+    /// Turns the error met while decoding an argument into a fault that names it.
+    pub fn argument(name: &str) -> impl FnOnce(DecodeError) -> Self {
+        move |error| Self::Arguments(error.in_argument(name))
+    }
+}
+
 /// An interface as the attribute saw it.
 #[doc(hidden)]
 #[derive(Debug)]
@@ -97,17 +104,20 @@ pub enum Timeout {
     After(Duration),
 }
 
-/// The number of the method called `name`; a compile-time error where there is none.
+/// The number of the method called `name`; a compile-time error unless there is exactly one.
 #[doc(hidden)]
 pub const fn method_number(methods: &[Method], name: &str) -> usize {
+    let mut found = None;
     let mut number = 0;
     while number < methods.len() {
         if same(methods[number].name.as_bytes(), name.as_bytes()) {
-            return number;
+            // The attribute cannot tell which `cfg`s exclude each other; here it is known.
+            assert!(found.is_none(), "two methods have the same name on the wire");
+            found = Some(number);
         }
         number += 1;
     }
-    panic!("no such method")
+    found.expect("no such method")
 }
 
 const fn same(left: &[u8], right: &[u8]) -> bool {

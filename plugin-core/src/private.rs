@@ -4,6 +4,7 @@ pub use crate::{
     client::{Answer, Client},
     codec::{
         Decode, DecodeBytes, DecodeError, DecodeSerde, Decoder, Encode, EncodeBytes, EncodeError, EncodeSerde, Encoder,
+        Fetch, FetchBytes, FetchSerde, Lend, LendBytes, LendFromMessage, LendOwned, LendValue,
     },
     interface::{Descriptor, Dispatch, Fault, Interface, Method, Timeout, Verdict, Wraps, method_number},
     reply::{CallError, Reply},

@@ -3,7 +3,7 @@
 use crate::{
     Error,
     client::Answer,
-    codec::{DecodeError, Decoder, EncodeError, Encoder},
+    codec::{DecodeError, Decoder, EncodeError, Encoder, Fetch},
     interface::{Fault, Verdict},
 };
 
@@ -31,11 +31,11 @@ pub trait Reply: Sized {
         error: impl FnOnce(&Self::Error, &mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Verdict, Fault>;
 
-    /// Decodes what a call brought back.
+    /// Decodes what a call brought back. The closures are told which type to decode, so that nobody else need name it.
     fn receive(
         answer: Result<Answer, Error>,
-        value: impl FnOnce(&mut Decoder<'_>) -> Result<Self::Value, DecodeError>,
-        error: impl FnOnce(&mut Decoder<'_>) -> Result<Self::Error, DecodeError>,
+        value: impl FnOnce(Fetch<Self::Value>, &mut Decoder<'_>) -> Result<Self::Value, DecodeError>,
+        error: impl FnOnce(Fetch<Self::Error>, &mut Decoder<'_>) -> Result<Self::Error, DecodeError>,
     ) -> Self
     where
         Self::Error: CallError;
@@ -60,16 +60,16 @@ impl<T, E> Reply for Result<T, E> {
 
     fn receive(
         answer: Result<Answer, Error>,
-        value: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>,
-        error: impl FnOnce(&mut Decoder<'_>) -> Result<E, DecodeError>,
+        value: impl FnOnce(Fetch<T>, &mut Decoder<'_>) -> Result<T, DecodeError>,
+        error: impl FnOnce(Fetch<E>, &mut Decoder<'_>) -> Result<E, DecodeError>,
     ) -> Self
     where
         E: CallError,
     {
         let answer = answer.map_err(E::from_call_error)?;
         match answer.verdict() {
-            Verdict::Value => answer.read(value).map_err(E::from_call_error),
-            Verdict::Error => Err(answer.read(error).unwrap_or_else(E::from_call_error)),
+            Verdict::Value => answer.read(|from| value(Fetch::new(), from)).map_err(E::from_call_error),
+            Verdict::Error => Err(answer.read(|from| error(Fetch::new(), from)).unwrap_or_else(E::from_call_error)),
         }
     }
 }

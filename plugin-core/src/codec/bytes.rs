@@ -2,15 +2,29 @@
 //!
 //! A `Vec<u8>` encoded as an array of integers is 90 times slower than as MessagePack `bin` and twice the size, and a
 //! `&[u8]` can only be borrowed from `bin`. A macro sees tokens, not types, and an alias hides what a token means. So the
-//! choice is left to method lookup: `(&Encode(&value)).encode(..)` finds [`EncodeBytes`] first, because its receiver needs
-//! no further reference, and falls back to [`EncodeSerde`] where the type is no byte string.
+//! choice is left to method lookup: `(&Encode(&value)).__encode(..)` finds [`EncodeBytes`] first, because its receiver
+//! needs no further reference, and falls back to [`EncodeSerde`] where the type is no byte string.
 //!
 //! The bounds of the fallback are on the method, not on the `impl`: a type that cannot be sent then gives one error that
-//! names the missing trait.
+//! names the missing trait. The methods have underscores because lookup also sees what the user's module has in scope.
 
-use std::marker::PhantomData;
+use std::{borrow::Cow, marker::PhantomData};
 
 use super::{DecodeError, Decoder, EncodeError, Encoder};
+
+/// The types that travel as `bin` in both directions.
+///
+/// A list of its own because `serde_bytes` can serialise more than it can deserialise: a `Box<Vec<u8>>` would go out as
+/// `bin` and never come back.
+pub trait ByteString: serde_bytes::Serialize {}
+
+impl ByteString for [u8] {}
+impl<const N: usize> ByteString for [u8; N] {}
+impl ByteString for Vec<u8> {}
+impl ByteString for Box<[u8]> {}
+impl ByteString for Cow<'_, [u8]> {}
+impl<T: ByteString + ?Sized> ByteString for &T {}
+impl<T: ByteString> ByteString for Option<T> {}
 
 /// A value about to be encoded.
 #[derive(Debug)]
@@ -22,11 +36,11 @@ pub trait EncodeBytes {
     ///
     /// # Errors
     /// When the message would be larger than the limit.
-    fn encode(&self, to: &mut Encoder) -> Result<(), EncodeError>;
+    fn __encode(&self, to: &mut Encoder) -> Result<(), EncodeError>;
 }
 
-impl<T: serde_bytes::Serialize + ?Sized> EncodeBytes for Encode<'_, T> {
-    fn encode(&self, to: &mut Encoder) -> Result<(), EncodeError> {
+impl<T: ByteString + ?Sized> EncodeBytes for Encode<'_, T> {
+    fn __encode(&self, to: &mut Encoder) -> Result<(), EncodeError> {
         to.value(&AsBytes(self.0))
     }
 }
@@ -37,13 +51,13 @@ pub trait EncodeSerde<T: ?Sized> {
     ///
     /// # Errors
     /// When that fails, or the message would be larger than the limit.
-    fn encode(&self, to: &mut Encoder) -> Result<(), EncodeError>
+    fn __encode(&self, to: &mut Encoder) -> Result<(), EncodeError>
     where
         T: serde::Serialize;
 }
 
 impl<T: ?Sized> EncodeSerde<T> for &Encode<'_, T> {
-    fn encode(&self, to: &mut Encoder) -> Result<(), EncodeError>
+    fn __encode(&self, to: &mut Encoder) -> Result<(), EncodeError>
     where
         T: serde::Serialize,
     {
@@ -69,11 +83,11 @@ pub trait DecodeBytes<'de, T> {
     ///
     /// # Errors
     /// When no byte string comes next.
-    fn decode(&self, from: &mut Decoder<'de>) -> Result<T, DecodeError>;
+    fn __decode(&self, from: &mut Decoder<'de>) -> Result<T, DecodeError>;
 }
 
-impl<'de, T: serde_bytes::Deserialize<'de>> DecodeBytes<'de, T> for Decode<T> {
-    fn decode(&self, from: &mut Decoder<'de>) -> Result<T, DecodeError> {
+impl<'de, T: ByteString + serde_bytes::Deserialize<'de>> DecodeBytes<'de, T> for Decode<T> {
+    fn __decode(&self, from: &mut Decoder<'de>) -> Result<T, DecodeError> {
         from.bytes()
     }
 }
@@ -84,13 +98,13 @@ pub trait DecodeSerde<'de, T> {
     ///
     /// # Errors
     /// When no value of that type comes next.
-    fn decode(&self, from: &mut Decoder<'de>) -> Result<T, DecodeError>
+    fn __decode(&self, from: &mut Decoder<'de>) -> Result<T, DecodeError>
     where
         T: serde::Deserialize<'de>;
 }
 
 impl<'de, T> DecodeSerde<'de, T> for &Decode<T> {
-    fn decode(&self, from: &mut Decoder<'de>) -> Result<T, DecodeError>
+    fn __decode(&self, from: &mut Decoder<'de>) -> Result<T, DecodeError>
     where
         T: serde::Deserialize<'de>,
     {

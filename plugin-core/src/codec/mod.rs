@@ -7,11 +7,15 @@
 mod bytes;
 mod decode;
 mod encode;
+mod fetch;
+mod lend;
 pub(crate) mod scan;
 
 pub use bytes::{Decode, DecodeBytes, DecodeSerde, Encode, EncodeBytes, EncodeSerde};
 pub use decode::{DecodeError, Decoder};
 pub use encode::{EncodeError, Encoder};
+pub use fetch::{Fetch, FetchBytes, FetchSerde};
+pub use lend::{Lend, LendBytes, LendFromMessage, LendOwned, LendValue};
 
 use serde::{Serialize, de::DeserializeOwned};
 

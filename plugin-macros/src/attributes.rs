@@ -1,0 +1,65 @@
+//! Which of the user's attributes go where.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Attribute, Meta, Path, Token, parse_quote, punctuated::Punctuated};
+
+/// What decides whether an item exists: `cfg`, also inside `cfg_attr`.
+pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
+    filter(attributes, |path| path.is_ident("cfg"))
+}
+
+/// What a function's body needs: lint levels and `deprecated`, also inside `cfg_attr`.
+pub(crate) fn of_body(attributes: &[Attribute]) -> Vec<Attribute> {
+    filter(attributes, |path| LINT_LEVELS.iter().any(|level| path.is_ident(level)) || path.is_ident("deprecated"))
+}
+
+const LINT_LEVELS: [&str; 5] = ["allow", "deny", "expect", "forbid", "warn"];
+
+fn filter(attributes: &[Attribute], keep: impl Fn(&Path) -> bool) -> Vec<Attribute> {
+    let kept = attributes.iter().filter_map(|attribute| filter_meta(&attribute.meta, &keep));
+    kept.map(|meta| parse_quote!(#[#meta])).collect()
+}
+
+/// `meta`, or what is left of it, where `keep` wants it.
+fn filter_meta(meta: &Meta, keep: &impl Fn(&Path) -> bool) -> Option<TokenStream> {
+    if keep(meta.path()) {
+        return Some(quote!(#meta));
+    }
+    let parts = cfg_attr(meta)?;
+    let predicate = parts.first()?;
+    let kept: Vec<_> = parts.iter().skip(1).filter_map(|part| filter_meta(part, keep)).collect();
+    if kept.is_empty() { None } else { Some(quote!(cfg_attr(#predicate, #(#kept),*))) }
+}
+
+/// The predicate and the attributes of a `cfg_attr`.
+fn cfg_attr(meta: &Meta) -> Option<Punctuated<Meta, Token![,]>> {
+    let list = meta.require_list().ok().filter(|list| list.path.is_ident("cfg_attr"))?;
+    list.parse_args_with(Punctuated::parse_terminated).ok()
+}
+
+/// Turns `expect` into `allow`, for a function whose body has moved away, and with it what was expected.
+pub(crate) fn relax_expectations(attributes: &mut [Attribute]) {
+    for attribute in attributes {
+        if let Meta::List(list) = &mut attribute.meta {
+            if list.path.is_ident("expect") {
+                list.path = parse_quote!(allow);
+            }
+        }
+    }
+}
+
+/// Whether there is a `#[diagnostic::on_unimplemented(..)]` already.
+pub(crate) fn explain_missing_implementation(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let segments = &attribute.path().segments;
+        segments.len() == 2 && segments[0].ident == "diagnostic" && segments[1].ident == "on_unimplemented"
+    })
+}
+
+/// Removes the `#[method(..)]` attributes and gives them back.
+pub(crate) fn take_method(attributes: &mut Vec<Attribute>) -> Vec<Attribute> {
+    let (ours, theirs) = attributes.drain(..).partition(|attribute| attribute.path().is_ident("method"));
+    *attributes = theirs;
+    ours
+}

@@ -1,0 +1,133 @@
+//! `GreeterDispatcher`: from a method's number and its encoded arguments to a call of the implementation.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::{Ident, Type};
+
+use crate::{
+    model::{Argument, ArgumentKind, Interface, Method},
+    types,
+};
+
+pub(super) fn expand(interface: &Interface) -> TokenStream {
+    let (structure, dispatch) = (structure(interface), dispatch(interface));
+    let private = interface.private();
+    let (ident, cfgs, dispatcher) = (&interface.item.ident, &interface.cfgs, &interface.names.dispatcher);
+    let quiet = super::quiet();
+    quote_spanned! {Span::mixed_site()=>
+        #structure
+
+        #(#cfgs)*
+        #[automatically_derived]
+        #quiet
+        impl<__Implementor: #ident + 'static> #private::Dispatch for #dispatcher<__Implementor> {
+            fn descriptor(&self) -> &'static #private::Descriptor {
+                <dyn #ident as #private::Interface>::DESCRIPTOR
+            }
+
+            #dispatch
+        }
+    }
+}
+
+pub(super) fn structure(interface: &Interface) -> TokenStream {
+    let (ident, vis, cfgs, dispatcher) =
+        (&interface.item.ident, &interface.item.vis, &interface.cfgs, &interface.names.dispatcher);
+    let doc = format!("Routes a host's requests to an implementation of [`{ident}`].");
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        #[doc = #doc]
+        #[derive(::core::fmt::Debug)]
+        #vis struct #dispatcher<S>(S);
+
+        #(#cfgs)*
+        #[automatically_derived]
+        impl<S> #dispatcher<S> {
+            /// Routes requests to `implementation`.
+            #vis fn new(implementation: S) -> Self {
+                Self(implementation)
+            }
+        }
+    }
+}
+
+fn dispatch(interface: &Interface) -> TokenStream {
+    let (private, codec) = (interface.private(), super::codec(interface));
+    let numbers = interface.methods.iter().map(|method| super::number(interface, method));
+    let arms = interface.methods.iter().map(|method| arm(interface, method));
+    quote_spanned! {Span::mixed_site()=>
+        fn dispatch(
+            &self,
+            __method: ::core::primitive::usize,
+            __arguments: &mut #private::Decoder<'_>,
+            __answer: &mut #private::Encoder,
+        ) -> ::core::result::Result<#private::Verdict, #private::Fault> {
+            #codec
+            #(#numbers)*
+            match __method {
+                #(#arms)*
+                _ => ::core::result::Result::Err(#private::Fault::UnknownMethod),
+            }
+        }
+    }
+}
+
+fn arm(interface: &Interface, method: &Method) -> TokenStream {
+    let private = interface.private();
+    let (cfgs, number) = (&method.cfgs, method.number());
+    let count = u32::try_from(method.arguments.len()).unwrap_or(u32::MAX);
+    let locals: Vec<_> = (0..method.arguments.len()).map(local).collect();
+    let decode = method.arguments.iter().map(|argument| decode(interface, argument));
+    let send = send(interface, method, &locals);
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        #number => {
+            #private::Decoder::array(__arguments, #count).map_err(#private::Fault::Arguments)?;
+            #(let #locals = #decode?;)*
+            #private::Decoder::finish(__arguments).map_err(#private::Fault::Arguments)?;
+            #send
+        }
+    }
+}
+
+fn local(position: usize) -> Ident {
+    Ident::new(&format!("__argument{position}"), Span::mixed_site())
+}
+
+fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
+    let (private, name) = (interface.private(), &argument.name);
+    let (first, _) = types::ends(argument.ty());
+    let decoded = match &argument.kind {
+        ArgumentKind::Value(ty) => quote_spanned!(first=> (&#private::Decode::<#ty>::new()).__decode(__arguments)),
+        ArgumentKind::Lent(ty) => quote_spanned!(first=> (&&&&#private::Lend::<#ty>::new()).__lend(__arguments)),
+    };
+    quote_spanned!(Span::mixed_site()=> #decoded.map_err(#private::Fault::argument(#name)))
+}
+
+/// Calls the implementation and encodes what it returns.
+fn send(interface: &Interface, method: &Method, locals: &[Ident]) -> TokenStream {
+    let (private, trait_ident, ident, output) =
+        (interface.private(), &interface.item.ident, &method.ident, &method.output);
+    let arguments = method.arguments.iter().zip(locals).map(|(argument, local)| match argument.kind {
+        ArgumentKind::Value(_) => quote_spanned!(Span::mixed_site()=> #local),
+        ArgumentKind::Lent(_) => quote_spanned!(Span::mixed_site()=> &#local),
+    });
+    let (value, error) = types::result_parts(output);
+    let (value, error) = (encode(interface, value), encode(interface, error));
+    let (first, last) = types::ends(output);
+    let open = quote_spanned!(first=> <);
+    let function = quote_spanned!(last=> send);
+    quote_spanned! {Span::mixed_site()=>
+        #open #output as #private::Reply>::#function(
+            <__Implementor as #trait_ident>::#ident(&self.0 #(, #arguments)*),
+            __answer,
+            #value,
+            #error,
+        )
+    }
+}
+
+fn encode(interface: &Interface, ty: &Type) -> TokenStream {
+    let private = interface.private();
+    quote_spanned!(types::ends(ty).0=> |__value, __to| (&#private::Encode(__value)).__encode(__to))
+}

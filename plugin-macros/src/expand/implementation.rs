@@ -1,0 +1,64 @@
+//! What makes `dyn Greeter` an interface: the descriptor, the way to a proxy, the way to a dispatcher.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+
+use crate::model::{Interface, Method, Timeout};
+
+pub(super) fn expand(interface: &Interface) -> TokenStream {
+    let private = interface.private();
+    let (ident, cfgs, name) = (&interface.item.ident, &interface.cfgs, &interface.name);
+    let (proxy, dispatcher) = (&interface.names.proxy, &interface.names.dispatcher);
+    let version = option(interface.version.as_deref());
+    let methods = interface.methods.iter().map(|method| entry(interface, method));
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl<'__interface> #private::Interface for dyn #ident + '__interface {
+            const DESCRIPTOR: &'static #private::Descriptor = &#private::Descriptor {
+                name: #name,
+                version: #version,
+                methods: &[#(#methods),*],
+            };
+
+            fn proxy(__client: #private::Client) -> ::std::sync::Arc<Self> {
+                ::std::sync::Arc::new(#proxy { client: __client })
+            }
+        }
+
+        #(#cfgs)*
+        #[automatically_derived]
+        #[allow(deprecated)]
+        #[diagnostic::do_not_recommend]
+        impl<__Implementor: #ident + 'static> #private::Wraps<__Implementor> for dyn #ident {
+            fn wrap(__value: __Implementor) -> ::std::sync::Arc<dyn #private::Dispatch> {
+                ::std::sync::Arc::new(#dispatcher::new(__value))
+            }
+        }
+    }
+}
+
+fn entry(interface: &Interface, method: &Method) -> TokenStream {
+    let private = interface.private();
+    let (cfgs, name, optional) = (&method.cfgs, method.name.value(), method.default.is_some());
+    let timeout = match method.timeout {
+        Timeout::Inherit => quote_spanned!(Span::mixed_site()=> Inherit),
+        Timeout::Unlimited => quote_spanned!(Span::mixed_site()=> Unlimited),
+        Timeout::After(limit) => {
+            let (seconds, nanoseconds) = (limit.as_secs(), limit.subsec_nanos());
+            quote_spanned!(Span::mixed_site()=> After(::core::time::Duration::new(#seconds, #nanoseconds)))
+        }
+    };
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        #private::Method { name: #name, timeout: #private::Timeout::#timeout, optional: #optional }
+    }
+}
+
+fn option(value: Option<&str>) -> TokenStream {
+    match value {
+        Some(value) => quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(#value)),
+        None => quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
+    }
+}

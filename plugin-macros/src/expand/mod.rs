@@ -1,0 +1,103 @@
+//! From tokens to tokens: the stages, and what they share.
+//!
+//! Everything is emitted beside the trait, never in a module: a module could not name a trait declared inside a function.
+//! Generated tokens have the hygiene of `Span::mixed_site`, so that no local meets one of the user's, and the place of
+//! the user's type wherever a bound on that type is used, so that rustc reports a missing one there.
+
+mod declaration;
+mod defaults;
+mod dispatcher;
+mod implementation;
+mod methods;
+mod proxy;
+mod stub;
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::{Item, ItemTrait};
+
+use crate::{check, errors::Errors, model::Interface, parse};
+
+/// What `#[plugin_interface(options)] item` stands for.
+pub(crate) fn plugin_interface(options: TokenStream, item: TokenStream) -> TokenStream {
+    match syn::parse2(item.clone()) {
+        Ok(Item::Trait(item)) => interface(options, item),
+        Ok(Item::Impl(_)) => refuse(
+            &item,
+            "`#[plugin_interface]` on an `impl` is not supported yet; a sync implementation needs no attribute",
+        ),
+        Ok(_) => refuse(&item, "`#[plugin_interface]` belongs on a trait"),
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote!(#error #item)
+        }
+    }
+}
+
+fn interface(options: TokenStream, item: ItemTrait) -> TokenStream {
+    let mut errors = Errors::default();
+    let interface = parse::interface(options, item, &mut errors);
+    check::interface(&interface, &mut errors);
+    match errors.into_result() {
+        Ok(()) => expand(&interface),
+        Err(errors) => {
+            let (errors, stub) = (errors.into_compile_error(), stub::expand(interface));
+            quote!(#errors #stub)
+        }
+    }
+}
+
+fn expand(interface: &Interface) -> TokenStream {
+    let declaration = declaration::expand(interface);
+    let defaults = defaults::expand(interface);
+    let implementation = implementation::expand(interface);
+    let methods = methods::expand(interface);
+    let proxy = proxy::expand(interface);
+    let dispatcher = dispatcher::expand(interface);
+    quote!(#declaration #defaults #methods #implementation #proxy #dispatcher)
+}
+
+fn refuse(item: &TokenStream, message: &str) -> TokenStream {
+    let error = syn::Error::new(Span::call_site(), message).into_compile_error();
+    quote!(#error #item)
+}
+
+/// The lints that the user's own tokens could trip where they are repeated.
+fn quiet() -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
+        #[allow(
+            deprecated,
+            unused_qualifications,
+            clippy::elidable_lifetime_names,
+            clippy::needless_lifetimes,
+            clippy::too_many_arguments,
+            clippy::type_complexity,
+            clippy::used_underscore_binding
+        )]
+    }
+}
+
+/// Brings the ways to encode and decode into scope of a function body, where method lookup chooses between them.
+fn codec(interface: &Interface) -> TokenStream {
+    let private = interface.private();
+    quote_spanned! {Span::mixed_site()=>
+        #[allow(unused_imports)]
+        use #private::{
+            DecodeBytes as _, DecodeSerde as _, EncodeBytes as _, EncodeSerde as _, FetchBytes as _,
+            FetchSerde as _, LendBytes as _, LendFromMessage as _, LendOwned as _, LendValue as _,
+        };
+    }
+}
+
+/// Looks up the number of `method` in the descriptor, at compile time and under the `cfg`s in force.
+fn number(interface: &Interface, method: &crate::model::Method) -> TokenStream {
+    let (private, trait_ident) = (interface.private(), &interface.item.ident);
+    let (number, name, cfgs) = (method.number(), &method.name.value(), &method.cfgs);
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        const #number: ::core::primitive::usize = #private::method_number(
+            <dyn #trait_ident as #private::Interface>::DESCRIPTOR.methods,
+            #name,
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! `GreeterProxy`: the trait, implemented by asking the plugin.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::{TraitItemFn, Type};
+
+use crate::{
+    attributes,
+    model::{Argument, Interface, Method},
+    types,
+};
+
+pub(super) fn expand(interface: &Interface) -> TokenStream {
+    let private = interface.private();
+    let (ident, vis, cfgs, proxy) =
+        (&interface.item.ident, &interface.item.vis, &interface.cfgs, &interface.names.proxy);
+    let doc = format!("Implements [`{ident}`] by asking a plugin.");
+    let methods = interface.methods.iter().map(|method| forward(interface, method));
+    let outside = interface.outside.iter().map(|function| unreachable(interface, function));
+    let quiet = super::quiet();
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        #[doc = #doc]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
+        #vis struct #proxy {
+            client: #private::Client,
+        }
+
+        #(#cfgs)*
+        #[automatically_derived]
+        #quiet
+        impl #ident for #proxy {
+            #(#methods)*
+            #(#outside)*
+        }
+    }
+}
+
+fn forward(interface: &Interface, method: &Method) -> TokenStream {
+    let (cfgs, signature) = (&method.cfgs, &method.signature);
+    let (codec, number) = (super::codec(interface), super::number(interface, method));
+    let fall_back = fall_back(interface, method);
+    let receive = receive(interface, method);
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        #signature {
+            #codec
+            #number
+            #fall_back
+            #receive
+        }
+    }
+}
+
+/// Runs the default body here where the plugin was built before the method existed.
+fn fall_back(interface: &Interface, method: &Method) -> Option<TokenStream> {
+    method.default.as_ref()?;
+    let private = interface.private();
+    let (self_token, number) = (method.self_token, method.number());
+    let (defaults, helper) = (&interface.names.defaults, method.default_ident());
+    let arguments = method.arguments.iter().map(|argument| &argument.ident);
+    Some(quote_spanned! {Span::mixed_site()=>
+        if !#private::Client::supports(&#self_token.client, #number) {
+            return #defaults::#helper(#self_token #(, #arguments)*);
+        }
+    })
+}
+
+/// Calls, and decodes the answer. What the return type must be is asked for once, at its first and last token.
+fn receive(interface: &Interface, method: &Method) -> TokenStream {
+    let (private, output) = (interface.private(), &method.output);
+    let call = call(interface, method);
+    let (value, error) = types::result_parts(output);
+    let (value, error) = (fetch(value), fetch(error));
+    let (first, last) = types::ends(output);
+    let open = quote_spanned!(first=> <);
+    let function = quote_spanned!(last=> receive);
+    quote_spanned!(Span::mixed_site()=> #open #output as #private::Reply>::#function(#call, #value, #error))
+}
+
+fn call(interface: &Interface, method: &Method) -> TokenStream {
+    let private = interface.private();
+    let (self_token, number) = (method.self_token, method.number());
+    let count = u32::try_from(method.arguments.len()).unwrap_or(u32::MAX);
+    let encode = match &method.arguments[..] {
+        [] => quote_spanned!(Span::mixed_site()=> |_| ::core::result::Result::Ok(())),
+        [others @ .., last] => {
+            let others = others.iter().map(|argument| encode(interface, argument));
+            let last = encode(interface, last);
+            quote_spanned!(Span::mixed_site()=> |__to| { #(#others?;)* #last })
+        }
+    };
+    quote_spanned! {Span::mixed_site()=>
+        #private::Client::call(&#self_token.client, #number, #count, &mut #encode)
+    }
+}
+
+fn encode(interface: &Interface, argument: &Argument) -> TokenStream {
+    let (private, ident) = (interface.private(), &argument.ident);
+    quote_spanned!(types::ends(argument.ty()).0=> (&#private::Encode(&#ident)).__encode(__to))
+}
+
+fn fetch(ty: &Type) -> TokenStream {
+    quote_spanned!(types::ends(ty).0=> |__type, __from| (&__type).__fetch(__from))
+}
+
+/// A required method outside the interface: there is nobody to ask.
+fn unreachable(interface: &Interface, function: &TraitItemFn) -> TokenStream {
+    let (cfgs, signature) = (attributes::cfgs(&function.attrs), &function.sig);
+    let message = format!(
+        "`{}::{}` is outside the plugin interface (`where Self: Sized`), so a proxy cannot answer it",
+        interface.item.ident, signature.ident
+    );
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        #[allow(unused_variables, clippy::diverging_sub_expression)]
+        #signature {
+            ::core::panic!(#message)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What an interface is to the rest of the macro: parsed, judged expressible, not yet expanded.
+
+use std::time::Duration;
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens as _, format_ident};
+use syn::{Attribute, Ident, ItemTrait, LitStr, Path, Receiver, Signature, Token, TraitItemFn, Type};
+
+/// A trait that is, or failed to become, a plugin interface.
+pub(crate) struct Interface {
+    /// The trait as written, without our own helper attributes.
+    pub(crate) item: ItemTrait,
+    /// Where plugin-core is.
+    pub(crate) krate: Path,
+    /// The name on the wire.
+    pub(crate) name: String,
+    /// `MAJOR.MINOR.PATCH`
+    pub(crate) version: Option<String>,
+    /// When the trait exists.
+    pub(crate) cfgs: Vec<Attribute>,
+    pub(crate) methods: Vec<Method>,
+    /// Methods outside the interface that every implementor must write, so the proxy too.
+    pub(crate) outside: Vec<TraitItemFn>,
+    pub(crate) names: GeneratedNames,
+}
+
+impl Interface {
+    /// The one path of plugin-core that generated code uses.
+    pub(crate) fn private(&self) -> TokenStream {
+        let krate = &self.krate;
+        quote::quote!(#krate::private)
+    }
+
+    /// The method that the trait's item number `place` became.
+    pub(crate) fn method_at(&self, place: usize) -> Option<&Method> {
+        self.methods.iter().find(|method| method.place == place)
+    }
+}
+
+/// The items generated beside `trait Greeter`.
+pub(crate) struct GeneratedNames {
+    /// `GreeterProxy`
+    pub(crate) proxy: Ident,
+    /// `GreeterDispatcher`
+    pub(crate) dispatcher: Ident,
+    /// `GreeterMethods`
+    pub(crate) methods: Ident,
+    /// `__GreeterDefaults`
+    pub(crate) defaults: Ident,
+}
+
+impl GeneratedNames {
+    pub(crate) fn new(interface: &Ident) -> Self {
+        Self {
+            proxy: format_ident!("{interface}Proxy"),
+            dispatcher: format_ident!("{interface}Dispatcher"),
+            methods: format_ident!("{interface}Methods"),
+            defaults: format_ident!("__{interface}Defaults"),
+        }
+    }
+}
+
+/// One method of the interface.
+pub(crate) struct Method {
+    /// Its place among the trait's items.
+    pub(crate) place: usize,
+    pub(crate) ident: Ident,
+    /// The name on the wire, at the token it comes from.
+    pub(crate) name: LitStr,
+    /// When the method exists.
+    pub(crate) cfgs: Vec<Attribute>,
+    /// What its body needs besides: lint levels and deprecation.
+    pub(crate) body_attributes: Vec<Attribute>,
+    pub(crate) timeout: Timeout,
+    /// As written, but with plain identifiers for argument patterns.
+    pub(crate) signature: Signature,
+    /// The receiver's `self`, whose hygiene generated bodies must share.
+    pub(crate) self_token: Token![self],
+    pub(crate) arguments: Vec<Argument>,
+    pub(crate) output: Type,
+    /// The default body's method, as written.
+    pub(crate) default: Option<TraitItemFn>,
+}
+
+impl Method {
+    /// `GREET` for `greet`
+    pub(crate) fn constant(&self) -> Ident {
+        constant(&self.ident)
+    }
+
+    /// `__default_greet`
+    pub(crate) fn default_ident(&self) -> Ident {
+        format_ident!("__default_{}", self.ident, span = Span::mixed_site().located_at(self.ident.span()))
+    }
+
+    /// Where the method's number is kept, inside a function.
+    pub(crate) fn number(&self) -> Ident {
+        format_ident!("__METHOD_{}", self.place, span = Span::mixed_site())
+    }
+}
+
+/// The constant that holds the wire name of method `ident`.
+pub(crate) fn constant(ident: &Ident) -> Ident {
+    use syn::ext::IdentExt as _;
+    Ident::new(&ident.unraw().to_string().to_uppercase(), ident.span())
+}
+
+/// One argument of a method.
+pub(crate) struct Argument {
+    /// The local that holds it.
+    pub(crate) ident: Ident,
+    /// What errors call it: its name, or its position where it has none.
+    pub(crate) name: String,
+    /// What crosses the wire.
+    pub(crate) kind: ArgumentKind,
+}
+
+impl Argument {
+    /// Its type, or the `T` of `&T`, where errors about it belong.
+    pub(crate) fn ty(&self) -> &Type {
+        let (ArgumentKind::Value(ty) | ArgumentKind::Lent(ty)) = &self.kind;
+        ty
+    }
+}
+
+/// How an argument is decoded and passed on.
+pub(crate) enum ArgumentKind {
+    /// Decoded as this type and moved.
+    Value(Type),
+    /// Written `&T`: decoded as whatever stands in for this `T`, and lent.
+    Lent(Type),
+}
+
+/// A method's own time limit.
+#[derive(Default)]
+pub(crate) enum Timeout {
+    #[default]
+    Inherit,
+    Unlimited,
+    After(Duration),
+}
+
+/// Whether the method is outside the interface: `where Self: Sized`.
+pub(crate) fn is_outside(signature: &Signature) -> bool {
+    let clauses = signature.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    clauses.into_iter().any(is_self_sized)
+}
+
+/// Whether `predicate` is `Self: Sized`.
+pub(crate) fn is_self_sized(predicate: &syn::WherePredicate) -> bool {
+    let syn::WherePredicate::Type(predicate) = predicate else { return false };
+    let is_sized = |bound: &syn::TypeParamBound| match bound {
+        syn::TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == "Sized"),
+        _ => false,
+    };
+    predicate.bounded_ty.to_token_stream().to_string() == "Self" && predicate.bounds.iter().any(is_sized)
+}
+
+/// Whether the receiver is `&self`, under any spelling.
+pub(crate) fn is_shared_reference(receiver: &Receiver) -> bool {
+    match &receiver.kind {
+        syn::ReceiverKind::Reference(_, _, mutability) => mutability.is_none(),
+        syn::ReceiverKind::Typed(_, ty) => match &**ty {
+            Type::Reference(reference) => {
+                reference.mutability.is_none() && reference.elem.to_token_stream().to_string() == "Self"
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
