@@ -212,6 +212,18 @@ pub enum Error {
         /// What ended the connection.
         reason: String,
     },
+    /// The plugin sent what no plugin may send, so the host hung up.
+    #[error("plugin `{plugin}` broke the protocol during `{method}`{}: {violation}; was it built with another implementation of the protocol?", ran(*may_have_run))]
+    Protocol {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// Whether the plugin may have begun to run the method.
+        may_have_run: bool,
+        /// What it did.
+        violation: String,
+    },
     /// The plugin had been stopped on purpose.
     #[error("plugin `{plugin}` was stopped by this host, `{method}` cannot be called{}; connect again to start a new one", ran(*may_have_run))]
     Stopped {
@@ -373,6 +385,7 @@ impl Error {
             Self::Timeout { may_have_run, .. }
             | Self::Died { may_have_run, .. }
             | Self::Disconnected { may_have_run, .. }
+            | Self::Protocol { may_have_run, .. }
             | Self::Stopped { may_have_run, .. } => *may_have_run,
             Self::Panicked { .. } | Self::BadAnswer { .. } | Self::Remote { .. } => true,
             Self::TooLarge { what, .. } => what == "answer",
@@ -401,6 +414,7 @@ impl Error {
             Self::Timeout { .. } => "timeout",
             Self::Died { .. } => "died",
             Self::Disconnected { .. } => "disconnected",
+            Self::Protocol { .. } => "protocol",
             Self::Stopped { .. } => "stopped",
             Self::Panicked { .. } => "panicked",
             Self::UnknownMethod { .. } => "unknown-method",

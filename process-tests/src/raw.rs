@@ -51,7 +51,7 @@ pub struct Frame {
 impl Frame {
     /// A frame of `kind` for `call`.
     pub fn new(kind: u8, call: u32, payload: Vec<u8>) -> Self {
-        Self { kind, call, payload, ..Self::default() }
+        Self { call, kind, payload, ..Self::default() }
     }
 
     /// Its bytes.

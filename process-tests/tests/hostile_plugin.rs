@@ -17,8 +17,8 @@ fn add(mode: &str) -> Result<u64, Error> {
 
 fn breaks_the_protocol(mode: &str, why: &str) {
     let error = add(mode).unwrap_err();
-    let Error::Disconnected { reason, may_have_run: true, .. } = &error else { panic!("{error:?}") };
-    assert!(reason.contains(why), "{error}");
+    let Error::Protocol { violation, may_have_run: true, .. } = &error else { panic!("{error:?}") };
+    assert!(violation.contains(why), "{error}");
 }
 
 #[test]

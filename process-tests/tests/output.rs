@@ -65,7 +65,9 @@ fn a_taker_that_blocks_blocks_no_plugin() {
     watchdog(120, || {
         let (release, blocked) = std::sync::mpsc::channel::<()>();
         let blocked = Mutex::new(blocked);
-        let output = Output::lines(move |_| drop(blocked.lock().unwrap().recv()));
+        let output = Output::lines(move |_| {
+            let _ = blocked.lock().unwrap().recv();
+        });
         let probe = Launcher::new(PROBE).output(output).spawn().unwrap().interface::<dyn Probe>().unwrap();
         for number in 0..3000 {
             probe.say("a line", "another").unwrap();

@@ -24,6 +24,7 @@ use std::{
 use crate::{
     codec,
     protocol::{
+        Violation,
         frame::{Deframer, Kind},
         message::{Failure, Message},
     },
@@ -40,8 +41,28 @@ pub(crate) trait Handler: Send + Sync {
     /// The other side says goodbye.
     fn goodbye(&self) {}
 
-    /// The connection has ended, for the reason given.
-    fn closed(&self, reason: &str);
+    /// The connection has ended.
+    fn closed(&self, end: &End);
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) cause: Cause,
+    pub(crate) at: Instant,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Cause {
+    /// The other side did what no side may.
+    #[error("{0}")]
+    Violation(#[from] Violation),
+    /// The other side is gone, or the connection with it.
+    #[error("{0}")]
+    Lost(String),
+    /// This side wanted it so.
+    #[error("{0}")]
+    Local(&'static str),
 }
 
 /// One side of a session.
@@ -91,7 +112,7 @@ impl Connection {
             .spawn("plugin-core writer", Self::write_until_closed)
             .and_then(|()| connection.spawn("plugin-core reader", |reader| reader.read_until_closed(deframer)));
         if let Err(error) = started {
-            connection.close("no thread could be started");
+            connection.close(Cause::Local("no thread could be started"));
             return Err(error);
         }
         Ok(connection)
@@ -120,16 +141,17 @@ impl Connection {
         self.max_message
     }
 
-    /// Ends the connection. Callers fail, threads end; the first reason given is the one they tell.
-    pub(crate) fn close(&self, reason: &str) {
-        let Some(waiting) = self.close_outbox_and_calls(reason) else { return };
+    /// Ends the connection. Callers fail, threads end; the first cause given is the one they tell.
+    pub(crate) fn close(&self, cause: Cause) {
+        let end = End { cause, at: Instant::now() };
+        let Some(waiting) = self.close_outbox_and_calls(&end) else { return };
         self.link.close();
         self.work.notify_all();
         self.room.notify_all();
         for waiter in waiting {
             waiter.connection_closed();
         }
-        self.handler.closed(reason);
+        self.handler.closed(&end);
     }
 
     /// Tells the other side goodbye, behind everything sent so far.

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Connection, calls::Waiter, lock};
+use super::{Connection, End, calls::Waiter, lock};
 use crate::protocol::{Violation, message::Message, outgoing::Outgoing, outgoing::Withdrawn};
 
 /// About how many bytes are written at once.
@@ -21,7 +21,7 @@ pub(super) struct Outbox {
     writing: Writing,
     /// Bytes taken from the queue that the writer thread must write first.
     unwritten: Vec<u8>,
-    closed: Option<String>,
+    closed: Option<End>,
 }
 
 /// Who writes. Only the one named here touches the link's writing end, and only it goes back to `Nobody`.
@@ -192,20 +192,20 @@ impl Connection {
     }
 
     /// Closes for good; gives the callers to wake, or `None` if it was closed before.
-    pub(super) fn close_outbox_and_calls(&self, reason: &str) -> Option<Vec<Arc<Waiter>>> {
+    pub(super) fn close_outbox_and_calls(&self, end: &End) -> Option<Vec<Arc<Waiter>>> {
         let mut outbox = lock(&self.outbox);
         if outbox.closed.is_some() {
             return None;
         }
-        outbox.closed = Some(reason.into());
+        outbox.closed = Some(end.clone());
         // With the outbox still locked: a call that registers later finds the calls closed, one that registered before
         // is among those to wake.
         let waiting = lock(&self.calls).close();
         Some(waiting)
     }
 
-    /// Why the connection has ended, if it has.
-    pub(crate) fn closed_reason(&self) -> Option<String> {
+    /// How the connection has ended, if it has.
+    pub(crate) fn end(&self) -> Option<End> {
         lock(&self.outbox).closed.clone()
     }
 }

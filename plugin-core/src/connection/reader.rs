@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::Connection;
+use super::{Cause, Connection};
 use crate::protocol::{
     Violation,
     frame::{Deframer, Frame, Kind},
@@ -14,18 +14,18 @@ impl Connection {
     /// The reader thread.
     pub(super) fn read_until_closed(self: &Arc<Self>, mut deframer: Deframer) {
         let mut incoming = Incoming::new(self.max_message);
-        let reason = loop {
+        let cause = loop {
             if let Err(violation) = self.take_frames(&mut deframer, &mut incoming) {
-                break format!("the other side broke the protocol: {violation}");
+                break Cause::Violation(violation);
             }
             match self.link.read(deframer.space()) {
-                Ok(0) if deframer.is_inside_frame() => break "the connection ended inside a frame".into(),
-                Ok(0) => break "the other side closed the connection".into(),
+                Ok(0) if deframer.is_inside_frame() => break Cause::Lost("the connection ended inside a frame".into()),
+                Ok(0) => break Cause::Lost("the other side closed the connection".into()),
                 Ok(count) => deframer.filled(count),
-                Err(error) => break format!("reading failed: {error}"),
+                Err(error) => break Cause::Lost(format!("reading failed: {error}")),
             }
         };
-        self.close(&reason);
+        self.close(cause);
     }
 
     fn take_frames(self: &Arc<Self>, deframer: &mut Deframer, incoming: &mut Incoming) -> Result<(), Violation> {

@@ -1,7 +1,8 @@
 //! What a plugin prints: read as fast as it comes, forwarded line by line, its end kept for error messages.
 //!
-//! Two threads per plugin read its pipes and never wait for anybody else, so that printing never blocks a plugin. One
-//! thread per host hands the lines on; if whoever takes them is slow, lines are dropped and counted.
+//! Two threads per plugin read its pipes and never wait for anybody else, so that printing never blocks a plugin. Another
+//! thread, one for all plugins unless a function takes the lines, hands them on; if whoever takes them is slow, lines are
+//! dropped and counted.
 
 use std::{
     collections::VecDeque,
@@ -132,7 +133,12 @@ impl Tails {
 
 impl Drains {
     pub(super) fn new(plugin: Arc<str>, output: Output) -> Self {
-        let forwarder = if matches!(output, Output::Discard) { None } else { Some(Forwarder::get()) };
+        let forwarder = match output {
+            Output::Discard => None,
+            Output::Forward => Some(Forwarder::shared()),
+            // A function that blocks must not hold up what other plugins print.
+            Output::Lines(_) => Some(Forwarder::start()),
+        };
         Self { shared: Arc::new(Shared { plugin, tails: Mutex::default(), ended: Condvar::new(), forwarder, output }) }
     }
 
@@ -227,7 +233,7 @@ impl Shared {
     }
 }
 
-/// The host's one thread that hands lines on. It ends with the last plugin.
+/// A thread that hands lines on. It ends with the last plugin whose lines it has.
 #[derive(Debug)]
 struct Forwarder {
     queue: SyncSender<Item>,
@@ -248,12 +254,19 @@ enum Item {
 }
 
 impl Forwarder {
-    fn get() -> Arc<Self> {
+    /// The one for all plugins whose lines go where the host's own do.
+    fn shared() -> Arc<Self> {
         static CURRENT: Mutex<Weak<Forwarder>> = Mutex::new(Weak::new());
         let mut current = lock(&CURRENT);
         if let Some(forwarder) = current.upgrade() {
             return forwarder;
         }
+        let forwarder = Self::start();
+        *current = Arc::downgrade(&forwarder);
+        forwarder
+    }
+
+    fn start() -> Arc<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
         let dropped = Arc::<AtomicU64>::default();
         let counted = Arc::clone(&dropped);
@@ -262,9 +275,7 @@ impl Forwarder {
         if let Err(error) = spawned {
             tracing::warn!(%error, "what plugins print will not be forwarded");
         }
-        let forwarder = Arc::new(Self { queue: sender, dropped });
-        *current = Arc::downgrade(&forwarder);
-        forwarder
+        Arc::new(Self { queue: sender, dropped })
     }
 
     fn push(&self, line: Line) {

@@ -11,7 +11,7 @@ use super::{Plugin, child::Child, launcher::Settings, life::Life, rendezvous::Re
 use crate::{
     Error, ExitReport, Interface, Result,
     client::Client,
-    connection::{CallFailure, Connection},
+    connection::{CallFailure, Cause, Connection, End},
     deadline,
     interface::{Descriptor, Method, Timeout},
     protocol::{
@@ -179,7 +179,7 @@ impl Process {
             State::Ended
         } else if shared.life.is_stopping() {
             State::Stopping
-        } else if shared.connection.closed_reason().is_some() {
+        } else if shared.connection.end().is_some() {
             State::Ended
         } else {
             State::Running
@@ -370,12 +370,18 @@ impl Shared {
         if self.life.is_stopping() {
             return Error::Stopped { plugin, method, may_have_run };
         }
+        let end = self.connection.end();
+        if let Some(End { cause: Cause::Violation(violation), .. }) = end {
+            return Error::Protocol { plugin, method, may_have_run, violation: violation.to_string() };
+        }
         if let Body::Child { .. } = self.body {
-            if let Some(report) = self.life.wait_end(Instant::now() + EXIT_LIMIT) {
+            // The exit is mostly known moments after the connection's end. A process that lives on is not waited for again.
+            let limit = end.as_ref().map_or_else(Instant::now, |end| end.at + EXIT_LIMIT);
+            if let Some(report) = self.life.wait_end(limit) {
                 return Error::Died { plugin, method, may_have_run, report };
             }
         }
-        let reason = self.connection.closed_reason().unwrap_or_default();
+        let reason = end.map_or_else(String::new, |end| end.cause.to_string());
         Error::Disconnected { plugin, method, may_have_run, reason }
     }
 
@@ -426,7 +432,7 @@ impl Shared {
             service.finish(LIMIT);
         }
         self.connection.flush(LIMIT);
-        self.connection.close("this host has let go of the plugin");
+        self.connection.close(Cause::Local("this host has let go of the plugin"));
         self.life.end(Arc::default());
         ExitReport::default()
     }

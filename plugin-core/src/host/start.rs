@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Error, ExitReport, Result, StartStage,
-    connection::{Connection, Handler, greeting},
+    connection::{Cause, Connection, End, Handler, greeting},
     environment,
     protocol::{
         VERSIONS,
@@ -93,7 +93,7 @@ fn watch(started: Started, drains: Drains, arrivals: Sender<Arrival>) -> std::io
             if let Some(connection) = connection.get() {
                 // Its last answers may still lie in the socket: the reader ends by itself when it has read them.
                 connection.wait_ended(Instant::now() + LAST_WORDS);
-                connection.close("its process ended");
+                connection.close(Cause::Lost("its process ended".into()));
             }
             life.end(Arc::clone(&report));
             // Whoever started it may be long content.
@@ -226,7 +226,7 @@ impl Handler for HostHandler {
         connection.refuse(request.call, &failure);
     }
 
-    fn closed(&self, reason: &str) {
-        tracing::debug!(plugin = &*self.plugin, reason, "connection closed");
+    fn closed(&self, end: &End) {
+        tracing::debug!(plugin = &*self.plugin, cause = %end.cause, "connection closed");
     }
 }

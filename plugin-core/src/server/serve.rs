@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Error, Implements, Interface, Result,
     connection::{
-        Connection, Handler,
+        Cause, Connection, Handler,
         greeting::{self, GreetingError},
     },
     environment,
@@ -230,6 +230,6 @@ pub(super) fn serve_session(host: Host, service: &Arc<Service>, stop: &Stop) -> 
     if reason == StopReason::Goodbye {
         connection.flush(GRACE); // The answers of handlers that finished in time.
     }
-    connection.close("this plugin is stopping");
+    connection.close(Cause::Local("this plugin is stopping"));
     Ok(())
 }

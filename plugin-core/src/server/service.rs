@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     codec::{self, Decoder, EncodeError, Encoder},
-    connection::{Connection, Handler, lock},
+    connection::{Connection, End, Handler, lock},
     deadline,
     interface::{Dispatch, Fault, Verdict},
     protocol::{
@@ -95,8 +95,8 @@ impl Handler for Service {
         self.stop.request(StopReason::Goodbye);
     }
 
-    fn closed(&self, reason: &str) {
-        self.stop.request(StopReason::Disconnected(reason.into()));
+    fn closed(&self, end: &End) {
+        self.stop.request(StopReason::Disconnected(end.cause.to_string()));
     }
 }
 
