@@ -1,4 +1,5 @@
 //! Ordinary calls, large ones, and many at once.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and says why")]
 
 mod common;
 

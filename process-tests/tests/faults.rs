@@ -1,4 +1,5 @@
 //! What happens to calls when handlers, plugins or the time fail.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and says why")]
 
 mod common;
 

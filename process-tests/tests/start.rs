@@ -1,4 +1,5 @@
 //! Plugins that do not start, each told apart, with nothing left behind.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and says why")]
 #![cfg(unix)]
 
 mod common;
