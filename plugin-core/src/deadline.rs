@@ -36,7 +36,7 @@ thread_local! {
 /// let clock = plugin_core::in_process::<dyn Clock>(Real)?;
 /// let outcome = plugin_core::within(Duration::from_millis(20), || clock.sleep(400));
 /// assert!(matches!(outcome, Err(plugin_core::Error::Timeout { .. })));
-/// # plugin_core::Result::Ok(())
+/// # Ok::<(), plugin_core::Error>(())
 /// ```
 pub fn within<R>(limit: Duration, body: impl FnOnce() -> R) -> R {
     let deadline = Instant::now().checked_add(limit);

@@ -18,13 +18,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// timeout that a plugin met is never taken for a timeout of this call.
 ///
 /// ```
-/// use plugin_core::Error;
+/// use plugin_core::{Error, Launcher};
 ///
-/// let error = plugin_core::connect_path_that_does_not_exist();
-/// # mod plugin_core { pub use ::plugin_core::*; pub fn connect_path_that_does_not_exist() -> Error {
-/// #     Error::custom("the plugin is missing") } }
-/// assert_eq!(error.to_string(), "the plugin is missing");
-/// assert!(!error.may_have_run());
+/// match Launcher::new("no/such/plugin").spawn() {
+///     Err(Error::NotFound { program, .. }) => println!("install {program} first"),
+///     Err(error) => println!("{error}"),
+///     Ok(_) => unreachable!(),
+/// }
 /// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -375,10 +375,8 @@ impl Error {
     /// panicked with counts as run.
     ///
     /// ```
-    /// # fn main() {
-    /// let error = plugin_core::Error::custom("no disk left");
+    /// let error = plugin_core::Launcher::new("no/such/plugin").spawn().unwrap_err();
     /// assert!(!error.may_have_run());
-    /// # }
     /// ```
     pub fn may_have_run(&self) -> bool {
         match self {

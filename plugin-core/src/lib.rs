@@ -1,4 +1,85 @@
 //! Plugins as child processes behind an ordinary Rust trait.
+//!
+//! Annotate a trait, and it is a plugin interface. A *plugin* is an ordinary executable that implements the trait and calls
+//! [`serve`]. A *host* calls [`connect`] and has a value that it uses as `&dyn Trait`. Between them are a child process, a
+//! local socket and MessagePack; nobody writes a shim, an IDL or a build script.
+//!
+//! ```no_run
+//! // the crate that host and plugin share
+//! #[plugin_core::plugin_interface]
+//! pub trait Greeter {
+//!     /// Greets `name`.
+//!     fn greet(&self, name: &str) -> plugin_core::Result<String>;
+//! }
+//!
+//! // the plugin's main.rs
+//! # mod plugin {
+//! # use super::Greeter;
+//! struct English;
+//!
+//! impl Greeter for English {
+//!     fn greet(&self, name: &str) -> plugin_core::Result<String> {
+//!         Ok(format!("Hello, {name}!"))
+//!     }
+//! }
+//!
+//! fn main() -> plugin_core::Result<()> {
+//!     plugin_core::serve::<dyn Greeter>(English)
+//! }
+//! # }
+//!
+//! // the host's main.rs
+//! # mod host {
+//! # use super::Greeter;
+//! fn main() -> plugin_core::Result<()> {
+//!     let greeter = plugin_core::connect::<dyn Greeter>("target/debug/english")?;
+//!     println!("{}", greeter.greet("Ada")?);
+//!     Ok(())
+//! }
+//! # }
+//! # fn main() {}
+//! ```
+//!
+//! # Where to read on
+//!
+//! - The trait: [`#[plugin_interface]`](macro@plugin_interface) says what a method may take and return, what is generated, and
+//!   every option.
+//! - The host: [`connect`] with all defaults; [`Launcher`] with options; [`Plugin`] is the handle to an interface, [`Process`]
+//!   to the process behind it; [`within`] sets a deadline; [`Output`] says where the plugin's printing goes. Without a child
+//!   process: [`in_process`] for tests, [`attach`] for a plugin that runs under a debugger.
+//! - The plugin: [`serve`], and [`Server`] for several interfaces.
+//! - Both: [`Error`], one variant for each thing one can do something about.
+//!
+//! # What to rely on
+//!
+//! - **No wait is unbounded** unless a method says `timeout = "none"`: starting ends after 10 s, a call after 30 s, stopping
+//!   after 2 s, all adjustable. Every error says what happened, to which plugin and method, and what to do.
+//! - **No orphans, no zombies.** A plugin ends with its host, even if that is killed, and takes the processes it started
+//!   along; the host reaps every child.
+//! - **A lost process is reported honestly**: calls in flight fail with its exit status and the last lines it printed to
+//!   standard error, and say whether they may have run ([`Error::may_have_run`]). Nothing is retried behind your back.
+//! - **A panic fails one call**, with its message and place; the plugin goes on serving. (Not where the plugin is built with
+//!   `panic = "abort"`.)
+//! - **Calls run side by side**: any number of threads may call through one handle, and a slow method or a large message
+//!   delays nobody else.
+//! - **Nothing a plugin prints breaks anything**: what it writes to standard output and standard error is forwarded line by
+//!   line and never blocks it.
+//! - **Nobody else gets in**: the socket is in a directory of mode 0700, every plugin proves itself with a 256-bit token that is
+//!   good once, and the peer's user is checked where the system tells it.
+//! - **No input crashes a side**: messages are capped (64 MiB, adjustable), nesting is capped (128 levels) before anything
+//!   is decoded, lengths are not believed.
+//! - **Versions may differ**: methods are matched by name, those with default bodies may be missing, structs may grow fields
+//!   with `#[serde(default)]`, and interfaces may carry a semantic version.
+//!
+//! # Limits
+//!
+//! Arguments and results are serialised: no borrowed results, no generics, no `&mut` arguments. 65,535 methods an interface;
+//! a greeting (all names of interfaces and methods) of at most 64 KiB. 512 methods run at once in a plugin, 65,536 wait.
+//! `Option<Option<T>>` and `Option<()>` lose their inner level in MessagePack; in signatures the attribute refuses them, in
+//! your own types it cannot see them.
+//!
+//! Unix (tested on Linux) and Windows. How it works inside is in the repository's `ARCHITECTURE.md`, the wire in
+//! `docs/protocol.md`.
 
 mod client;
 mod codec;
@@ -26,3 +107,8 @@ pub use interface::{Implements, Interface};
 pub use plugin_macros::plugin_interface;
 pub use report::ExitReport;
 pub use server::{Server, serve};
+
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -38,7 +38,7 @@ const HELLO_LIMIT: Duration = Duration::from_secs(10);
 /// # pub trait Greeter { fn greet(&self, name: &str) -> plugin_core::Result<String>; }
 /// // in a terminal: mkdir -m 700 run && PLUGIN_CORE_LISTEN=run/english.sock gdb --args target/debug/english
 /// let greeter = plugin_core::attach::<dyn Greeter>("run/english.sock")?;
-/// # plugin_core::Result::Ok(())
+/// # Ok::<(), plugin_core::Error>(())
 /// ```
 ///
 /// # Errors

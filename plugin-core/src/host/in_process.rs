@@ -36,7 +36,7 @@ use crate::{
 /// let adder = plugin_core::in_process::<dyn Adder>(Exact)?;
 /// assert_eq!(adder.add(2, 3)?, 5);
 /// assert_eq!(adder.add(i64::MAX, 1).unwrap_err().to_string(), "the sum is too large");
-/// # plugin_core::Result::Ok(())
+/// # Ok::<(), plugin_core::Error>(())
 /// ```
 ///
 /// # Errors

@@ -22,7 +22,7 @@ use crate::{Interface, Result};
 /// # pub trait Greeter { fn greet(&self, name: &str) -> plugin_core::Result<String>; }
 /// let greeter = plugin_core::connect::<dyn Greeter>("target/debug/english")?;
 /// println!("{}", greeter.greet("Ada")?);
-/// # plugin_core::Result::Ok(())
+/// # Ok::<(), plugin_core::Error>(())
 /// ```
 ///
 /// # Errors
@@ -175,7 +175,7 @@ impl Launcher {
     /// let process = plugin_core::Launcher::new("target/debug/english").spawn()?;
     /// let greeter = process.interface::<dyn Greeter>()?;
     /// let adder = process.interface::<dyn Adder>()?;
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use super::Process;
 /// let plugin = plugin_core::in_process::<dyn Greeter>(English)?;
 /// assert_eq!(welcome(&*plugin)?, "Hello, Ada!");
 /// assert_eq!(welcome(&English)?, "Hello, Ada!");
-/// # plugin_core::Result::Ok(())
+/// # Ok::<(), plugin_core::Error>(())
 /// ```
 pub struct Plugin<I: ?Sized> {
     proxy: Arc<I>,
@@ -61,7 +61,7 @@ impl<I: ?Sized> Plugin<I> {
     /// for greeter in greeters {
     ///     assert_eq!(greeter.greet("Ada")?, "Hello, Ada!");
     /// }
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn into_arc(plugin: Self) -> Arc<I> {
         plugin.proxy

@@ -48,7 +48,7 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// process.shutdown()?;
 /// assert_eq!(process.state(), State::Ended);
 /// assert!(matches!(adder.add(1, 2), Err(plugin_core::Error::Stopped { .. })));
-/// # plugin_core::Result::Ok(())
+/// # Ok::<(), plugin_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Process {
@@ -129,7 +129,7 @@ impl Process {
     /// # pub trait Adder { fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64>; }
     /// let process = plugin_core::Launcher::new("target/debug/calculator").spawn()?;
     /// let adder = process.interface::<dyn Adder>()?;
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Process {
     /// ```no_run
     /// let process = plugin_core::Launcher::new("target/debug/english").spawn()?;
     /// assert_eq!(process.name(), "english");
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn name(&self) -> &str {
         &self.handle.shared.name
@@ -163,7 +163,7 @@ impl Process {
     /// # }
     /// let adder = plugin_core::in_process::<dyn Adder>(Exact)?;
     /// assert_eq!(plugin_core::Plugin::process(&adder).pid(), None);
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn pid(&self) -> Option<u32> {
         match &self.handle.shared.body {
@@ -200,7 +200,7 @@ impl Process {
     /// assert_eq!(info.interfaces[0].name, "Adder");
     /// assert_eq!(info.interfaces[0].version.as_deref(), Some("1.2.0"));
     /// assert_eq!(info.interfaces[0].methods, AdderMethods::NAMES);
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn info(&self) -> Info {
         let interfaces = self.handle.shared.interfaces.iter().cloned();
@@ -222,7 +222,7 @@ impl Process {
     /// let adder = plugin_core::in_process::<dyn Adder>(Exact)?;
     /// let process = plugin_core::Plugin::process(&adder);
     /// assert!(process.supports(AdderMethods::ADD) && !process.supports("subtract"));
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn supports(&self, method: &str) -> bool {
         let interfaces = &self.handle.shared.interfaces;
@@ -240,7 +240,7 @@ impl Process {
     /// # }
     /// let adder = plugin_core::in_process::<dyn Adder>(Exact)?;
     /// assert!(plugin_core::Plugin::process(&adder).ping()? < std::time::Duration::from_secs(10));
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -263,7 +263,7 @@ impl Process {
     /// let process = plugin_core::Launcher::new("target/debug/english").spawn()?;
     /// let report = process.shutdown()?;
     /// assert!(report.status().is_some_and(|status| status.success()));
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -279,7 +279,7 @@ impl Process {
     /// ```no_run
     /// let process = plugin_core::Launcher::new("target/debug/english").spawn()?;
     /// assert!(!process.kill()?.status().unwrap().success());
-    /// # plugin_core::Result::Ok(())
+    /// # Ok::<(), plugin_core::Error>(())
     /// ```
     ///
     /// # Errors
