@@ -107,8 +107,3 @@ pub use interface::{Implements, Interface};
 pub use plugin_macros::plugin_interface;
 pub use report::ExitReport;
 pub use server::{Server, serve};
-
-/// The README's code, compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
