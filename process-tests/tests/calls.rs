@@ -131,6 +131,7 @@ fn the_limit_can_be_raised_and_lowered() {
 fn every_answer_of_64_threads_is_the_right_one() {
     watchdog(300, || {
         let probe = probe();
+        #[cfg(target_os = "linux")]
         let before = process_tests::system::threads();
         thread::scope(|scope| {
             for caller in 0..64_u64 {
@@ -142,6 +143,7 @@ fn every_answer_of_64_threads_is_the_right_one() {
                 });
             }
         });
+        #[cfg(target_os = "linux")]
         assert!(process_tests::system::threads() <= before + 2, "calls need no threads in the host");
         assert_eq!(process(&probe).state(), State::Running);
     });

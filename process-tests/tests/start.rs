@@ -1,6 +1,6 @@
 //! Plugins that do not start, each told apart, with nothing left behind.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and says why")]
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 mod common;
 

@@ -1,22 +1,22 @@
 //! A session over a transport: the only place where the protocol meets bytes, threads and waiting.
 //!
-//! A [`Connection`] is shared by everybody who calls or answers. Two threads belong to it: the reader ([`reader`]) turns
-//! bytes into messages and hands each to whom it concerns, and never blocks on anything else; the writer ([`outbox`])
-//! writes what could not be written at once. A caller ([`calls`]) only ever waits for its own answer, within its deadline:
-//! it tries to write without blocking and leaves the rest to the writer. So no side ever waits to write while nobody reads.
+//! A [`Connection`] is shared by everybody who calls or answers. It outlives its links: when one is cut, what was sent and
+//! not received waits, and goes out on the next ([`resume`]). A reader thread per link ([`reader`]) turns bytes into messages
+//! and hands each to whom it concerns, and never blocks on anything else; a writer thread ([`outbox`]) writes what could not
+//! be written at once. A caller ([`calls`]) only ever waits for its own answer, within its deadline: it tries to write
+//! without blocking and leaves the rest to the writer. So no side ever waits to write while nobody reads.
 
 mod calls;
 pub(crate) mod greeting;
 mod outbox;
 mod reader;
+mod resume;
 
 pub(crate) use calls::CallFailure;
+pub(crate) use resume::Resumption;
 
 use std::{
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -32,16 +32,25 @@ use crate::{
 };
 use calls::Calls;
 use outbox::Outbox;
+use resume::Inbox;
 
 /// What a side does with what the other one starts. None of it may block: the reader runs it.
 pub(crate) trait Handler: Send + Sync {
     /// A method is to be called.
     fn request(&self, connection: &Arc<Connection>, request: Message);
 
+    /// Nobody waits for the answer to `call` any more.
+    fn cancel(&self, _call: u32) {}
+
     /// The other side says goodbye.
     fn goodbye(&self) {}
 
-    /// The connection has ended.
+    /// The link was cut, for the reason given. Unless the connection is closed, it waits for [`Connection::resume`].
+    fn lost(&self, connection: &Arc<Connection>, reason: String) {
+        connection.close(Cause::Lost(reason));
+    }
+
+    /// The connection has ended for good.
     fn closed(&self, end: &End);
 }
 
@@ -66,20 +75,18 @@ pub(crate) enum Cause {
 }
 
 /// One side of a session.
+///
+/// Locks are taken in the order of the fields, and none is held over user code or anything that blocks.
 pub(crate) struct Connection {
-    link: Box<dyn Link>,
+    inbox: Mutex<Inbox>,
     outbox: Mutex<Outbox>,
+    calls: Mutex<Calls>,
     /// Signalled when the writer has something to do.
     work: Condvar,
-    /// Signalled when the outbox has room again, or is closed.
-    room: Condvar,
-    calls: Mutex<Calls>,
-    /// Counted frames received; written by the reader, sent along with every frame.
-    received: AtomicU32,
+    /// Signalled when the outbox has room again, when a link comes or goes, and at the end.
+    changed: Condvar,
     handler: Arc<dyn Handler>,
     max_message: usize,
-    threads: Mutex<usize>,
-    ended: Condvar,
 }
 
 impl std::fmt::Debug for Connection {
@@ -97,20 +104,18 @@ impl Connection {
         max_message: usize,
     ) -> std::io::Result<Arc<Self>> {
         let connection = Arc::new(Self {
-            link,
+            inbox: Mutex::new(Inbox::new(max_message)),
             outbox: Mutex::default(),
-            work: Condvar::new(),
-            room: Condvar::new(),
             calls: Mutex::default(),
-            received: AtomicU32::new(0),
+            work: Condvar::new(),
+            changed: Condvar::new(),
             handler,
             max_message,
-            threads: Mutex::new(0),
-            ended: Condvar::new(),
         });
+        let first = connection.begin_resume();
         let started = connection
             .spawn("plugin-core writer", Self::write_until_closed)
-            .and_then(|()| connection.spawn("plugin-core reader", |reader| reader.read_until_closed(deframer)));
+            .and_then(|()| connection.resume(first, link, deframer, 0));
         if let Err(error) = started {
             connection.close(Cause::Local("no thread could be started"));
             return Err(error);
@@ -120,20 +125,7 @@ impl Connection {
 
     fn spawn(self: &Arc<Self>, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> std::io::Result<()> {
         let connection = Arc::clone(self);
-        *lock(&self.threads) += 1;
-        let spawned = thread::Builder::new().name(name.into()).spawn(move || {
-            run(&connection);
-            connection.thread_ended();
-        });
-        if spawned.is_err() {
-            self.thread_ended();
-        }
-        spawned.map(drop)
-    }
-
-    fn thread_ended(&self) {
-        *lock(&self.threads) -= 1;
-        self.ended.notify_all();
+        thread::Builder::new().name(name.into()).spawn(move || run(&connection)).map(drop)
     }
 
     /// The most bytes that a message may have.
@@ -141,13 +133,15 @@ impl Connection {
         self.max_message
     }
 
-    /// Ends the connection. Callers fail, threads end; the first cause given is the one they tell.
+    /// Ends the connection for good. Callers fail, threads end; the first cause given is the one they tell.
     pub(crate) fn close(&self, cause: Cause) {
         let end = End { cause, at: Instant::now() };
-        let Some(waiting) = self.close_outbox_and_calls(&end) else { return };
-        self.link.close();
+        let Some((link, waiting)) = self.close_outbox_and_calls(&end) else { return };
+        if let Some(link) = link {
+            link.close();
+        }
         self.work.notify_all();
-        self.room.notify_all();
+        self.changed.notify_all();
         for waiter in waiting {
             waiter.connection_closed();
         }
@@ -157,25 +151,33 @@ impl Connection {
     /// Tells the other side goodbye, behind everything sent so far.
     pub(crate) fn say_goodbye(&self) {
         // Nobody is left to tell where the connection has ended already.
-        let _ = self.send(Message::control(Kind::Goodbye, 0), None);
+        let _ = self.send(Message::control(Kind::Goodbye, 0), Some(Instant::now()));
     }
 
-    /// Waits until the reader and the writer have ended, but not past `deadline`.
-    pub(crate) fn wait_ended(&self, deadline: Instant) -> bool {
-        let threads = lock(&self.threads);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let (threads, _) = self
-            .ended
-            .wait_timeout_while(threads, left, |threads| *threads > 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *threads == 0
+    /// Waits until the link is gone, and with it all that the other side has sent has been read, but not past `deadline`.
+    pub(crate) fn wait_lost(&self, deadline: Instant) {
+        self.wait_while(deadline, Outbox::is_linked);
     }
 
     /// Waits until everything sent has been written, but not past `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
-        let outbox = lock(&self.outbox);
-        // The time is up or the connection closed: either way there is nothing more to wait for.
-        let _ = self.room.wait_timeout_while(outbox, limit, |outbox| outbox.is_busy());
+        self.wait_while(Instant::now() + limit, Outbox::is_busy);
+    }
+
+    /// Waits until the connection has ended or has a link again, but not past `deadline`; whether it has either.
+    pub(crate) fn wait_linked(&self, deadline: Instant) -> bool {
+        self.wait_while(deadline, |outbox| !outbox.is_linked() && outbox.end().is_none())
+    }
+
+    fn wait_while(&self, deadline: Instant, condition: impl Fn(&Outbox) -> bool) -> bool {
+        let mut outbox = lock(&self.outbox);
+        while condition(&outbox) {
+            match self.wait_for_change(outbox, Some(deadline)) {
+                Some(guard) => outbox = guard,
+                None => return false,
+            }
+        }
+        true
     }
 
     /// Answers a request that this side cannot run. Never blocks.
@@ -183,10 +185,6 @@ impl Connection {
         // Three strings and a variant: their encoding cannot fail.
         let payload = codec::to_vec(failure).unwrap_or_default();
         self.send_or_drop(Message::answer(Kind::Failure, call, payload));
-    }
-
-    fn received(&self) -> u32 {
-        self.received.load(Ordering::Relaxed)
     }
 }
 

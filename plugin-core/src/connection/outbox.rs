@@ -1,7 +1,8 @@
 //! Sending: a queue, and at most one thread that writes from it.
 //!
 //! Whoever finds nobody writing writes one batch itself, without blocking. What then remains (the socket was full, or
-//! more had been queued meanwhile) goes to the writer thread, so that no caller is held up writing for others.
+//! more had been queued meanwhile) goes to the writer thread, so that no caller is held up writing for others. While there is
+//! no link, messages wait in the queue.
 
 use std::{
     io,
@@ -10,35 +11,88 @@ use std::{
 };
 
 use super::{Connection, End, calls::Waiter, lock};
-use crate::protocol::{Violation, message::Message, outgoing::Outgoing, outgoing::Withdrawn};
+use crate::{
+    protocol::{
+        Violation,
+        incoming::Received,
+        message::Message,
+        outgoing::{Outgoing, Withdrawn},
+    },
+    transport::Link,
+};
 
 /// About how many bytes are written at once.
 const BATCH: usize = 64 * 1024;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outbox {
     queue: Outgoing,
+    link: Option<Arc<dyn Link>>,
+    /// Which link that is, or was the last.
+    generation: u64,
     writing: Writing,
     /// Bytes taken from the queue that the writer thread must write first.
     unwritten: Vec<u8>,
-    closed: Option<End>,
+    /// How many threads wait for `Connection::changed`: a signal costs a system call, heard or not.
+    waiting: usize,
+    end: Option<End>,
 }
 
-/// Who writes. Only the one named here touches the link's writing end, and only it goes back to `Nobody`.
+/// Who writes to the present link. Only the one named here touches its writing end, and only it goes back to `Nobody`; a
+/// new link starts with `Nobody`, and whoever still writes to the old one finds another generation and keeps out.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Writing {
     #[default]
     Nobody,
     /// The thread that sent last, for one batch.
     Sender,
-    /// The writer thread, until the queue is empty.
+    /// The writer thread, until the queue is idle.
     Writer,
 }
 
 impl Outbox {
     /// Whether something is still to be written.
     pub(super) fn is_busy(&self) -> bool {
-        self.closed.is_none() && (self.writing != Writing::Nobody || !self.queue.is_empty())
+        self.is_linked() && (self.writing != Writing::Nobody || !self.queue.is_idle())
+    }
+
+    pub(super) fn is_linked(&self) -> bool {
+        self.link.is_some()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Forgets the link; what was handed out to it and not acknowledged is kept in the queue.
+    pub(super) fn unlink(&mut self) -> Option<Arc<dyn Link>> {
+        self.writing = Writing::Nobody;
+        self.unwritten.clear();
+        self.link.take()
+    }
+
+    /// Takes a link into use whose other side has received `count` frames.
+    pub(super) fn link(&mut self, link: Arc<dyn Link>, generation: u64, count: u32) -> Result<(), Violation> {
+        self.queue.rewind(count)?;
+        self.unlink();
+        self.generation = generation;
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// The link and a batch for it, if somebody is to write now.
+    fn begin_batch(&mut self, by: Writing) -> Option<(Arc<dyn Link>, u64, Vec<u8>)> {
+        let link = self.link.clone()?;
+        let mut batch = std::mem::take(&mut self.unwritten);
+        if batch.is_empty() {
+            self.queue.fill(&mut batch, BATCH);
+        }
+        self.writing = by;
+        Some((link, self.generation, batch))
     }
 }
 
@@ -55,10 +109,10 @@ impl Connection {
     /// Queues a message, waiting for room until `deadline`, and sees to it that it gets written.
     pub(crate) fn send(&self, message: Message, deadline: Option<Instant>) -> Result<(), Unsent> {
         let mut outbox = lock(&self.outbox);
-        while outbox.closed.is_none() && !outbox.queue.has_room(message.payload.len()) {
-            outbox = self.wait_for_room(outbox, deadline)?;
+        while outbox.end.is_none() && !outbox.queue.has_room(message.payload.len()) {
+            outbox = self.wait_for_change(outbox, deadline).ok_or(Unsent::Late)?;
         }
-        if outbox.closed.is_some() {
+        if outbox.end.is_some() {
             return Err(Unsent::Closed);
         }
         outbox.queue.push(message);
@@ -69,45 +123,63 @@ impl Connection {
     /// Queues a message if there is room, without ever waiting: for the reader, which must not.
     pub(super) fn send_or_drop(&self, message: Message) {
         let mut outbox = lock(&self.outbox);
-        if outbox.closed.is_none() && outbox.queue.has_room(message.payload.len()) {
+        if outbox.end.is_none() && outbox.queue.has_room(message.payload.len()) {
             outbox.queue.push(message);
             self.write_a_batch(outbox);
         }
     }
 
-    fn wait_for_room<'a>(
+    /// Sees to it that what waits gets written.
+    pub(super) fn write_now(&self) {
+        self.write_a_batch(lock(&self.outbox));
+    }
+
+    /// Waits for a change; `None` once `deadline` has passed.
+    pub(super) fn wait_for_change<'a>(
         &self,
-        outbox: MutexGuard<'a, Outbox>,
+        mut outbox: MutexGuard<'a, Outbox>,
         deadline: Option<Instant>,
-    ) -> Result<MutexGuard<'a, Outbox>, Unsent> {
-        let Some(deadline) = deadline else {
-            return Ok(self.room.wait(outbox).unwrap_or_else(PoisonError::into_inner));
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Unsent::Late);
+    ) -> Option<MutexGuard<'a, Outbox>> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return None;
         }
-        Ok(self.room.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0)
+        outbox.waiting += 1;
+        let mut outbox = match left {
+            None => self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner),
+            Some(left) => self.changed.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0,
+        };
+        outbox.waiting -= 1;
+        Some(outbox)
+    }
+
+    /// Lets those who wait look again.
+    fn notify(&self, outbox: MutexGuard<'_, Outbox>) {
+        let is_anybody_waiting = outbox.waiting > 0;
+        drop(outbox);
+        if is_anybody_waiting {
+            self.changed.notify_all();
+        }
     }
 
     fn write_a_batch(&self, mut outbox: MutexGuard<'_, Outbox>) {
-        if outbox.writing != Writing::Nobody {
+        if outbox.writing != Writing::Nobody || outbox.queue.is_idle() {
             return; // Whoever writes looks at the queue again before it stops.
         }
-        outbox.writing = Writing::Sender;
-        let mut batch = std::mem::take(&mut outbox.unwritten);
-        outbox.queue.fill(&mut batch, self.received(), BATCH);
+        let Some((link, generation, mut batch)) = outbox.begin_batch(Writing::Sender) else { return };
         drop(outbox);
 
-        let written = self.write_without_waiting(&batch);
+        let written = write_without_waiting(&*link, &batch);
         let mut outbox = lock(&self.outbox);
+        if outbox.generation != generation || outbox.link.is_none() {
+            return; // The link is gone, and what was written to it will go out again if it did not arrive.
+        }
         match written {
-            Ok(count) if count == batch.len() && outbox.queue.is_empty() => {
+            Ok(count) if count == batch.len() && outbox.queue.is_idle() => {
                 batch.clear();
                 outbox.unwritten = batch; // Its memory serves the next batch.
                 outbox.writing = Writing::Nobody;
-                drop(outbox);
-                self.room.notify_all();
+                self.notify(outbox);
             }
             Ok(count) => {
                 batch.drain(..count);
@@ -118,94 +190,120 @@ impl Connection {
             }
             Err(_) => {
                 drop(outbox);
-                self.write_failed();
+                end_link(&*link);
             }
         }
-    }
-
-    fn write_without_waiting(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut written = 0;
-        while written < bytes.len() {
-            match self.link.try_write(&bytes[written..]) {
-                Ok(0) => break,
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(written)
     }
 
     /// The writer thread: writes whenever the writing is handed to it, until the connection closes.
     pub(super) fn write_until_closed(self: &Arc<Self>) {
         let mut outbox = lock(&self.outbox);
         loop {
-            while outbox.writing != Writing::Writer && outbox.closed.is_none() {
+            while outbox.writing != Writing::Writer && outbox.end.is_none() {
                 outbox = self.work.wait(outbox).unwrap_or_else(PoisonError::into_inner);
             }
-            if outbox.closed.is_some() {
+            if outbox.end.is_some() {
                 return;
             }
-            let mut batch = std::mem::take(&mut outbox.unwritten);
-            if batch.is_empty() {
-                outbox.queue.fill(&mut batch, self.received(), BATCH);
-            }
+            let Some((link, generation, mut batch)) = outbox.begin_batch(Writing::Writer) else {
+                outbox.writing = Writing::Nobody;
+                continue;
+            };
             drop(outbox);
-            if self.write_all(&batch).is_err() {
-                return self.write_failed();
+            let written = write_all(&*link, &batch);
+            if written.is_err() {
+                end_link(&*link);
             }
             batch.clear();
             outbox = lock(&self.outbox);
-            outbox.unwritten = batch;
-            if outbox.queue.is_empty() {
-                outbox.writing = Writing::Nobody;
+            if outbox.generation == generation && outbox.link.is_some() {
+                outbox.unwritten = batch;
+                // A failed link is left to `Writer`, which has nothing to do until the reader has found its end.
+                if written.is_err() {
+                    outbox = self.wait_unlinked(outbox, generation);
+                } else if outbox.queue.is_idle() {
+                    outbox.writing = Writing::Nobody;
+                }
             }
-            self.room.notify_all();
+            self.changed.notify_all();
         }
     }
 
-    fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.link.write(bytes)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                count => bytes = &bytes[count..],
-            }
+    /// Waits until the link of `generation` is gone.
+    fn wait_unlinked<'a>(&self, mut outbox: MutexGuard<'a, Outbox>, generation: u64) -> MutexGuard<'a, Outbox> {
+        while outbox.generation == generation && outbox.is_linked() && outbox.end.is_none() {
+            outbox.waiting += 1;
+            outbox = self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner);
+            outbox.waiting -= 1;
         }
-        Ok(())
-    }
-
-    /// The other side no longer reads. What it wrote before may still wait to be read, so the end is for the reader to
-    /// find: closing the link lets it read what is there, then shows it the end.
-    fn write_failed(&self) {
-        self.link.close();
+        outbox
     }
 
     /// Takes back the request of `call` as far as it has not left.
     pub(super) fn withdraw(&self, call: u32) -> Withdrawn {
-        let withdrawn = lock(&self.outbox).queue.withdraw(call);
-        self.room.notify_all();
+        let mut outbox = lock(&self.outbox);
+        let withdrawn = outbox.queue.withdraw(call);
+        self.notify(outbox);
         withdrawn
     }
 
-    pub(super) fn acknowledge(&self, count: u32) -> Result<(), Violation> {
-        lock(&self.outbox).queue.acknowledge(count)
+    /// Takes note of what both directions have received.
+    pub(super) fn received(&self, acknowledged: u32, received: Received) -> Result<(), Violation> {
+        let mut outbox = lock(&self.outbox);
+        outbox.queue.acknowledge(acknowledged)?;
+        outbox.queue.received(received);
+        let is_anybody_waiting = outbox.waiting > 0;
+        self.write_a_batch(outbox);
+        if is_anybody_waiting {
+            self.changed.notify_all(); // There may be room now.
+        }
+        Ok(())
     }
 
-    /// Closes for good; gives the callers to wake, or `None` if it was closed before.
-    pub(super) fn close_outbox_and_calls(&self, end: &End) -> Option<Vec<Arc<Waiter>>> {
+    /// Closes for good; gives the link to close and the callers to wake, or `None` if it was closed before.
+    pub(super) fn close_outbox_and_calls(&self, end: &End) -> Option<(Option<Arc<dyn Link>>, Vec<Arc<Waiter>>)> {
         let mut outbox = lock(&self.outbox);
-        if outbox.closed.is_some() {
+        if outbox.end.is_some() {
             return None;
         }
-        outbox.closed = Some(end.clone());
+        outbox.end = Some(end.clone());
         // With the outbox still locked: a call that registers later finds the calls closed, one that registered before
         // is among those to wake.
         let waiting = lock(&self.calls).close();
-        Some(waiting)
+        Some((outbox.unlink(), waiting))
     }
 
     /// How the connection has ended, if it has.
     pub(crate) fn end(&self) -> Option<End> {
-        lock(&self.outbox).closed.clone()
+        lock(&self.outbox).end.clone()
     }
+}
+
+fn write_without_waiting(link: &dyn Link, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match link.try_write(&bytes[written..]) {
+            Ok(0) => break,
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
+}
+
+fn write_all(link: &dyn Link, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match link.write(bytes)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
+}
+
+/// The other side no longer reads. What it wrote before may still wait to be read, so the end is for the reader to find:
+/// closing the link lets it read what is there, then shows it the end.
+fn end_link(link: &dyn Link) {
+    link.close();
 }

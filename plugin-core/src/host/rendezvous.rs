@@ -42,9 +42,17 @@ const MAX_DIALLERS: usize = 1024;
 pub(super) struct Rendezvous {
     place: Option<Directory>,
     address: PathBuf,
-    expected: Arc<Mutex<Vec<Expected>>>,
+    guests: Arc<Guests>,
     waker: Option<Waker>,
     accepting: Option<JoinHandle<()>>,
+}
+
+/// Who may come, and who has come to the door.
+#[derive(Debug, Default)]
+struct Guests {
+    expected: Mutex<Vec<Expected>>,
+    /// The processes that have connected and not introduced themselves yet, where the system tells which they are.
+    at_the_door: Mutex<Vec<u32>>,
 }
 
 /// A plugin that was started and has not introduced itself yet.
@@ -52,15 +60,12 @@ pub(super) struct Rendezvous {
 struct Expected {
     id: u64,
     token: String,
-    pid: Option<u32>,
     arrivals: Sender<Arrival>,
 }
 
 /// What happens to a plugin that is being started.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    /// It came some of the way.
-    Reached(StartStage),
     /// It introduced itself with the right token.
     Introduced(Box<Introduced>),
     /// It introduced itself, but speaks none of our versions.
@@ -105,13 +110,13 @@ impl Rendezvous {
         let place = Directory::create()?;
         let address = place.socket();
         let listener = LocalListener::bind(&address)?;
-        let expected = Arc::<Mutex<Vec<Expected>>>::default();
+        let guests = Arc::<Guests>::default();
         let (waker, wakened) = waker(&address)?;
         let accepting = thread::Builder::new().name("plugin-core accept".into()).spawn({
-            let expected = Arc::clone(&expected);
-            move || accept(&listener, &wakened, &expected)
+            let guests = Arc::clone(&guests);
+            move || accept(&listener, &wakened, &guests)
         })?;
-        Ok(Self { place: Some(place), address, expected, waker: Some(waker), accepting: Some(accepting) })
+        Ok(Self { place: Some(place), address, guests, waker: Some(waker), accepting: Some(accepting) })
     }
 
     pub(super) fn address(&self) -> &Path {
@@ -123,7 +128,7 @@ impl Rendezvous {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let token = token()?;
-        lock(&self.expected).push(Expected { id, token: token.clone(), pid: None, arrivals });
+        lock(&self.guests.expected).push(Expected { id, token: token.clone(), arrivals });
         Ok(Ticket { rendezvous: Arc::clone(self), id, token })
     }
 }
@@ -133,18 +138,16 @@ impl Ticket {
         &self.token
     }
 
-    /// Says which process holds the token, so that one which connects but stays silent can be told.
-    pub(super) fn belongs_to(&self, pid: u32) {
-        let mut expected = lock(&self.rendezvous.expected);
-        if let Some(expected) = expected.iter_mut().find(|expected| expected.id == self.id) {
-            expected.pid = Some(pid);
-        }
+    /// How far process `pid` has come that was given the token and has not introduced itself.
+    pub(super) fn stage(&self, pid: u32) -> StartStage {
+        let is_at_the_door = lock(&self.rendezvous.guests.at_the_door).contains(&pid);
+        if is_at_the_door { StartStage::Connected } else { StartStage::Spawned }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        lock(&self.rendezvous.expected).retain(|expected| expected.id != self.id);
+        lock(&self.rendezvous.guests.expected).retain(|expected| expected.id != self.id);
     }
 }
 
@@ -171,7 +174,7 @@ fn token() -> Result<String> {
     Ok(format!("{:032x}{:032x}", word(high), word(low)))
 }
 
-fn accept(listener: &LocalListener, wakened: &Wakened, expected: &Arc<Mutex<Vec<Expected>>>) {
+fn accept(listener: &LocalListener, wakened: &Wakened, guests: &Arc<Guests>) {
     let diallers = Arc::new(AtomicUsize::new(0));
     loop {
         let accepted = match wakened.accept(listener) {
@@ -188,9 +191,9 @@ fn accept(listener: &LocalListener, wakened: &Wakened, expected: &Arc<Mutex<Vec<
             diallers.fetch_sub(1, Ordering::Relaxed);
             continue;
         }
-        let (expected, heard) = (Arc::clone(expected), Arc::clone(&diallers));
+        let (guests, heard) = (Arc::clone(guests), Arc::clone(&diallers));
         let spawned = thread::Builder::new().name("plugin-core greeting".into()).spawn(move || {
-            hear(accepted, &expected);
+            hear(accepted, &guests);
             heard.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {
@@ -200,22 +203,23 @@ fn accept(listener: &LocalListener, wakened: &Wakened, expected: &Arc<Mutex<Vec<
 }
 
 /// Hears what one dialler has to say, and hands it to whoever expects it.
-fn hear(link: LocalLink, expected: &Mutex<Vec<Expected>>) {
+fn hear(link: LocalLink, guests: &Guests) {
     if !link.is_same_user() {
         tracing::warn!("another user's process dialled the plugin socket");
         return;
     }
-    if let Some(pid) = link.peer_pid() {
-        let expected = lock(expected);
-        if let Some(expected) = expected.iter().find(|expected| expected.pid == Some(pid)) {
-            // Whoever waited may have given up.
-            let _ = expected.arrivals.send(Arrival::Reached(StartStage::Connected));
-        }
-    }
+    let pid = link.peer_pid();
+    lock(&guests.at_the_door).extend(pid);
     let deadline = Instant::now() + HELLO_LIMIT;
     let mut deframer = Deframer::new();
-    match greeting::receive(&link, &mut deframer, deadline, handshake::read_hello) {
-        Ok(hello) => introduce(Introduced { link, deframer, hello }, expected, deadline),
+    let hello = greeting::receive(&link, &mut deframer, deadline, handshake::read_hello);
+    if let Some(pid) = pid {
+        let mut at_the_door = lock(&guests.at_the_door);
+        let place = at_the_door.iter().position(|known| *known == pid);
+        place.map(|place| at_the_door.swap_remove(place));
+    }
+    match hello {
+        Ok(hello) => introduce(Introduced { link, deframer, hello }, &guests.expected, deadline),
         Err(error) => tracing::debug!(%error, "a dialler did not introduce itself"),
     }
 }
@@ -348,7 +352,7 @@ mod tests {
     fn a_token_is_256_bits_and_good_once() {
         let token = token().unwrap();
         assert_eq!(token.len(), 64);
-        let entry = |id, token: &str| Expected { id, token: token.into(), pid: None, arrivals: channel().0 };
+        let entry = |id, token: &str| Expected { id, token: token.into(), arrivals: channel().0 };
         let expected = Mutex::new(vec![entry(1, "other"), entry(2, &token)]);
         assert!(take_expected("wrong", &expected).is_none());
         assert!(take_expected("", &expected).is_none());

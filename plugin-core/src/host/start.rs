@@ -19,7 +19,7 @@ use super::{
     life::Life,
     output::Drains,
     process::{Body, Shared},
-    rendezvous::{Arrival, Introduced, Rendezvous},
+    rendezvous::{Arrival, Introduced, Rendezvous, Ticket},
 };
 use crate::{
     Error, ExitReport, Result, StartStage,
@@ -52,12 +52,11 @@ pub(super) fn start(launcher: Launcher) -> Result<Process> {
         .env_remove(environment::LISTEN);
 
     let started = child::start(&mut command).map_err(|error| diagnose::spawn_error(&command, error))?;
-    ticket.belongs_to(started.child.pid());
     let watched = watch(started, Drains::new(Arc::clone(&name), output), sender)
         .map_err(|error| Error::Spawn { program: name.to_string(), source: Arc::new(error) })?;
     let starting = Starting { name, settings, watched, is_done: false };
 
-    let introduced = starting.wait_for_greeting(&arrivals, &command)?;
+    let introduced = starting.wait_for_greeting(&arrivals, &ticket, &command)?;
     drop(ticket);
     starting.welcome(*introduced, rendezvous)
 }
@@ -91,8 +90,8 @@ fn watch(started: Started, drains: Drains, arrivals: Sender<Arrival>) -> std::io
             drains.finish(LAST_WORDS);
             let report = Arc::new(ExitReport::new(status, drains.tail()));
             if let Some(connection) = connection.get() {
-                // Its last answers may still lie in the socket: the reader ends by itself when it has read them.
-                connection.wait_ended(Instant::now() + LAST_WORDS);
+                // Its last answers may still lie in the socket: the link ends by itself when they have been read.
+                connection.wait_lost(Instant::now() + LAST_WORDS);
                 connection.close(Cause::Lost("its process ended".into()));
             }
             life.end(Arc::clone(&report));
@@ -118,19 +117,20 @@ struct Starting {
 }
 
 impl Starting {
-    fn wait_for_greeting(&self, arrivals: &Receiver<Arrival>, command: &Command) -> Result<Box<Introduced>> {
-        let deadline = Instant::now() + self.settings.start_timeout;
-        let mut stage = StartStage::Spawned;
-        loop {
-            match arrivals.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Arrival::Reached(reached)) => stage = reached,
-                Ok(Arrival::Introduced(introduced)) => return Ok(introduced),
-                Ok(Arrival::Incompatible(theirs)) => {
-                    let ours = VERSIONS.to_vec();
-                    return Err(Error::IncompatibleProtocol { plugin: self.name.to_string(), ours, theirs });
-                }
-                Ok(Arrival::Exited(report)) => return Err(self.exited(command, report)),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(self.timed_out(stage)),
+    fn wait_for_greeting(
+        &self,
+        arrivals: &Receiver<Arrival>,
+        ticket: &Ticket,
+        command: &Command,
+    ) -> Result<Box<Introduced>> {
+        match arrivals.recv_timeout(self.settings.start_timeout) {
+            Ok(Arrival::Introduced(introduced)) => Ok(introduced),
+            Ok(Arrival::Incompatible(theirs)) => {
+                Err(Error::IncompatibleProtocol { plugin: self.name.to_string(), ours: VERSIONS.to_vec(), theirs })
+            }
+            Ok(Arrival::Exited(report)) => Err(self.exited(command, report)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(self.timed_out(ticket.stage(self.watched.child.pid())))
             }
         }
     }

@@ -6,14 +6,22 @@ use super::{
     Violation,
     frame::{Frame, Header, Kind, META, MORE},
     message::Message,
-    outgoing::QUEUE_LIMIT,
+    outgoing::MEMORY,
 };
 
-/// Puts fragments together and counts frames.
+/// How much one direction has received, both modulo their width.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// Counted frames.
+    pub(crate) frames: u32,
+    /// Bytes of their payloads.
+    pub(crate) bytes: usize,
+}
+
+/// Puts fragments together and counts frames. It outlives connections, as `Outgoing` does.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    /// Counted frames received so far, modulo 2^32.
-    received: u32,
+    received: Received,
     /// Messages of which only some fragments are here, by call and by whether they answer one of ours.
     partial: HashMap<(u32, bool), Message>,
     /// The bytes in `partial`; at most what an honest sender may have unfinished.
@@ -23,11 +31,11 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     pub(crate) fn new(max_message: usize) -> Self {
-        Self { received: 0, partial: HashMap::new(), partial_bytes: 0, max_message }
+        Self { received: Received::default(), partial: HashMap::new(), partial_bytes: 0, max_message }
     }
 
-    /// How many frames to acknowledge.
-    pub(crate) fn received(&self) -> u32 {
+    /// How much to acknowledge.
+    pub(crate) fn received(&self) -> Received {
         self.received
     }
 
@@ -37,7 +45,8 @@ impl Incoming {
     pub(crate) fn accept(&mut self, frame: &Frame<'_>) -> Result<Option<Message>, Violation> {
         let header = frame.header;
         if Kind::is_counted(header.kind) {
-            self.received = self.received.wrapping_add(1);
+            self.received.frames = self.received.frames.wrapping_add(1);
+            self.received.bytes = self.received.bytes.wrapping_add(frame.payload.len());
         }
         let Some(kind) = Kind::from_wire(header.kind) else { return Ok(None) };
         match kind {
@@ -90,7 +99,7 @@ impl Incoming {
         if length > self.max_message {
             return Err(Violation::MessageTooLarge(self.max_message));
         }
-        if self.partial_bytes > QUEUE_LIMIT.saturating_add(self.max_message) || (has_more && payload.is_empty()) {
+        if self.partial_bytes > MEMORY.saturating_add(self.max_message) || (has_more && payload.is_empty()) {
             return Err(Violation::TooManyFragments);
         }
         if has_more {
@@ -154,7 +163,7 @@ mod tests {
             .map(|call| accept(&mut incoming, &frame(Kind::Request, call, MORE, &part)))
             .find(Result::is_err);
         assert_eq!(outcome, Some(Err(Violation::TooManyFragments)));
-        assert!(incoming.partial_bytes <= QUEUE_LIMIT + 2 * MAX_PAYLOAD);
+        assert!(incoming.partial_bytes <= MEMORY + 2 * MAX_PAYLOAD);
     }
 
     #[test]
@@ -193,8 +202,8 @@ mod tests {
                 outgoing.push(message.clone());
             }
             let mut bytes = Vec::new();
-            while !outgoing.is_empty() {
-                outgoing.fill(&mut bytes, 0, usize::MAX);
+            while !outgoing.is_idle() {
+                outgoing.fill(&mut bytes, usize::MAX);
             }
             let (mut incoming, mut deframer, mut found) = (Incoming::new(usize::MAX), Deframer::new(), Vec::new());
             for chunk in bytes.chunks(chunk.min(HEADER + MAX_PAYLOAD)) {
@@ -208,7 +217,7 @@ mod tests {
             messages.sort_by_key(|message| message.call);
             prop_assert!(found == messages);
             prop_assert!(incoming.partial.is_empty() && incoming.partial_bytes == 0);
-            prop_assert_eq!(outgoing.acknowledge(incoming.received()), Ok(()));
+            prop_assert_eq!(outgoing.acknowledge(incoming.received().frames), Ok(()));
         }
     }
 }

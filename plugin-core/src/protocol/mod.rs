@@ -11,6 +11,8 @@ pub(crate) mod handshake;
 pub(crate) mod incoming;
 pub(crate) mod message;
 pub(crate) mod outgoing;
+#[cfg(test)]
+mod session_tests;
 
 /// The protocol versions this crate speaks. Independent of crate versions.
 pub(crate) const VERSIONS: &[u16] = &[1];

@@ -1,18 +1,30 @@
-//! The sending direction of a session: messages in, numbered frames out.
+//! The sending direction of a session: messages in, numbered frames out, kept until the other side has them.
+//!
+//! A session outlives its connections. Every counted frame that was handed out stays here until it is acknowledged; on a
+//! new connection the other side says how many it has received, and [`rewind`](Outgoing::rewind) makes the rest go out
+//! again, in the same order and before anything new. A frame's number is never sent: both sides count.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use super::{
     Violation,
-    frame::{Header, Kind, MAX_PAYLOAD, META, MORE},
+    frame::{HEADER, Header, Kind, MAX_PAYLOAD, META, MORE},
+    incoming::Received,
     message::Message,
 };
 
-/// How many bytes of unsent messages a side holds before senders must wait. One message is always admitted to an empty
-/// queue, so that a large one can be sent at all.
-pub(crate) const QUEUE_LIMIT: usize = 64 << 20;
+/// How many bytes of messages a side holds, unsent or unacknowledged, before senders must wait.
+pub(crate) const MEMORY: usize = 64 << 20;
 
-/// Messages waiting to be written.
+/// Above this many unacknowledged bytes, and above this many frames, the receiving side acknowledges even if it has nothing
+/// else to send.
+pub(crate) const ACK_BYTES: usize = 256 * 1024;
+pub(crate) const ACK_FRAMES: u32 = 256;
+
+/// How many bytes may stay unacknowledged for good, because the receiving side is not yet due to acknowledge them.
+const LINGERING: usize = ACK_BYTES + (ACK_FRAMES as usize + 1) * (HEADER + 64);
+
+/// Messages waiting to be sent, and frames waiting to be acknowledged.
 ///
 /// Small messages overtake the fragments of large ones: each turn of [`fill`](Self::fill) writes the small messages that
 /// wait, then one fragment of one large message, the large ones taking turns.
@@ -20,20 +32,63 @@ pub(crate) const QUEUE_LIMIT: usize = 64 << 20;
 pub(crate) struct Outgoing {
     small: VecDeque<Message>,
     large: VecDeque<Large>,
-    /// Payload bytes of all messages that are not wholly sent.
-    bytes: usize,
-    /// Counted frames written so far, modulo 2^32.
+    /// Bytes of the messages in `small` and of the unsent parts of those in `large`.
+    unsent: usize,
+    /// Frames handed out and not acknowledged, the oldest first.
+    kept: VecDeque<Kept>,
+    /// Bytes of the frames in `kept`.
+    kept_bytes: usize,
+    /// How many of `kept` have been handed out on this connection; `replayed <= kept.len()`.
+    replayed: usize,
+    /// Counted frames handed out so far, modulo 2^32; `sent - kept.len()` are acknowledged.
     sent: u32,
-    /// `acknowledged <= sent`, in the modular sense.
-    acknowledged: u32,
+    /// What the other direction has received, and how much of it this one has acknowledged.
+    received: Received,
+    told: Received,
 }
 
 /// A message longer than a frame.
 #[derive(Debug)]
 struct Large {
-    message: Message,
-    /// `offset < message.payload.len()`
+    /// The message without its payload.
+    head: Message,
+    payload: Arc<Vec<u8>>,
+    /// `offset < payload.len()`
     offset: usize,
+}
+
+/// A frame, all but its acknowledgement, which is filled in whenever it goes out.
+#[derive(Debug)]
+struct Kept {
+    header: Header,
+    payload: Payload,
+}
+
+/// The bytes of one frame: all of a small message, or a part of a large one.
+#[derive(Debug)]
+enum Payload {
+    Whole(Vec<u8>),
+    Part(Arc<Vec<u8>>, Range<usize>),
+}
+
+impl Payload {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Part(message, range) => &message[range.clone()],
+        }
+    }
+}
+
+impl Kept {
+    fn len(&self) -> usize {
+        HEADER + self.payload.bytes().len()
+    }
+
+    fn write(&self, batch: &mut Vec<u8>, ack: u32) {
+        batch.extend_from_slice(&Header { ack, ..self.header }.to_wire());
+        batch.extend_from_slice(self.payload.bytes());
+    }
 }
 
 /// How much of a message had left when it was withdrawn.
@@ -49,92 +104,138 @@ pub(crate) enum Withdrawn {
 
 impl Outgoing {
     /// Whether a message of `length` bytes may be added now.
+    ///
+    /// One message is admitted whatever its length once nothing else waits: what may linger unacknowledged for good is
+    /// left out of account, or a message larger than the memory would wait for ever.
     pub(crate) fn has_room(&self, length: usize) -> bool {
-        self.bytes == 0 || self.bytes.saturating_add(length) <= QUEUE_LIMIT
+        let held = self.unsent + self.kept_bytes;
+        length.saturating_add(HEADER + held) <= MEMORY || (self.unsent == 0 && self.kept_bytes <= LINGERING)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.small.is_empty() && self.large.is_empty()
+    /// Whether there is nothing to be handed out.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.small.is_empty() && self.large.is_empty() && self.replayed == self.kept.len()
     }
 
-    pub(crate) fn push(&mut self, message: Message) {
-        self.bytes += message.payload.len();
+    pub(crate) fn push(&mut self, mut message: Message) {
+        self.unsent += HEADER + message.payload.len();
         if message.payload.len() <= MAX_PAYLOAD {
             self.small.push_back(message);
         } else {
-            self.large.push_back(Large { message, offset: 0 });
+            let payload = Arc::new(std::mem::take(&mut message.payload));
+            self.large.push_back(Large { head: message, payload, offset: 0 });
         }
     }
 
     /// Appends frames to `batch` until it holds about `limit` bytes or nothing waits.
-    pub(crate) fn fill(&mut self, batch: &mut Vec<u8>, ack: u32, limit: usize) {
+    pub(crate) fn fill(&mut self, batch: &mut Vec<u8>, limit: usize) {
+        let ack = self.received.frames;
+        self.told = self.received;
+        while batch.len() < limit {
+            let Some(kept) = self.kept.get(self.replayed) else { break };
+            kept.write(batch, ack);
+            self.replayed += 1;
+        }
+        if self.replayed < self.kept.len() {
+            return;
+        }
         while batch.len() < limit {
             let Some(message) = self.small.pop_front() else { break };
-            self.bytes -= message.payload.len();
-            self.frame(batch, &message, ack, 0, &message.payload, if message.meta { META } else { 0 });
+            self.unsent -= HEADER + message.payload.len();
+            let flags = if message.meta { META } else { 0 };
+            let header = header(&message, message.payload.len(), flags);
+            self.hand_out(batch, ack, Kept { header, payload: Payload::Whole(message.payload) });
         }
         if let Some(large) = self.large.pop_front() {
-            self.fragment(batch, large, ack);
+            self.fragment(batch, ack, large);
         }
     }
 
-    fn fragment(&mut self, batch: &mut Vec<u8>, mut large: Large, ack: u32) {
-        let message = &large.message;
-        let end = message.payload.len().min(large.offset + MAX_PAYLOAD);
-        let is_last = end == message.payload.len();
-        let meta = if message.meta && large.offset == 0 { META } else { 0 };
-        let flags = meta | if is_last { 0 } else { MORE };
-        self.frame(batch, message, ack, large.offset, &message.payload[large.offset..end], flags);
-        if is_last {
-            self.bytes -= message.payload.len();
-        } else {
-            large.offset = end;
+    fn fragment(&mut self, batch: &mut Vec<u8>, ack: u32, mut large: Large) {
+        let range = large.offset..large.payload.len().min(large.offset + MAX_PAYLOAD);
+        let is_first = large.offset == 0;
+        let is_last = range.end == large.payload.len();
+        let flags = if is_first && large.head.meta { META } else { 0 } | if is_last { 0 } else { MORE };
+        let mut header = header(&large.head, range.len(), flags);
+        if !is_first {
+            header.deadline = 0;
+        }
+        self.unsent -= range.len() + if is_last { HEADER } else { 0 };
+        large.offset = range.end;
+        self.hand_out(batch, ack, Kept { header, payload: Payload::Part(Arc::clone(&large.payload), range) });
+        if !is_last {
             self.large.push_back(large);
         }
     }
 
-    fn frame(&mut self, batch: &mut Vec<u8>, message: &Message, ack: u32, offset: usize, payload: &[u8], flags: u8) {
-        let kind = message.kind as u8;
-        let header = Header {
-            length: u32::try_from(payload.len()).expect("at most MAX_PAYLOAD"),
-            ack,
-            call: message.call,
-            target: message.target,
-            deadline: if offset == 0 { message.deadline } else { 0 },
-            method: message.method,
-            kind,
-            flags,
-        };
-        batch.extend_from_slice(&header.to_wire());
-        batch.extend_from_slice(payload);
-        if Kind::is_counted(kind) {
+    fn hand_out(&mut self, batch: &mut Vec<u8>, ack: u32, frame: Kept) {
+        frame.write(batch, ack);
+        if Kind::is_counted(frame.header.kind) {
             self.sent = self.sent.wrapping_add(1);
+            self.kept_bytes += frame.len();
+            self.replayed += 1;
+            self.kept.push_back(frame);
         }
     }
 
-    /// Takes back the request of `call`, as far as it has not been sent.
+    /// Takes back the request of `call`, as far as it has not been handed out.
     pub(crate) fn withdraw(&mut self, call: u32) -> Withdrawn {
         let is_request = |message: &Message| message.kind == Kind::Request && message.call == call;
         if let Some(place) = self.small.iter().position(is_request) {
-            self.bytes -= self.small.remove(place).map_or(0, |message| message.payload.len());
+            self.unsent -= self.small.remove(place).map_or(0, |message| HEADER + message.payload.len());
             return Withdrawn::Unsent;
         }
-        let Some(place) = self.large.iter().position(|large| is_request(&large.message)) else {
-            return Withdrawn::Sent;
-        };
-        let Some(large) = self.large.remove(place) else { return Withdrawn::Sent };
-        self.bytes -= large.message.payload.len();
+        let place = self.large.iter().position(|large| is_request(&large.head));
+        let Some(large) = place.and_then(|place| self.large.remove(place)) else { return Withdrawn::Sent };
+        self.unsent -= HEADER + large.payload.len() - large.offset;
         if large.offset == 0 { Withdrawn::Unsent } else { Withdrawn::Partly }
     }
 
-    /// Takes note of how many frames the other side has received.
+    /// Takes note of how many frames the other side has received, and lets go of them.
     pub(crate) fn acknowledge(&mut self, count: u32) -> Result<(), Violation> {
-        let in_flight = self.sent.wrapping_sub(self.acknowledged);
-        if count.wrapping_sub(self.acknowledged) > in_flight {
+        let kept = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
+        let acknowledged = self.sent.wrapping_sub(kept);
+        let new = count.wrapping_sub(acknowledged);
+        if new > kept {
             return Err(Violation::AckOfUnsent { acknowledged: count, sent: self.sent });
         }
-        self.acknowledged = count;
+        for frame in self.kept.drain(..new as usize) {
+            self.kept_bytes -= frame.len();
+        }
+        self.replayed = self.replayed.saturating_sub(new as usize);
         Ok(())
+    }
+
+    /// Takes note of what the other direction has received; it is acknowledged along with whatever goes out, or, once much
+    /// has come together, by a message of its own.
+    pub(crate) fn received(&mut self, received: Received) {
+        self.received = received;
+        let frames = received.frames.wrapping_sub(self.told.frames);
+        let bytes = received.bytes.wrapping_sub(self.told.bytes);
+        if frames >= ACK_FRAMES || bytes >= ACK_BYTES {
+            self.told = received;
+            self.push(Message::control(Kind::Ack, 0));
+        }
+    }
+
+    /// Starts over on a new connection, whose other side has received `count` frames.
+    pub(crate) fn rewind(&mut self, count: u32) -> Result<(), Violation> {
+        self.acknowledge(count)?;
+        self.replayed = 0;
+        Ok(())
+    }
+}
+
+fn header(message: &Message, length: usize, flags: u8) -> Header {
+    Header {
+        length: u32::try_from(length).expect("at most MAX_PAYLOAD"),
+        ack: 0,
+        call: message.call,
+        target: message.target,
+        deadline: message.deadline,
+        method: message.method,
+        kind: message.kind as u8,
+        flags,
     }
 }
 
@@ -142,7 +243,7 @@ impl Outgoing {
 #[allow(clippy::cast_possible_truncation, reason = "the tests' numbers are small")]
 mod tests {
     use super::*;
-    use crate::protocol::frame::{Deframer, HEADER};
+    use crate::protocol::frame::Deframer;
 
     fn request(call: u32, length: usize) -> Message {
         Message::answer(Kind::Request, call, vec![call as u8; length])
@@ -150,9 +251,9 @@ mod tests {
 
     fn drain(outgoing: &mut Outgoing) -> Vec<(u32, u8, usize)> {
         let mut bytes = Vec::new();
-        while !outgoing.is_empty() {
+        while !outgoing.is_idle() {
             let mut batch = Vec::new();
-            outgoing.fill(&mut batch, 0, 1);
+            outgoing.fill(&mut batch, 1);
             bytes.extend(batch);
         }
         let mut frames = Vec::new();
@@ -175,7 +276,7 @@ mod tests {
         outgoing.push(request(3, 10));
         let expected = [(2, 0, 10), (1, MORE, MAX_PAYLOAD), (3, 0, 10), (1, MORE, MAX_PAYLOAD), (1, 0, 1)];
         assert_eq!(drain(&mut outgoing), expected);
-        assert_eq!(outgoing.bytes, 0);
+        assert_eq!(outgoing.unsent, 0);
     }
 
     #[test]
@@ -193,24 +294,67 @@ mod tests {
         outgoing.push(request(1, 10));
         outgoing.push(request(2, MAX_PAYLOAD * 3));
         assert_eq!(outgoing.withdraw(1), Withdrawn::Unsent);
-        outgoing.fill(&mut Vec::new(), 0, 1);
+        outgoing.fill(&mut Vec::new(), 1);
         assert_eq!(outgoing.withdraw(2), Withdrawn::Partly);
         assert_eq!(outgoing.withdraw(2), Withdrawn::Sent);
-        assert!(outgoing.is_empty() && outgoing.bytes == 0);
+        assert!(outgoing.is_idle() && outgoing.unsent == 0);
     }
 
     #[test]
-    fn room_is_bounded_but_one_message_always_fits() {
+    fn memory_is_bounded_but_one_message_always_fits() {
         let mut outgoing = Outgoing::default();
         assert!(outgoing.has_room(usize::MAX));
         outgoing.push(request(1, 10));
-        assert!(outgoing.has_room(QUEUE_LIMIT - 10));
-        assert!(!outgoing.has_room(QUEUE_LIMIT - 9));
+        assert!(outgoing.has_room(MEMORY - 10 - 2 * HEADER));
+        assert!(!outgoing.has_room(MEMORY - 10 - 2 * HEADER + 1));
+        drain(&mut outgoing);
+        assert!(outgoing.has_room(usize::MAX), "what may linger unacknowledged does not count");
+        outgoing.push(request(2, LINGERING));
+        drain(&mut outgoing);
+        assert!(!outgoing.has_room(MEMORY), "what is sent counts until it is acknowledged");
+        outgoing.acknowledge(outgoing.sent).unwrap();
+        assert_eq!(outgoing.kept_bytes, 0);
+        assert!(outgoing.has_room(usize::MAX));
+    }
+
+    #[test]
+    fn a_rewound_session_hands_out_again_what_was_not_received_before_anything_new() {
+        let mut outgoing = Outgoing::default();
+        for call in 1..=3 {
+            outgoing.push(request(call, 1));
+        }
+        drain(&mut outgoing);
+        outgoing.push(request(4, 1));
+        outgoing.rewind(1).unwrap();
+        let calls: Vec<u32> = drain(&mut outgoing).into_iter().map(|frame| frame.0).collect();
+        assert_eq!(calls, [2, 3, 4]);
+        outgoing.rewind(4).unwrap();
+        assert!(outgoing.is_idle() && outgoing.kept.is_empty());
+    }
+
+    #[test]
+    fn much_that_was_received_is_acknowledged_without_anything_else_to_send() {
+        let mut outgoing = Outgoing::default();
+        outgoing.received(Received { frames: ACK_FRAMES - 1, bytes: ACK_BYTES - 1 });
+        assert!(outgoing.is_idle());
+        outgoing.received(Received { frames: ACK_FRAMES, bytes: 0 });
+        let mut batch = Vec::new();
+        outgoing.fill(&mut batch, 1);
+        let header = Header { ack: ACK_FRAMES, kind: Kind::Ack as u8, ..Header::default() };
+        assert_eq!(batch, header.to_wire());
+        outgoing.received(Received { frames: ACK_FRAMES + 1, bytes: ACK_BYTES });
+        assert!(!outgoing.is_idle());
+        assert_eq!(outgoing.sent, 0, "a bare acknowledgement is not counted, or each would ask for the next");
     }
 
     #[test]
     fn acknowledging_what_was_never_sent_is_a_violation_even_where_the_count_wraps() {
-        let mut outgoing = Outgoing { sent: 2, acknowledged: u32::MAX, ..Outgoing::default() };
+        let mut outgoing = Outgoing { sent: u32::MAX, ..Outgoing::default() };
+        for call in 1..=3 {
+            outgoing.push(request(call, 1));
+        }
+        drain(&mut outgoing);
+        assert_eq!(outgoing.sent, 2);
         assert!(outgoing.acknowledge(1).is_ok());
         assert_eq!(outgoing.acknowledge(3), Err(Violation::AckOfUnsent { acknowledged: 3, sent: 2 }));
         assert!(outgoing.acknowledge(0).is_err(), "an acknowledgement never goes back");
