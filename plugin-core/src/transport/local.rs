@@ -67,6 +67,7 @@ impl LocalLink {
     }
 
     /// The process at the other end, where the operating system tells.
+    #[cfg_attr(windows, expect(clippy::useless_conversion, reason = "only on Windows is it a u32 already"))]
     pub(crate) fn peer_pid(&self) -> Option<u32> {
         let pid = self.0.peer_creds().ok()?.pid()?;
         u32::try_from(pid).ok()
@@ -74,6 +75,7 @@ impl LocalLink {
 
     /// Whether the other end belongs to the same user; `true` where the operating system does not tell (on Windows the
     /// pipe's own access rules decide).
+    #[cfg_attr(windows, expect(clippy::unused_self, reason = "the same on every platform"))]
     pub(crate) fn is_same_user(&self) -> bool {
         #[cfg(unix)]
         return match self.0.peer_creds() {
