@@ -1,5 +1,7 @@
 //! Every kind of argument and result, from encoded arguments to encoded answer, without a process in between.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -10,7 +12,7 @@ use std::{
 
 use plugin_core::{
     Result, plugin_interface,
-    private::{Decoder, Dispatch, Encoder},
+    private::{Decoder, Dispatch, Encode, EncodeBytes as _, EncodeSerde as _, Encoder},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -30,6 +32,12 @@ struct Doc<'a> {
 }
 
 #[plugin_interface]
+#[expect(
+    clippy::box_collection,
+    clippy::ptr_arg,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "whatever may be written must work"
+)]
 trait Everything {
     fn str(&self, v: &str) -> Result<String>;
     fn alias_of_str(&self, v: &Text) -> Result<String>;
@@ -228,6 +236,35 @@ fn byte_strings_are_bin_in_both_directions() {
         let (answer, _) = dispatch(method, &[0x91, 0xc4, 3, 1, 2, 3]);
         assert_eq!(answer, [0xc4, 3, 1, 2, 3], "{method}");
     }
+}
+
+/// What a proxy makes of an argument.
+macro_rules! encoded {
+    ($argument:expr) => {{
+        let mut request = Encoder::new(1 << 20);
+        (&Encode(&$argument)).__encode(&mut request).unwrap();
+        request.into_payload()
+    }};
+}
+
+#[test]
+fn proxies_encode_what_dispatchers_decode() {
+    let bytes: &[u8] = &[1, 2, 3];
+    let bin = [0xc4, 3, 1, 2, 3];
+    assert_eq!(encoded!(bytes), bin);
+    assert_eq!(encoded!(bytes.to_vec()), bin);
+    assert_eq!(encoded!(&bytes.to_vec()), bin);
+    assert_eq!(encoded!([1_u8, 2, 3]), bin);
+    assert_eq!(encoded!(&[1_u8, 2, 3]), bin);
+    assert_eq!(encoded!(Cow::Borrowed(bytes)), bin);
+    assert_eq!(encoded!(Some(bytes)), bin);
+    assert_eq!(encoded!(None::<&[u8]>), [0xc0]);
+
+    assert_eq!(encoded!(Box::new(bytes.to_vec())), [0x93, 1, 2, 3]);
+    assert_eq!(encoded!([1_i8, 2, 3]), [0x93, 1, 2, 3]);
+    assert_eq!(encoded!("Text"), *b"\xa4Text");
+    assert_eq!(encoded!(Path::new("Text")), *b"\xa4Text");
+    assert_eq!(encoded!(&Doc { title: "Text" }), *b"\x81\xa5title\xa4Text");
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::format_ident;
 use syn::{
-    FnArg, GenericParam, Ident, ItemTrait, LitStr, Pat, PatIdent, PatType, Receiver, ReturnType, Safety, Signature,
-    Token, TraitItem, TraitItemFn, Type, TypeParamBound, WherePredicate, ext::IdentExt as _, parse_quote,
+    FnArg, GenericParam, Ident, ItemTrait, LitStr, Meta, Pat, PatIdent, PatType, Receiver, ReturnType, Safety,
+    Signature, Token, TraitItem, TraitItemFn, Type, TypeParamBound, WherePredicate, ext::IdentExt as _, parse_quote,
     spanned::Spanned as _,
 };
 
@@ -119,7 +119,7 @@ fn method(place: usize, function: &mut TraitItemFn, errors: &mut Errors) -> Meth
         place,
         name: options.name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span())),
         cfgs: attributes::cfgs(&function.attrs),
-        body_attributes: attributes::of_body(&function.attrs),
+        lint_levels: attributes::lint_levels(&function.attrs),
         timeout: options.timeout,
         output: output(&signature, errors),
         default: function.default.is_some().then(|| function.clone()),
@@ -135,8 +135,10 @@ fn method_options(function: &mut TraitItemFn, errors: &mut Errors) -> MethodOpti
     for (index, attribute) in attributes::take_method(&mut function.attrs).into_iter().enumerate() {
         if index > 0 {
             errors.at(attribute, "a second `#[method]`; write all options into one");
-        } else if let Some(list) = errors.take(attribute.meta.require_list()) {
+        } else if let Meta::List(list) = &attribute.meta {
             options = MethodOptions::parse(list.tokens.clone(), errors);
+        } else {
+            errors.at(attribute, "expected options: `#[method(name = \"...\", timeout = \"5s\")]`");
         }
     }
     options

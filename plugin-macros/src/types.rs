@@ -105,7 +105,7 @@ impl<'ast> Visit<'ast> for Check<'_> {
 }
 
 impl Check<'_> {
-    /// MessagePack's `nil` stands for `None`; nothing is left for a `Some` of what is `nil` itself.
+    /// `None` travels as `nil`, and so does `()`: a `Some` of what is `nil` itself looks like `None`.
     fn check_option(&mut self, ty: &TypePath) {
         match only_argument(ty).map(peel) {
             Some(Type::Tuple(unit)) if unit.elems.is_empty() => {

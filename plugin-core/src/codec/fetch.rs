@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use super::{DecodeError, Decoder, bytes::ByteString};
 
@@ -90,13 +90,13 @@ pub trait FetchSerde<T> {
     /// When no value of that type comes next.
     fn __fetch(&self, from: &mut Decoder<'_>) -> Result<T, DecodeError>
     where
-        T: DeserializeOwned;
+        T: for<'de> Deserialize<'de>;
 }
 
 impl<T> FetchSerde<T> for &Fetch<T> {
     fn __fetch(&self, from: &mut Decoder<'_>) -> Result<T, DecodeError>
     where
-        T: DeserializeOwned,
+        T: for<'de> Deserialize<'de>,
     {
         from.value()
     }
