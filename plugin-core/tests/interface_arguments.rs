@@ -53,6 +53,8 @@ trait Everything {
     fn slice_of_str(&self, v: &[&str]) -> Result<String>;
     fn cow_slice(&self, v: Cow<'_, [Point]>) -> Result<usize>;
     fn map(&self, v: &BTreeMap<String, Point>) -> Result<usize>;
+    fn option_ref(&self, v: Option<&Point>) -> Result<Option<Point>>;
+    fn option_slice(&self, v: Option<&[Point]>) -> Result<Option<Vec<Point>>>;
     fn tuple(&self, v: (u8, &str)) -> Result<String>;
 
     fn doc(&self, v: Doc<'_>) -> Result<String>;
@@ -129,6 +131,12 @@ impl Everything for &'static Echo {
     }
     fn map(&self, v: &BTreeMap<String, Point>) -> Result<usize> {
         Ok(v.len())
+    }
+    fn option_ref(&self, v: Option<&Point>) -> Result<Option<Point>> {
+        Ok(v.cloned())
+    }
+    fn option_slice(&self, v: Option<&[Point]>) -> Result<Option<Vec<Point>>> {
+        Ok(v.map(Into::into))
     }
     fn tuple(&self, (n, v): (u8, &str)) -> Result<String> {
         self.note(v);
@@ -216,6 +224,9 @@ fn values_and_references_to_them() {
     assert_eq!(ask::<Point>("value", &point), point);
     assert_eq!(ask::<Point>("reference", &point), point);
     assert_eq!(ask::<Vec<Point>>("slice", &[&point, &point]), [point.clone(), point.clone()]);
+    assert_eq!(ask::<Option<Point>>("option_ref", &point), Some(point.clone()));
+    assert_eq!(ask::<Option<Point>>("option_ref", &()), None);
+    assert_eq!(ask::<Option<Vec<Point>>>("option_slice", &[&point]), Some(vec![point.clone()]));
     assert_eq!(ask::<usize>("cow_slice", &[&point, &point]), 2);
     assert_eq!(ask::<usize>("map", &BTreeMap::from([("a", point)])), 1);
     assert_eq!(ask::<String>("slice_of_str", &["a", "b"]), "ab");

@@ -125,10 +125,14 @@ pub(crate) struct Argument {
 }
 
 impl Argument {
-    /// Its type, or the `T` of `&T`, where errors about it belong.
+    /// Its type, or the `T` of `&T`, which is where errors about it belong.
     pub(crate) fn ty(&self) -> &Type {
-        let (ArgumentKind::Value(ty) | ArgumentKind::Lent(ty)) = &self.kind;
-        ty
+        match &self.kind {
+            ArgumentKind::Value(ty)
+            | ArgumentKind::Owned(ty)
+            | ArgumentKind::Lent(ty)
+            | ArgumentKind::LentOption(ty) => ty,
+        }
     }
 }
 
@@ -136,8 +140,12 @@ impl Argument {
 pub(crate) enum ArgumentKind {
     /// Decoded as this type and moved.
     Value(Type),
+    /// The same for a type with `'static` in it, which cannot borrow from the message.
+    Owned(Type),
     /// Written `&T`: decoded as whatever stands in for this `T`, and lent.
     Lent(Type),
+    /// Written `Option<&T>`: the same for what may be missing.
+    LentOption(Type),
 }
 
 /// A method's own time limit.

@@ -229,11 +229,20 @@ fn argument(position: usize, input: &mut PatType, errors: &mut Errors) -> Argume
     let (ident, name) = argument_name(position, &input.pat, errors);
     *input.pat =
         Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident: ident.clone(), subpat: None });
-    let kind = match types::peel(&input.ty) {
-        Type::Reference(reference) => ArgumentKind::Lent(types::infer_lifetimes((*reference.elem).clone())),
-        other => ArgumentKind::Value(types::infer_lifetimes(other.clone())),
-    };
-    Argument { ident, name, kind }
+    Argument { ident, name, kind: argument_kind(&input.ty) }
+}
+
+fn argument_kind(ty: &Type) -> ArgumentKind {
+    let ty = types::peel(ty);
+    if let Some(lent) = types::referent(ty) {
+        ArgumentKind::Lent(types::infer_lifetimes(lent.clone()))
+    } else if let Some(lent) = types::option_argument(ty).and_then(types::referent) {
+        ArgumentKind::LentOption(types::infer_lifetimes(lent.clone()))
+    } else if types::mentions_static(ty) {
+        ArgumentKind::Owned(types::infer_lifetimes(ty.clone()))
+    } else {
+        ArgumentKind::Value(types::infer_lifetimes(ty.clone()))
+    }
 }
 
 fn argument_name(position: usize, pattern: &Pat, errors: &mut Errors) -> (Ident, String) {

@@ -99,7 +99,11 @@ fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
     let (private, name) = (interface.private_at(first), &argument.name);
     let decoded = match &argument.kind {
         ArgumentKind::Value(ty) => quote_spanned!(first=> (&#private::Decode::<#ty>::new()).__decode(__arguments)),
+        ArgumentKind::Owned(ty) => quote_spanned!(first=> (&#private::Fetch::<#ty>::new()).__fetch(__arguments)),
         ArgumentKind::Lent(ty) => quote_spanned!(first=> (&&&&#private::Lend::<#ty>::new()).__lend(__arguments)),
+        ArgumentKind::LentOption(ty) => quote_spanned! {first=>
+            #private::Decoder::optional(__arguments, |__some| (&&&&#private::Lend::<#ty>::new()).__lend(__some))
+        },
     };
     quote_spanned!(Span::mixed_site()=> #decoded.map_err(#private::Fault::argument(#name)))
 }
@@ -108,8 +112,11 @@ fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
 fn send(interface: &Interface, method: &Method, locals: &[Ident]) -> TokenStream {
     let (trait_ident, ident) = (&interface.item.ident, &method.ident);
     let arguments = method.arguments.iter().zip(locals).map(|(argument, local)| match argument.kind {
-        ArgumentKind::Value(_) => quote_spanned!(Span::mixed_site()=> #local),
+        ArgumentKind::Value(_) | ArgumentKind::Owned(_) => quote_spanned!(Span::mixed_site()=> #local),
         ArgumentKind::Lent(_) => quote_spanned!(Span::mixed_site()=> &#local),
+        ArgumentKind::LentOption(_) => {
+            quote_spanned!(Span::mixed_site()=> ::core::option::Option::as_deref(&#local))
+        }
     });
     let (value, error) = types::result_parts(&method.output);
     let (value, error) = (encode(interface, value), encode(interface, error));

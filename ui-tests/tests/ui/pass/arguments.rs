@@ -23,6 +23,8 @@ pub trait Arguments {
     fn maps(&self, a: &HashMap<String, u8>, b: HashMap<&str, &str>, c: (u8, &str), d: &(u8, u8)) -> Result<()>;
     fn small(&self, a: bool, b: char, c: f64, d: &u8, e: (), f: u128) -> Result<()>;
     fn parenthesised(&self, a: (u8), b: &(str)) -> Result<()>;
+    fn options(&self, a: Option<&u8>, b: Option<&[u16]>, c: Option<&Text>, d: Option<&[u8; 2]>, e: &Option<u8>) -> Result<()>;
+    fn statics(&self, a: Cow<'static, str>, b: Cow<'static, [u8]>) -> Result<()>;
     fn boxes(&self, a: Box<str>, b: &Box<str>, c: Box<u8>) -> Result<()>;
 }
 
