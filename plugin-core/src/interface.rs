@@ -104,20 +104,31 @@ pub enum Timeout {
     After(Duration),
 }
 
-/// The number of the method called `name`; a compile-time error unless there is exactly one.
+/// The number of the method called `name`; a compile-time error where there is none.
 #[doc(hidden)]
 pub const fn method_number(methods: &[Method], name: &str) -> usize {
-    let mut found = None;
     let mut number = 0;
     while number < methods.len() {
         if same(methods[number].name.as_bytes(), name.as_bytes()) {
-            // The attribute cannot tell which `cfg`s exclude each other; here it is known.
-            assert!(found.is_none(), "two methods have the same name on the wire");
-            found = Some(number);
+            return number;
         }
         number += 1;
     }
-    found.expect("no such method")
+    panic!("no such method")
+}
+
+/// A compile-time error where several methods are called `name`: with `cfg`s involved the attribute cannot tell.
+#[doc(hidden)]
+pub const fn assert_unique(methods: &[Method], name: &str) {
+    let mut number = method_number(methods, name) + 1;
+    while number < methods.len() {
+        let same = same(methods[number].name.as_bytes(), name.as_bytes());
+        assert!(
+            !same,
+            "two methods have the same name on the wire; give one of them another `#[method(name = \"...\")]`"
+        );
+        number += 1;
+    }
 }
 
 const fn same(left: &[u8], right: &[u8]) -> bool {
@@ -140,7 +151,8 @@ const fn same(left: &[u8], right: &[u8]) -> bool {
 /// [`serve::<dyn Trait>(value)`](crate::serve) infer the type of `value`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not implement the plugin interface `{I}`",
-    label = "does not implement `{I}`"
+    label = "does not implement `{I}`",
+    note = "write an `impl` for `{Self}` of the trait that `{I}` names"
 )]
 pub trait Implements<I: ?Sized + Interface>: Sized {
     /// Wraps the value in the dispatcher that routes requests to it.
@@ -155,6 +167,7 @@ pub trait Wraps<T>: Interface {
     fn wrap(value: T) -> Arc<dyn Dispatch>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<I: ?Sized + Wraps<T>, T> Implements<I> for T {
     fn into_dispatcher(self) -> Arc<dyn Dispatch> {
         I::wrap(self)

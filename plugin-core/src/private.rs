@@ -6,6 +6,8 @@ pub use crate::{
         Decode, DecodeBytes, DecodeError, DecodeSerde, Decoder, Encode, EncodeBytes, EncodeError, EncodeSerde, Encoder,
         Fetch, FetchBytes, FetchSerde, Lend, LendBytes, LendFromMessage, LendOwned, LendValue,
     },
-    interface::{Descriptor, Dispatch, Fault, Interface, Method, Timeout, Verdict, Wraps, method_number},
+    interface::{
+        Descriptor, Dispatch, Fault, Interface, Method, Timeout, Verdict, Wraps, assert_unique, method_number,
+    },
     reply::{CallError, Reply},
 };

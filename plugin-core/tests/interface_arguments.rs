@@ -1,5 +1,7 @@
 //! Every kind of argument and result, from encoded arguments to encoded answer, without a process in between.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -10,7 +12,7 @@ use std::{
 
 use plugin_core::{
     Result, plugin_interface,
-    private::{Decoder, Dispatch, Encoder},
+    private::{Decoder, Dispatch, Encode, EncodeBytes as _, EncodeSerde as _, Encoder},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -30,6 +32,12 @@ struct Doc<'a> {
 }
 
 #[plugin_interface]
+#[expect(
+    clippy::box_collection,
+    clippy::ptr_arg,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "whatever may be written must work"
+)]
 trait Everything {
     fn str(&self, v: &str) -> Result<String>;
     fn alias_of_str(&self, v: &Text) -> Result<String>;
@@ -45,6 +53,8 @@ trait Everything {
     fn slice_of_str(&self, v: &[&str]) -> Result<String>;
     fn cow_slice(&self, v: Cow<'_, [Point]>) -> Result<usize>;
     fn map(&self, v: &BTreeMap<String, Point>) -> Result<usize>;
+    fn option_ref(&self, v: Option<&Point>) -> Result<Option<Point>>;
+    fn option_slice(&self, v: Option<&[Point]>) -> Result<Option<Vec<Point>>>;
     fn tuple(&self, v: (u8, &str)) -> Result<String>;
 
     fn doc(&self, v: Doc<'_>) -> Result<String>;
@@ -121,6 +131,12 @@ impl Everything for &'static Echo {
     }
     fn map(&self, v: &BTreeMap<String, Point>) -> Result<usize> {
         Ok(v.len())
+    }
+    fn option_ref(&self, v: Option<&Point>) -> Result<Option<Point>> {
+        Ok(v.cloned())
+    }
+    fn option_slice(&self, v: Option<&[Point]>) -> Result<Option<Vec<Point>>> {
+        Ok(v.map(Into::into))
     }
     fn tuple(&self, (n, v): (u8, &str)) -> Result<String> {
         self.note(v);
@@ -208,6 +224,9 @@ fn values_and_references_to_them() {
     assert_eq!(ask::<Point>("value", &point), point);
     assert_eq!(ask::<Point>("reference", &point), point);
     assert_eq!(ask::<Vec<Point>>("slice", &[&point, &point]), [point.clone(), point.clone()]);
+    assert_eq!(ask::<Option<Point>>("option_ref", &point), Some(point.clone()));
+    assert_eq!(ask::<Option<Point>>("option_ref", &()), None);
+    assert_eq!(ask::<Option<Vec<Point>>>("option_slice", &[&point]), Some(vec![point.clone()]));
     assert_eq!(ask::<usize>("cow_slice", &[&point, &point]), 2);
     assert_eq!(ask::<usize>("map", &BTreeMap::from([("a", point)])), 1);
     assert_eq!(ask::<String>("slice_of_str", &["a", "b"]), "ab");
@@ -228,6 +247,35 @@ fn byte_strings_are_bin_in_both_directions() {
         let (answer, _) = dispatch(method, &[0x91, 0xc4, 3, 1, 2, 3]);
         assert_eq!(answer, [0xc4, 3, 1, 2, 3], "{method}");
     }
+}
+
+/// What a proxy makes of an argument.
+macro_rules! encoded {
+    ($argument:expr) => {{
+        let mut request = Encoder::new(1 << 20);
+        (&Encode(&$argument)).__encode(&mut request).unwrap();
+        request.into_payload()
+    }};
+}
+
+#[test]
+fn proxies_encode_what_dispatchers_decode() {
+    let bytes: &[u8] = &[1, 2, 3];
+    let bin = [0xc4, 3, 1, 2, 3];
+    assert_eq!(encoded!(bytes), bin);
+    assert_eq!(encoded!(bytes.to_vec()), bin);
+    assert_eq!(encoded!(&bytes.to_vec()), bin);
+    assert_eq!(encoded!([1_u8, 2, 3]), bin);
+    assert_eq!(encoded!(&[1_u8, 2, 3]), bin);
+    assert_eq!(encoded!(Cow::Borrowed(bytes)), bin);
+    assert_eq!(encoded!(Some(bytes)), bin);
+    assert_eq!(encoded!(None::<&[u8]>), [0xc0]);
+
+    assert_eq!(encoded!(Box::new(bytes.to_vec())), [0x93, 1, 2, 3]);
+    assert_eq!(encoded!([1_i8, 2, 3]), [0x93, 1, 2, 3]);
+    assert_eq!(encoded!("Text"), *b"\xa4Text");
+    assert_eq!(encoded!(Path::new("Text")), *b"\xa4Text");
+    assert_eq!(encoded!(&Doc { title: "Text" }), *b"\x81\xa5title\xa4Text");
 }
 
 #[test]

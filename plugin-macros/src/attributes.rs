@@ -9,9 +9,14 @@ pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     filter(attributes, |path| path.is_ident("cfg"))
 }
 
-/// What a function's body needs: lint levels and `deprecated`, also inside `cfg_attr`.
-pub(crate) fn of_body(attributes: &[Attribute]) -> Vec<Attribute> {
-    filter(attributes, |path| LINT_LEVELS.iter().any(|level| path.is_ident(level)) || path.is_ident("deprecated"))
+/// What code needs that moves elsewhere: lint levels, also inside `cfg_attr`, and the right to use what is as old as
+/// itself.
+pub(crate) fn lint_levels(attributes: &[Attribute]) -> Vec<Attribute> {
+    let mut levels = filter(attributes, |path| LINT_LEVELS.iter().any(|level| path.is_ident(level)));
+    if attributes.iter().any(|attribute| attribute.path().is_ident("deprecated")) {
+        levels.push(parse_quote!(#[allow(deprecated)]));
+    }
+    levels
 }
 
 const LINT_LEVELS: [&str; 5] = ["allow", "deny", "expect", "forbid", "warn"];
@@ -47,14 +52,6 @@ pub(crate) fn relax_expectations(attributes: &mut [Attribute]) {
             }
         }
     }
-}
-
-/// Whether there is a `#[diagnostic::on_unimplemented(..)]` already.
-pub(crate) fn explain_missing_implementation(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let segments = &attribute.path().segments;
-        segments.len() == 2 && segments[0].ident == "diagnostic" && segments[1].ident == "on_unimplemented"
-    })
 }
 
 /// Removes the `#[method(..)]` attributes and gives them back.

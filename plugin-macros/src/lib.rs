@@ -14,5 +14,5 @@ use proc_macro::TokenStream;
 /// Turns a trait into a plugin interface.
 #[proc_macro_attribute]
 pub fn plugin_interface(options: TokenStream, item: TokenStream) -> TokenStream {
-    expand::plugin_interface(options.into(), item.into()).into()
+    expand::plugin_interface(options.into(), &item.into()).into()
 }

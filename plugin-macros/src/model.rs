@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens as _, format_ident};
+use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::{Attribute, Ident, ItemTrait, LitStr, Path, Receiver, Signature, Token, TraitItemFn, Type};
 
 /// A trait that is, or failed to become, a plugin interface.
@@ -27,8 +27,17 @@ pub(crate) struct Interface {
 impl Interface {
     /// The one path of plugin-core that generated code uses.
     pub(crate) fn private(&self) -> TokenStream {
-        let krate = &self.krate;
-        quote::quote!(#krate::private)
+        self.private_at(Span::mixed_site())
+    }
+
+    /// The same path where rustc shall report what is wrong with an expression that begins with it.
+    pub(crate) fn private_at(&self, place: Span) -> TokenStream {
+        let krate = self.krate.to_token_stream().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(place));
+            token
+        });
+        let krate: TokenStream = krate.collect();
+        quote_spanned!(Span::mixed_site().located_at(place)=> #krate::private)
     }
 
     /// The method that the trait's item number `place` became.
@@ -69,8 +78,8 @@ pub(crate) struct Method {
     pub(crate) name: LitStr,
     /// When the method exists.
     pub(crate) cfgs: Vec<Attribute>,
-    /// What its body needs besides: lint levels and deprecation.
-    pub(crate) body_attributes: Vec<Attribute>,
+    /// The lint levels that its body was written under.
+    pub(crate) lint_levels: Vec<Attribute>,
     pub(crate) timeout: Timeout,
     /// As written, but with plain identifiers for argument patterns.
     pub(crate) signature: Signature,
@@ -116,10 +125,14 @@ pub(crate) struct Argument {
 }
 
 impl Argument {
-    /// Its type, or the `T` of `&T`, where errors about it belong.
+    /// Its type, or the `T` of `&T`, which is where errors about it belong.
     pub(crate) fn ty(&self) -> &Type {
-        let (ArgumentKind::Value(ty) | ArgumentKind::Lent(ty)) = &self.kind;
-        ty
+        match &self.kind {
+            ArgumentKind::Value(ty)
+            | ArgumentKind::Owned(ty)
+            | ArgumentKind::Lent(ty)
+            | ArgumentKind::LentOption(ty) => ty,
+        }
     }
 }
 
@@ -127,8 +140,12 @@ impl Argument {
 pub(crate) enum ArgumentKind {
     /// Decoded as this type and moved.
     Value(Type),
+    /// The same for a type with `'static` in it, which cannot borrow from the message.
+    Owned(Type),
     /// Written `&T`: decoded as whatever stands in for this `T`, and lent.
     Lent(Type),
+    /// Written `Option<&T>`: the same for what may be missing.
+    LentOption(Type),
 }
 
 /// A method's own time limit.

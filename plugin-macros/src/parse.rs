@@ -6,8 +6,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::format_ident;
 use syn::{
-    FnArg, GenericParam, Ident, ItemTrait, LitStr, Pat, PatIdent, PatType, Receiver, ReturnType, Safety, Signature,
-    Token, TraitItem, TraitItemFn, Type, TypeParamBound, WherePredicate, ext::IdentExt as _, parse_quote,
+    FnArg, GenericParam, Ident, ItemTrait, LitStr, Meta, Pat, PatIdent, PatType, Receiver, ReturnType, Safety,
+    Signature, Token, TraitItem, TraitItemFn, Type, TypeParamBound, WherePredicate, ext::IdentExt as _, parse_quote,
     spanned::Spanned as _,
 };
 
@@ -119,7 +119,7 @@ fn method(place: usize, function: &mut TraitItemFn, errors: &mut Errors) -> Meth
         place,
         name: options.name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span())),
         cfgs: attributes::cfgs(&function.attrs),
-        body_attributes: attributes::of_body(&function.attrs),
+        lint_levels: attributes::lint_levels(&function.attrs),
         timeout: options.timeout,
         output: output(&signature, errors),
         default: function.default.is_some().then(|| function.clone()),
@@ -135,8 +135,10 @@ fn method_options(function: &mut TraitItemFn, errors: &mut Errors) -> MethodOpti
     for (index, attribute) in attributes::take_method(&mut function.attrs).into_iter().enumerate() {
         if index > 0 {
             errors.at(attribute, "a second `#[method]`; write all options into one");
-        } else if let Some(list) = errors.take(attribute.meta.require_list()) {
+        } else if let Meta::List(list) = &attribute.meta {
             options = MethodOptions::parse(list.tokens.clone(), errors);
+        } else {
+            errors.at(attribute, "expected options: `#[method(name = \"...\", timeout = \"5s\")]`");
         }
     }
     options
@@ -227,11 +229,20 @@ fn argument(position: usize, input: &mut PatType, errors: &mut Errors) -> Argume
     let (ident, name) = argument_name(position, &input.pat, errors);
     *input.pat =
         Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident: ident.clone(), subpat: None });
-    let kind = match types::peel(&input.ty) {
-        Type::Reference(reference) => ArgumentKind::Lent(types::infer_lifetimes((*reference.elem).clone())),
-        other => ArgumentKind::Value(types::infer_lifetimes(other.clone())),
-    };
-    Argument { ident, name, kind }
+    Argument { ident, name, kind: argument_kind(&input.ty) }
+}
+
+fn argument_kind(ty: &Type) -> ArgumentKind {
+    let ty = types::peel(ty);
+    if let Some(lent) = types::referent(ty) {
+        ArgumentKind::Lent(types::infer_lifetimes(lent.clone()))
+    } else if let Some(lent) = types::option_argument(ty).and_then(types::referent) {
+        ArgumentKind::LentOption(types::infer_lifetimes(lent.clone()))
+    } else if types::mentions_static(ty) {
+        ArgumentKind::Owned(types::infer_lifetimes(ty.clone()))
+    } else {
+        ArgumentKind::Value(types::infer_lifetimes(ty.clone()))
+    }
 }
 
 fn argument_name(position: usize, pattern: &Pat, errors: &mut Errors) -> (Ident, String) {

@@ -15,6 +15,13 @@ use crate::errors::Errors;
 
 /// Refuses what an argument cannot be.
 pub(crate) fn check_argument(ty: &Type, errors: &mut Errors) {
+    match peel(ty) {
+        Type::Slice(_) => return errors.at(ty, "an argument has a known size; take `&[T]` or `Vec<T>`"),
+        Type::Path(path) if path.path.is_ident("str") => {
+            return errors.at(ty, "an argument has a known size; take `&str` or `String`");
+        }
+        _ => {}
+    }
     Check { errors, place: Place::Argument }.visit_type(ty);
 }
 
@@ -97,21 +104,21 @@ impl<'ast> Visit<'ast> for Check<'_> {
         if has_arguments && (last.ident == "Stream" || last.ident == "Remote") {
             return self.errors.at(ty, format!("`{}` in a signature is not supported yet", last.ident));
         }
-        if last.ident == "Option" {
-            self.check_option(ty);
+        if let Some(argument) = option_argument_of(ty) {
+            self.check_option(ty, argument);
         }
         visit::visit_type_path(self, ty);
     }
 }
 
 impl Check<'_> {
-    /// MessagePack's `nil` stands for `None`; nothing is left for a `Some` of what is `nil` itself.
-    fn check_option(&mut self, ty: &TypePath) {
-        match only_argument(ty).map(peel) {
-            Some(Type::Tuple(unit)) if unit.elems.is_empty() => {
+    /// `None` travels as `nil`, and so does `()`: a `Some` of what is `nil` itself looks like `None`.
+    fn check_option(&mut self, ty: &TypePath, argument: &Type) {
+        match argument {
+            Type::Tuple(unit) if unit.elems.is_empty() => {
                 self.errors.at(ty, "`Some(())` would arrive as `None`; write `bool`");
             }
-            Some(Type::Path(inner)) if inner.path.segments.last().is_some_and(|last| last.ident == "Option") => {
+            _ if option_argument(argument).is_some() => {
                 self.errors.at(ty, "`Some(None)` would arrive as `None`; write an enum with three variants");
             }
             _ => {}
@@ -119,9 +126,25 @@ impl Check<'_> {
     }
 }
 
-/// The `T` of `Name<T>`.
-fn only_argument(ty: &TypePath) -> Option<&Type> {
-    type_arguments(ty).next()
+/// The `T` of `&T`.
+pub(crate) fn referent(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Reference(reference) => Some(&reference.elem),
+        _ => None,
+    }
+}
+
+/// The `T` of a literal `Option<T>`.
+pub(crate) fn option_argument(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Path(path) => option_argument_of(path),
+        _ => None,
+    }
+}
+
+fn option_argument_of(path: &TypePath) -> Option<&Type> {
+    let last = path.path.segments.last().filter(|last| last.ident == "Option");
+    last.and_then(|_| type_arguments(path).next()).map(peel)
 }
 
 /// The types among the last segment's generic arguments.
@@ -171,6 +194,19 @@ pub(crate) fn is_dyn_compatible(ty: &Type) -> bool {
     let mut find = Find(false);
     find.visit_type(ty);
     !find.0
+}
+
+/// Whether `'static` is part of `ty`.
+pub(crate) fn mentions_static(ty: &Type) -> bool {
+    struct Find(bool);
+    impl<'ast> Visit<'ast> for Find {
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            self.0 |= lifetime.ident == "static";
+        }
+    }
+    let mut find = Find(false);
+    find.visit_type(ty);
+    find.0
 }
 
 /// `ty` without parentheses and without the invisible groups that `macro_rules` puts around a `$ty:ty`.

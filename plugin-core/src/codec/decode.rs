@@ -61,6 +61,23 @@ impl<'de> Decoder<'de> {
         decode(T::deserialize(&mut value))
     }
 
+    /// Takes `nil`, or else what `some` decodes.
+    ///
+    /// # Errors
+    /// When `some` fails.
+    pub fn optional<T>(
+        &mut self,
+        some: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.rest {
+            [0xc0, rest @ ..] => {
+                self.rest = rest;
+                Ok(None)
+            }
+            _ => some(self).map(Some),
+        }
+    }
+
     /// Decodes the next value as a byte string.
     pub(super) fn bytes<T: serde_bytes::Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
         let mut value = self.extent()?;

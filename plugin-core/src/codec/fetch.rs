@@ -1,10 +1,10 @@
-//! Decoding what a method returned, which outlives the message it came in.
+//! Decoding what outlives the message it came in: what a method returned, and arguments that are `'static`.
 //!
 //! The same choice as in [`bytes`](super::bytes), but owned: `Cow<'static, [u8]>` can be returned though it cannot borrow.
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use super::{DecodeError, Decoder, bytes::ByteString};
 
@@ -13,7 +13,9 @@ use super::{DecodeError, Decoder, bytes::ByteString};
 pub struct Fetch<T>(PhantomData<T>);
 
 impl<T> Fetch<T> {
-    pub(crate) fn new() -> Self {
+    /// Names the type.
+    #[expect(clippy::new_without_default, reason = "generated code names the type once, here")]
+    pub fn new() -> Self {
         Self(PhantomData)
     }
 }
@@ -90,13 +92,13 @@ pub trait FetchSerde<T> {
     /// When no value of that type comes next.
     fn __fetch(&self, from: &mut Decoder<'_>) -> Result<T, DecodeError>
     where
-        T: DeserializeOwned;
+        T: for<'de> Deserialize<'de>;
 }
 
 impl<T> FetchSerde<T> for &Fetch<T> {
     fn __fetch(&self, from: &mut Decoder<'_>) -> Result<T, DecodeError>
     where
-        T: DeserializeOwned,
+        T: for<'de> Deserialize<'de>,
     {
         from.value()
     }

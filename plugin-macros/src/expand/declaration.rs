@@ -1,7 +1,7 @@
 //! The trait itself: as written, plus `Send + Sync`, with default bodies moved to the hidden helper.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens as _, quote_spanned};
+use quote::ToTokens as _;
 use syn::{Ident, TraitItem, TraitItemFn, TypeParamBound, parse_quote, parse_quote_spanned};
 
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
 pub(super) fn expand(interface: &Interface) -> TokenStream {
     let mut item = interface.item.clone();
     add_supertraits(&mut item);
+    if interface.methods.iter().any(|method| method.default.is_some()) {
+        attributes::relax_expectations(&mut item.attrs);
+    }
     for (place, member) in item.items.iter_mut().enumerate() {
         if let (TraitItem::Fn(function), Some(method)) = (member, interface.method_at(place)) {
             if method.default.is_some() {
@@ -19,9 +22,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
             }
         }
     }
-    let explanation = explanation(interface);
-    let item = item.into_token_stream();
-    quote_spanned!(Span::mixed_site()=> #explanation #item)
+    item.into_token_stream()
 }
 
 /// A proxy is shared between threads, and so is what a plugin serves.
@@ -49,18 +50,4 @@ fn delegate(function: &mut TraitItemFn, method: &Method, defaults: &Ident) {
     function.default = Some(parse_quote_spanned!(Span::mixed_site()=> {
         #defaults::#helper(#self_token #(, #arguments)*)
     }));
-}
-
-/// What rustc says where a value is served that does not implement the trait.
-fn explanation(interface: &Interface) -> Option<TokenStream> {
-    if attributes::explain_missing_implementation(&interface.item.attrs) {
-        return None;
-    }
-    let ident = &interface.item.ident;
-    let message = format!("`{{Self}}` does not implement the plugin interface `{ident}`");
-    let label = format!("does not implement `{ident}`");
-    let note = format!("write `impl {ident} for` this type");
-    Some(quote_spanned! {Span::mixed_site()=>
-        #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
-    })
 }

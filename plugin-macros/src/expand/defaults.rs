@@ -4,7 +4,10 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
 use syn::TraitItemFn;
 
-use crate::model::{Interface, Method};
+use crate::{
+    attributes,
+    model::{Interface, Method},
+};
 
 pub(super) fn expand(interface: &Interface) -> Option<TokenStream> {
     let bodies: Vec<_> = interface.methods.iter().filter_map(body).collect();
@@ -12,11 +15,18 @@ pub(super) fn expand(interface: &Interface) -> Option<TokenStream> {
         return None;
     }
     let (ident, defaults, cfgs) = (&interface.item.ident, &interface.names.defaults, &interface.cfgs);
-    let quiet = super::quiet();
+    let mut lint_levels = attributes::lint_levels(&interface.item.attrs);
+    attributes::relax_expectations(&mut lint_levels);
     Some(quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[doc(hidden)]
-        #quiet
+        #[allow(
+            clippy::elidable_lifetime_names,
+            clippy::needless_lifetimes,
+            clippy::too_many_arguments,
+            clippy::type_complexity
+        )]
+        #(#lint_levels)*
         trait #defaults: #ident {
             #(#bodies)*
         }
@@ -30,7 +40,7 @@ pub(super) fn expand(interface: &Interface) -> Option<TokenStream> {
 
 fn body(method: &Method) -> Option<TokenStream> {
     let mut function: TraitItemFn = method.default.clone()?;
-    function.attrs = [&method.cfgs[..], &method.body_attributes[..]].concat();
+    function.attrs = [&method.cfgs[..], &method.lint_levels[..]].concat();
     function.sig.ident = method.default_ident();
     Some(function.into_token_stream())
 }

@@ -95,39 +95,39 @@ fn local(position: usize) -> Ident {
 }
 
 fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
-    let (private, name) = (interface.private(), &argument.name);
     let (first, _) = types::ends(argument.ty());
+    let (private, name) = (interface.private_at(first), &argument.name);
     let decoded = match &argument.kind {
         ArgumentKind::Value(ty) => quote_spanned!(first=> (&#private::Decode::<#ty>::new()).__decode(__arguments)),
+        ArgumentKind::Owned(ty) => quote_spanned!(first=> (&#private::Fetch::<#ty>::new()).__fetch(__arguments)),
         ArgumentKind::Lent(ty) => quote_spanned!(first=> (&&&&#private::Lend::<#ty>::new()).__lend(__arguments)),
+        ArgumentKind::LentOption(ty) => quote_spanned! {first=>
+            #private::Decoder::optional(__arguments, |__some| (&&&&#private::Lend::<#ty>::new()).__lend(__some))
+        },
     };
     quote_spanned!(Span::mixed_site()=> #decoded.map_err(#private::Fault::argument(#name)))
 }
 
 /// Calls the implementation and encodes what it returns.
 fn send(interface: &Interface, method: &Method, locals: &[Ident]) -> TokenStream {
-    let (private, trait_ident, ident, output) =
-        (interface.private(), &interface.item.ident, &method.ident, &method.output);
+    let (trait_ident, ident) = (&interface.item.ident, &method.ident);
     let arguments = method.arguments.iter().zip(locals).map(|(argument, local)| match argument.kind {
-        ArgumentKind::Value(_) => quote_spanned!(Span::mixed_site()=> #local),
+        ArgumentKind::Value(_) | ArgumentKind::Owned(_) => quote_spanned!(Span::mixed_site()=> #local),
         ArgumentKind::Lent(_) => quote_spanned!(Span::mixed_site()=> &#local),
+        ArgumentKind::LentOption(_) => {
+            quote_spanned!(Span::mixed_site()=> ::core::option::Option::as_deref(&#local))
+        }
     });
-    let (value, error) = types::result_parts(output);
+    let (value, error) = types::result_parts(&method.output);
     let (value, error) = (encode(interface, value), encode(interface, error));
-    let (first, last) = types::ends(output);
-    let open = quote_spanned!(first=> <);
-    let function = quote_spanned!(last=> send);
-    quote_spanned! {Span::mixed_site()=>
-        #open #output as #private::Reply>::#function(
-            <__Implementor as #trait_ident>::#ident(&self.0 #(, #arguments)*),
-            __answer,
-            #value,
-            #error,
-        )
-    }
+    let call = quote_spanned! {Span::mixed_site()=>
+        <__Implementor as #trait_ident>::#ident(&self.0 #(, #arguments)*)
+    };
+    super::reply(interface, method, "send", &quote_spanned!(Span::mixed_site()=> #call, __answer, #value, #error))
 }
 
 fn encode(interface: &Interface, ty: &Type) -> TokenStream {
-    let private = interface.private();
-    quote_spanned!(types::ends(ty).0=> |__value, __to| (&#private::Encode(__value)).__encode(__to))
+    let (first, _) = types::ends(ty);
+    let private = interface.private_at(first);
+    quote_spanned!(first=> |__value, __to| (&#private::Encode(__value)).__encode(__to))
 }

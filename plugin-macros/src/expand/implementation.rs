@@ -11,6 +11,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
     let (proxy, dispatcher) = (&interface.names.proxy, &interface.names.dispatcher);
     let version = option(interface.version.as_deref());
     let methods = interface.methods.iter().map(|method| entry(interface, method));
+    let contested = interface.methods.iter().filter_map(|method| contested(interface, method));
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[automatically_derived]
@@ -30,12 +31,13 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
         #(#cfgs)*
         #[automatically_derived]
         #[allow(deprecated)]
-        #[diagnostic::do_not_recommend]
         impl<__Implementor: #ident + 'static> #private::Wraps<__Implementor> for dyn #ident {
             fn wrap(__value: __Implementor) -> ::std::sync::Arc<dyn #private::Dispatch> {
                 ::std::sync::Arc::new(#dispatcher::new(__value))
             }
         }
+
+        #(#contested)*
     }
 }
 
@@ -56,9 +58,22 @@ fn entry(interface: &Interface, method: &Method) -> TokenStream {
     }
 }
 
+/// Has rustc decide whether two methods of one name exist at once: they are under different `cfg`s.
+fn contested(interface: &Interface, method: &Method) -> Option<TokenStream> {
+    let rivals = |other: &&Method| other.name.value() == method.name.value() && other.ident != method.ident;
+    let earlier = interface.methods.iter().take_while(|other| other.place < method.place).find(rivals)?;
+    let place = Span::mixed_site().located_at(method.name.span());
+    let (private, ident, name) = (interface.private_at(place), &interface.item.ident, &method.name);
+    let cfgs = interface.cfgs.iter().chain(&method.cfgs).chain(&earlier.cfgs);
+    Some(quote_spanned! {place=>
+        #(#cfgs)*
+        const _: () = #private::assert_unique(<dyn #ident as #private::Interface>::DESCRIPTOR.methods, #name);
+    })
+}
+
 fn option(value: Option<&str>) -> TokenStream {
-    match value {
-        Some(value) => quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(#value)),
-        None => quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
-    }
+    value.map_or_else(
+        || quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
+        |value| quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(#value)),
+    )
 }

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
+use syn::ext::IdentExt as _;
 
 use crate::model::{Interface, Method};
 
@@ -31,7 +32,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 
 fn constant(interface: &Interface, method: &Method) -> TokenStream {
     let (constant, cfgs, name) = (method.constant(), &method.cfgs, method.name.value());
-    let doc = format!("The name of `{}::{}`: `{name:?}`.", interface.item.ident, method.ident);
+    let doc = format!("The name of `{}::{}`: `{name:?}`.", interface.item.ident.unraw(), method.ident.unraw());
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[doc = #doc]

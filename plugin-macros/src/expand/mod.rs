@@ -14,19 +14,24 @@ mod stub;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Item, ItemTrait};
+use syn::{Ident, Item, ItemTrait};
 
-use crate::{check, errors::Errors, model::Interface, parse};
+use crate::{
+    check,
+    errors::Errors,
+    model::{Interface, Method},
+    parse, types,
+};
 
 /// What `#[plugin_interface(options)] item` stands for.
-pub(crate) fn plugin_interface(options: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn plugin_interface(options: TokenStream, item: &TokenStream) -> TokenStream {
     match syn::parse2(item.clone()) {
         Ok(Item::Trait(item)) => interface(options, item),
         Ok(Item::Impl(_)) => refuse(
-            &item,
+            item,
             "`#[plugin_interface]` on an `impl` is not supported yet; a sync implementation needs no attribute",
         ),
-        Ok(_) => refuse(&item, "`#[plugin_interface]` belongs on a trait"),
+        Ok(_) => refuse(item, "`#[plugin_interface]` belongs on a trait"),
         Err(error) => {
             let error = error.into_compile_error();
             quote!(#error #item)
@@ -67,6 +72,7 @@ fn quiet() -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #[allow(
             deprecated,
+            unused_parens,
             unused_qualifications,
             clippy::elidable_lifetime_names,
             clippy::needless_lifetimes,
@@ -89,8 +95,18 @@ fn codec(interface: &Interface) -> TokenStream {
     }
 }
 
+/// Calls a function of `Reply`, which the return type must be; all of it at the type's tokens, so that rustc underlines
+/// the type where it is not.
+fn reply(interface: &Interface, method: &Method, function: &str, arguments: &TokenStream) -> TokenStream {
+    let output = &method.output;
+    let (first, last) = types::ends(output);
+    let (open, private) = (quote_spanned!(first=> <), interface.private_at(last));
+    let function = Ident::new(function, last);
+    quote_spanned!(last=> #open #output as #private::Reply>::#function(#arguments))
+}
+
 /// Looks up the number of `method` in the descriptor, at compile time and under the `cfg`s in force.
-fn number(interface: &Interface, method: &crate::model::Method) -> TokenStream {
+fn number(interface: &Interface, method: &Method) -> TokenStream {
     let (private, trait_ident) = (interface.private(), &interface.item.ident);
     let (number, name, cfgs) = (method.number(), &method.name.value(), &method.cfgs);
     quote_spanned! {Span::mixed_site()=>

@@ -66,16 +66,12 @@ fn fall_back(interface: &Interface, method: &Method) -> Option<TokenStream> {
     })
 }
 
-/// Calls, and decodes the answer. What the return type must be is asked for once, at its first and last token.
+/// Calls, and decodes the answer.
 fn receive(interface: &Interface, method: &Method) -> TokenStream {
-    let (private, output) = (interface.private(), &method.output);
     let call = call(interface, method);
-    let (value, error) = types::result_parts(output);
+    let (value, error) = types::result_parts(&method.output);
     let (value, error) = (fetch(value), fetch(error));
-    let (first, last) = types::ends(output);
-    let open = quote_spanned!(first=> <);
-    let function = quote_spanned!(last=> receive);
-    quote_spanned!(Span::mixed_site()=> #open #output as #private::Reply>::#function(#call, #value, #error))
+    super::reply(interface, method, "receive", &quote_spanned!(Span::mixed_site()=> #call, #value, #error))
 }
 
 fn call(interface: &Interface, method: &Method) -> TokenStream {
@@ -96,8 +92,9 @@ fn call(interface: &Interface, method: &Method) -> TokenStream {
 }
 
 fn encode(interface: &Interface, argument: &Argument) -> TokenStream {
-    let (private, ident) = (interface.private(), &argument.ident);
-    quote_spanned!(types::ends(argument.ty()).0=> (&#private::Encode(&#ident)).__encode(__to))
+    let (first, _) = types::ends(argument.ty());
+    let (private, ident) = (interface.private_at(first), &argument.ident);
+    quote_spanned!(first=> (&#private::Encode(&#ident)).__encode(__to))
 }
 
 fn fetch(ty: &Type) -> TokenStream {

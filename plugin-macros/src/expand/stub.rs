@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
 use syn::{
-    FnArg, Generics, ItemTrait, ReturnType, TraitItem, TraitItemFn, TypeParamBound, parse_quote, parse_quote_spanned,
+    FnArg, Generics, Ident, ItemTrait, ReturnType, TraitItem, TraitItemFn, TypeParamBound, parse_quote,
+    parse_quote_spanned,
 };
 
 use super::{declaration, dispatcher, methods};
@@ -66,14 +67,22 @@ fn may_be_dyn(bound: &TypeParamBound) -> bool {
 fn mend(function: &mut TraitItemFn) {
     function.sig.constness = None;
     function.sig.variadic = None;
+    let compatible = is_dyn_compatible(function);
+    if !compatible {
+        keep_from_dyn(&mut function.sig.generics);
+    }
+    if compatible || function.default.is_none() {
+        forget_body(function);
+    }
+}
+
+/// Leaves nothing in which other methods could be called or patterns matter.
+fn forget_body(function: &mut TraitItemFn) {
     for (position, input) in function.sig.inputs.iter_mut().enumerate() {
         if let FnArg::Typed(input) = input {
-            let name = syn::Ident::new(&format!("__argument{position}"), Span::mixed_site());
+            let name = Ident::new(&format!("__argument{position}"), Span::mixed_site());
             *input.pat = parse_quote!(#name);
         }
-    }
-    if !is_dyn_compatible(function) {
-        keep_from_dyn(&mut function.sig.generics);
     }
     if function.default.is_some() {
         function.attrs.push(parse_quote!(#[allow(unused_variables)]));

@@ -1,0 +1,11 @@
+use plugin_core::{Result, plugin_interface};
+
+#[derive(serde::Serialize)]
+pub struct Person;
+
+#[plugin_interface]
+pub trait Greeter {
+    fn greet(&self, person: &Person) -> Result<String>;
+}
+
+fn main() {}

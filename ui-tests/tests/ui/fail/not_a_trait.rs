@@ -1,0 +1,4 @@
+#[plugin_core::plugin_interface]
+pub struct Greeter;
+
+fn main() {}

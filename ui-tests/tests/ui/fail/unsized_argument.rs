@@ -1,0 +1,9 @@
+use plugin_core::{Result, plugin_interface};
+
+#[plugin_interface]
+pub trait Greeter {
+    fn greet(&self, name: str) -> Result<String>;
+    fn greet_all(&self, names: [String]) -> Result<String>;
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+use plugin_core::{Interface, Result, plugin_interface};
+
+#[plugin_interface]
+pub trait r#Greeter {
+    fn r#type(&self, r#fn: &str, r#match: u8) -> Result<String>;
+    fn r#impl(&self, r#mut: u8) -> Result<u8> {
+        Ok(r#mut)
+    }
+}
+
+#[plugin_interface]
+#[allow(non_camel_case_types)]
+trait r#union {
+    fn r#async(&self) -> Result<()>;
+}
+
+fn main() {
+    assert_eq!((GreeterMethods::TYPE, GreeterMethods::IMPL), ("type", "impl"));
+    assert_eq!(<dyn Greeter as Interface>::DESCRIPTOR.name, "Greeter");
+    assert_eq!(<dyn r#union as Interface>::DESCRIPTOR.name, "union");
+    assert_eq!(unionMethods::ASYNC, "async");
+}
