@@ -2,6 +2,8 @@
 #![allow(clippy::missing_errors_doc, reason = "what fails and how is what the tests say")]
 
 #[cfg(unix)]
+pub mod cutter;
+#[cfg(unix)]
 pub mod raw;
 #[cfg(target_os = "linux")]
 pub mod system;
@@ -66,6 +68,12 @@ pub trait Probe {
 
     /// The time left for this call, as a call made by the plugin would see it, in milliseconds.
     fn call_back_limit(&self) -> Result<u64>;
+
+    /// Notes the number; gives how many were noted before.
+    fn record(&self, number: u64) -> Result<u64>;
+
+    /// All numbers noted.
+    fn recorded(&self) -> Result<Vec<u64>>;
 
     /// Calls itself through a plugin of its own, so deep.
     fn nested_timeout(&self) -> Result<()>;

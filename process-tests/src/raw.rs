@@ -110,6 +110,12 @@ pub struct Hello {
     pub protocols: Vec<u16>,
     /// The secret.
     pub token: String,
+    /// The session to resume.
+    #[serde(default)]
+    pub session: String,
+    /// How many frames of it were received.
+    #[serde(default)]
+    pub received: u32,
     /// Abilities.
     pub features: Vec<String>,
     /// Interfaces.

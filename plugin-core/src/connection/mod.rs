@@ -13,7 +13,6 @@ mod reader;
 mod resume;
 
 pub(crate) use calls::CallFailure;
-pub(crate) use resume::Resumption;
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},

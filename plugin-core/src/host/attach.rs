@@ -9,8 +9,9 @@ use std::{
 use super::{
     Plugin, Process,
     launcher::Settings,
+    life::Life,
     process::{Body, Shared},
-    start::{HostHandler, greet},
+    start::{HostHandler, greet, welcome},
 };
 use crate::{
     Error, Interface, Result,
@@ -67,9 +68,10 @@ fn join(address: &Path) -> Result<Process> {
 
     let settings = Settings::default();
     let name: Arc<str> = address.file_stem().unwrap_or(address.as_os_str()).to_string_lossy().into();
-    greet(&link, &hello.protocols, &hello.features, &name, settings.max_message, deadline)?;
-    let handler = Arc::new(HostHandler { plugin: Arc::clone(&name) });
-    let connection = Connection::start(Box::new(link), deframer, handler, settings.max_message)
+    greet(&link, &welcome(&hello, &name, &settings)?, deadline)?;
+    let life = Arc::<Life>::default();
+    let handler = HostHandler { plugin: Arc::clone(&name), life: Arc::clone(&life), resume_timeout: Duration::ZERO };
+    let connection = Connection::start(Box::new(link), deframer, Arc::new(handler), settings.max_message)
         .map_err(|error| failed("no thread could be started".into(), Some(Arc::new(error))))?;
-    Ok(Process::new(Shared::new(name, settings, connection, hello.interfaces, Arc::default(), Body::Attached)))
+    Ok(Process::new(Shared::new(name, settings, connection, hello.interfaces, life, Body::Attached)))
 }

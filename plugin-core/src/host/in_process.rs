@@ -1,10 +1,11 @@
 //! A plugin without a process: the same proxy, codec and dispatcher over a pair of streams in memory.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Plugin, Process,
     launcher::Settings,
+    life::Life,
     process::{Body, Shared},
     start::HostHandler,
 };
@@ -52,7 +53,9 @@ pub fn in_process<I: Interface + ?Sized + 'static>(value: impl Implements<I>) ->
     };
     let interfaces = service.interfaces();
     connect(plugin, Arc::clone(&service) as Arc<dyn Handler>)?;
-    let connection = connect(host, Arc::new(HostHandler { plugin: Arc::clone(&name) }))?;
+    let life = Arc::<Life>::default();
+    let handler = HostHandler { plugin: Arc::clone(&name), life: Arc::clone(&life), resume_timeout: Duration::ZERO };
+    let connection = connect(host, Arc::new(handler))?;
     let body = Body::InProcess(service);
-    Process::new(Shared::new(name, settings, connection, interfaces, Arc::default(), body)).interface()
+    Process::new(Shared::new(name, settings, connection, interfaces, life, body)).interface()
 }

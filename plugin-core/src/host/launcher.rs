@@ -57,6 +57,7 @@ pub(super) struct Settings {
     pub(super) start_timeout: Duration,
     pub(super) call_timeout: Duration,
     pub(super) stop_timeout: Duration,
+    pub(super) resume_timeout: Duration,
     pub(super) max_message: usize,
 }
 
@@ -66,6 +67,7 @@ impl Default for Settings {
             start_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(2),
+            resume_timeout: Duration::from_secs(10),
             max_message: 64 << 20,
         }
     }
@@ -122,6 +124,18 @@ impl Launcher {
     /// ```
     pub fn stop_timeout(mut self, limit: Duration) -> Self {
         self.settings.stop_timeout = limit;
+        self
+    }
+
+    /// How long a session outlives its connection: if host and plugin, both alive, lose it and meet again within this time,
+    /// every call in flight completes, exactly once. After it, they fail with
+    /// [`Error::Disconnected`](crate::Error::Disconnected). Zero gives up at once. Default: 10 s.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("target/debug/english").resume_timeout(std::time::Duration::from_secs(60));
+    /// ```
+    pub fn resume_timeout(mut self, limit: Duration) -> Self {
+        self.settings.resume_timeout = limit;
         self
     }
 

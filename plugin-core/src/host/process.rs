@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Plugin, child::Child, launcher::Settings, life::Life, rendezvous::Rendezvous};
+use super::{Plugin, child::Child, launcher::Settings, life::Life, rendezvous::Registration};
 use crate::{
     Error, ExitReport, Interface, Result,
     client::Client,
@@ -73,8 +73,8 @@ pub(super) struct Shared {
 
 /// What is behind the connection.
 pub(super) enum Body {
-    /// A child process. It keeps the place where it dialled in open.
-    Child { child: Arc<Child>, _rendezvous: Arc<Rendezvous> },
+    /// A child process. It keeps the place open where it dials in.
+    Child { child: Arc<Child>, _registration: Registration },
     /// A process that somebody else started, and that is nobody's to kill.
     Attached,
     /// A value in this process.

@@ -4,6 +4,7 @@
 //! that a silent one holds up nobody.
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -20,12 +21,12 @@ use subtle::ConstantTimeEq;
 use super::directory::{Directory, Place};
 use crate::{
     Error, Result, StartStage,
-    connection::{greeting, lock},
+    connection::{Connection, greeting, lock},
     protocol::{
         VERSIONS,
         frame::{Deframer, Kind},
         handshake,
-        message::{Hello, Refused},
+        message::{Hello, Refused, Welcome},
     },
     report::ExitReport,
     transport::local::{LocalLink, LocalListener},
@@ -51,6 +52,8 @@ pub(super) struct Rendezvous {
 #[derive(Debug, Default)]
 struct Guests {
     expected: Mutex<Vec<Expected>>,
+    /// The sessions that may be resumed, by name.
+    sessions: Mutex<HashMap<String, Session>>,
     /// The processes that have connected and not introduced themselves yet, where the system tells which they are.
     at_the_door: Mutex<Vec<u32>>,
 }
@@ -61,6 +64,21 @@ struct Expected {
     id: u64,
     token: String,
     arrivals: Sender<Arrival>,
+}
+
+/// A session that has begun and may have to be resumed.
+#[derive(Debug)]
+struct Session {
+    token: String,
+    connection: Weak<Connection>,
+    welcome: Welcome,
+}
+
+/// The right of a session to be resumed, withdrawn when dropped.
+#[derive(Debug)]
+pub(super) struct Registration {
+    rendezvous: Arc<Rendezvous>,
+    session: String,
 }
 
 /// What happens to a plugin that is being started.
@@ -123,6 +141,19 @@ impl Rendezvous {
         &self.address
     }
 
+    /// Lets the plugin with that token go on with its session after a cut.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        token: String,
+        connection: &Arc<Connection>,
+        welcome: Welcome,
+    ) -> Registration {
+        let session = welcome.session.clone();
+        let entry = Session { token, connection: Arc::downgrade(connection), welcome };
+        lock(&self.guests.sessions).insert(session.clone(), entry);
+        Registration { rendezvous: Arc::clone(self), session }
+    }
+
     /// Lets one more plugin in; what becomes of it is told to `arrivals`.
     pub(super) fn expect(self: &Arc<Self>, arrivals: Sender<Arrival>) -> Result<Ticket> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -151,6 +182,12 @@ impl Drop for Ticket {
     }
 }
 
+impl Drop for Registration {
+    fn drop(&mut self) {
+        lock(&self.rendezvous.guests.sessions).remove(&self.session);
+    }
+}
+
 impl Drop for Rendezvous {
     fn drop(&mut self) {
         drop(self.waker.take());
@@ -163,7 +200,7 @@ impl Drop for Rendezvous {
 }
 
 /// 256 random bits in hexadecimal.
-fn token() -> Result<String> {
+pub(super) fn token() -> Result<String> {
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|error| Error::Listen {
         message: "the operating system gave no random numbers for a token".into(),
@@ -219,8 +256,30 @@ fn hear(link: LocalLink, guests: &Guests) {
         place.map(|place| at_the_door.swap_remove(place));
     }
     match hello {
-        Ok(hello) => introduce(Introduced { link, deframer, hello }, &guests.expected, deadline),
+        Ok(hello) if hello.session.is_empty() => {
+            introduce(Introduced { link, deframer, hello }, &guests.expected, deadline);
+        }
+        Ok(hello) => resume(Introduced { link, deframer, hello }, &guests.sessions, deadline),
         Err(error) => tracing::debug!(%error, "a dialler did not introduce itself"),
+    }
+}
+
+/// Goes on with a session over the connection that its plugin has dialled.
+fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>, deadline: Instant) {
+    let Introduced { link, deframer, hello } = introduced;
+    let found = lock(sessions).get(&hello.session).and_then(|session| {
+        let is_right = bool::from(session.token.as_bytes().ct_eq(hello.token.as_bytes()));
+        Some((session.connection.upgrade().filter(|_| is_right)?, session.welcome.clone()))
+    });
+    let Some((connection, welcome)) = found.filter(|(connection, _)| connection.end().is_none()) else {
+        return refuse(&link, "there is no such session, or no longer".into(), deadline);
+    };
+    let resumption = connection.begin_resume();
+    let welcome = Welcome { received: resumption.received(), ..welcome };
+    let resumed = greeting::send(&link, Kind::Welcome, &welcome, deadline)
+        .and_then(|()| Ok(connection.resume(resumption, Box::new(link), deframer, hello.received)?));
+    if let Err(error) = resumed {
+        tracing::debug!(%error, "a session could not be resumed, its plugin may try again");
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     life::Life,
     output::Drains,
     process::{Body, Shared},
-    rendezvous::{Arrival, Introduced, Rendezvous, Ticket},
+    rendezvous::{self, Arrival, Introduced, Rendezvous, Ticket},
 };
 use crate::{
     Error, ExitReport, Result, StartStage,
@@ -29,7 +29,7 @@ use crate::{
         VERSIONS,
         frame::Kind,
         handshake,
-        message::{Failure, FailureKind, Message, Welcome},
+        message::{Failure, FailureKind, Hello, Message, Welcome},
     },
     transport::{Link, local::LocalLink},
 };
@@ -57,8 +57,7 @@ pub(super) fn start(launcher: Launcher) -> Result<Process> {
     let starting = Starting { name, settings, watched, is_done: false };
 
     let introduced = starting.wait_for_greeting(&arrivals, &ticket, &command)?;
-    drop(ticket);
-    starting.welcome(*introduced, rendezvous)
+    starting.welcome(*introduced, &rendezvous, ticket.token())
 }
 
 /// The program's file name without extension.
@@ -157,22 +156,25 @@ impl Starting {
     }
 
     /// Lets the plugin in.
-    fn welcome(mut self, introduced: Introduced, rendezvous: Arc<Rendezvous>) -> Result<Process> {
+    fn welcome(mut self, introduced: Introduced, rendezvous: &Arc<Rendezvous>, token: &str) -> Result<Process> {
         let Introduced { link, deframer, hello } = introduced;
         let deadline = Instant::now() + self.settings.start_timeout;
-        greet(&link, &hello.protocols, &hello.features, &self.name, self.settings.max_message, deadline)?;
-        let connection = Connection::start(
-            Box::new(link) as Box<dyn Link>,
-            deframer,
-            Arc::new(HostHandler { plugin: Arc::clone(&self.name) }),
-            self.settings.max_message,
-        )
-        .map_err(|error| Error::Spawn { program: self.name.to_string(), source: Arc::new(error) })?;
+        let welcome = welcome(&hello, &self.name, &self.settings)?;
+        greet(&link, &welcome, deadline)?;
+        let life = Arc::clone(&self.watched.life);
+        let handler = HostHandler {
+            plugin: Arc::clone(&self.name),
+            life: Arc::clone(&life),
+            resume_timeout: self.settings.resume_timeout,
+        };
+        let connection =
+            Connection::start(Box::new(link) as Box<dyn Link>, deframer, Arc::new(handler), self.settings.max_message)
+                .map_err(|error| Error::Spawn { program: self.name.to_string(), source: Arc::new(error) })?;
         // Set once, here; the watching thread may have looked already, and then the connection ends by itself.
         let _ = self.watched.connection.set(Arc::clone(&connection));
         self.is_done = true;
-        let body = Body::Child { child: Arc::clone(&self.watched.child), _rendezvous: rendezvous };
-        let life = Arc::clone(&self.watched.life);
+        let registration = rendezvous.register(token.into(), &connection, welcome);
+        let body = Body::Child { child: Arc::clone(&self.watched.child), _registration: registration };
         Ok(Process::new(Shared::new(Arc::clone(&self.name), self.settings, connection, hello.interfaces, life, body)))
     }
 }
@@ -185,38 +187,38 @@ impl Drop for Starting {
     }
 }
 
-/// Answers a plugin's introduction.
-pub(super) fn greet(
-    link: &LocalLink,
-    protocols: &[u16],
-    features: &[String],
-    name: &str,
-    max_message: usize,
-    deadline: Instant,
-) -> Result<()> {
-    let Some(protocol) = handshake::choose_version(protocols) else {
-        let (ours, theirs) = (VERSIONS.to_vec(), protocols.to_vec());
+/// What to answer a plugin's introduction with.
+pub(super) fn welcome(hello: &Hello, name: &str, settings: &Settings) -> Result<Welcome> {
+    let Some(protocol) = handshake::choose_version(&hello.protocols) else {
+        let (ours, theirs) = (VERSIONS.to_vec(), hello.protocols.clone());
         return Err(Error::IncompatibleProtocol { plugin: name.into(), ours, theirs });
     };
-    let welcome = Welcome {
+    Ok(Welcome {
         protocol,
-        session: String::new(),
+        session: rendezvous::token()?,
+        resume_timeout: u64::try_from(settings.resume_timeout.as_millis()).unwrap_or(u64::MAX),
         name: name.into(),
-        features: handshake::common_features(features),
-        interfaces: Vec::new(),
-        max_message: max_message as u64,
-    };
-    greeting::send(link, Kind::Welcome, &welcome, deadline).map_err(|error| Error::Disconnected {
-        plugin: name.into(),
+        features: handshake::common_features(&hello.features),
+        max_message: settings.max_message as u64,
+        ..Welcome::default()
+    })
+}
+
+/// Answers a plugin's introduction.
+pub(super) fn greet(link: &LocalLink, welcome: &Welcome, deadline: Instant) -> Result<()> {
+    greeting::send(link, Kind::Welcome, welcome, deadline).map_err(|error| Error::Disconnected {
+        plugin: welcome.name.clone(),
         method: "the greeting".into(),
         may_have_run: false,
         reason: error.to_string(),
     })
 }
 
-/// What a host does with what a plugin starts: nothing yet.
+/// What a host does with what a plugin starts, and when the connection is cut.
 pub(super) struct HostHandler {
     pub(super) plugin: Arc<str>,
+    pub(super) life: Arc<Life>,
+    pub(super) resume_timeout: Duration,
 }
 
 impl Handler for HostHandler {
@@ -224,6 +226,25 @@ impl Handler for HostHandler {
         let message = "this host serves nothing to plugins".into();
         let failure = Failure { kind: FailureKind::UnknownMethod, message, location: None };
         connection.refuse(request.call, &failure);
+    }
+
+    /// Waits for the plugin to dial again, on a thread of its own. If its process has ended, whoever waits for that closes
+    /// the connection.
+    fn lost(&self, connection: &Arc<Connection>, reason: String) {
+        if self.life.is_stopping() || self.resume_timeout.is_zero() {
+            return connection.close(Cause::Lost(reason));
+        }
+        tracing::debug!(plugin = &*self.plugin, reason, "connection cut");
+        let (lost, deadline) = (Arc::clone(connection), Instant::now() + self.resume_timeout);
+        let limit = self.resume_timeout;
+        let spawned = thread::Builder::new().name("plugin-core resume".into()).spawn(move || {
+            if !lost.wait_linked(deadline) {
+                lost.close(Cause::Lost(format!("{reason}, and the plugin did not come back within {limit:?}")));
+            }
+        });
+        if let Err(error) = spawned {
+            connection.close(Cause::Lost(format!("no thread could be started to wait for the plugin: {error}")));
+        }
     }
 
     fn closed(&self, end: &End) {

@@ -38,6 +38,12 @@ pub(crate) struct Hello {
     /// The secret from its environment, in hexadecimal; empty where the host dialled.
     #[serde(default)]
     pub(crate) token: String,
+    /// The session to go on with; empty for a new one.
+    #[serde(default)]
+    pub(crate) session: String,
+    /// How many counted frames of that session it has received.
+    #[serde(default)]
+    pub(crate) received: u32,
     /// Optional abilities, by name.
     #[serde(default)]
     pub(crate) features: Vec<String>,
@@ -51,9 +57,15 @@ pub(crate) struct Hello {
 pub(crate) struct Welcome {
     /// The protocol version to speak from here on.
     pub(crate) protocol: u16,
-    /// Names the session.
+    /// Names the session, for when it is resumed.
     #[serde(default)]
     pub(crate) session: String,
+    /// How many counted frames of it the host has received.
+    #[serde(default)]
+    pub(crate) received: u32,
+    /// For how many milliseconds after a cut the host keeps the session.
+    #[serde(default)]
+    pub(crate) resume_timeout: u64,
     /// The plugin's name in the host's messages.
     #[serde(default)]
     pub(crate) name: String,

@@ -6,6 +6,7 @@
 //!
 //! `docs/protocol.md` describes the same for writers of plugins in other languages.
 
+pub(crate) mod backoff;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod incoming;

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    connection::Handler,
     interface::Dispatch,
     transport::local::{LocalLink, LocalListener},
 };
@@ -63,7 +64,8 @@ fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>) -> Result<()>
     let stop = Arc::<Stop>::default();
     let interfaces = dispatchers.iter().map(|dispatcher| entry(&**dispatcher)).collect();
     let host = greet(link, &hello(interfaces, String::new()), "the host")?;
-    serve_session(host, &Service::new(dispatchers, Arc::clone(&stop)), &stop)
+    let service = Service::new(dispatchers, Arc::clone(&stop));
+    serve_session(host, &service, Arc::clone(&service) as Arc<dyn Handler>, &stop)
 }
 
 fn bind(address: &Path) -> Result<LocalListener> {

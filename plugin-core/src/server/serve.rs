@@ -11,6 +11,7 @@ use std::{
 use super::{
     Service, by_hand, lifeline, listen,
     service::entry,
+    session::{Agreed, Session},
     stop::{Stop, StopReason},
 };
 use crate::{
@@ -162,7 +163,14 @@ impl Server {
         lifeline::watch(&stop);
         let hello = hello(self.interfaces(), token.to_string_lossy().into_owned());
         let host = greet_host(socket, &hello)?;
-        serve_session(host, &Service::new(self.dispatchers, Arc::clone(&stop)), &stop)
+        let agreed = Agreed {
+            session: host.welcome.session.clone(),
+            resume_timeout: Duration::from_millis(host.welcome.resume_timeout),
+        };
+        let service = Service::new(self.dispatchers, Arc::clone(&stop));
+        let session =
+            Session { service: Arc::clone(&service), stop: Arc::clone(&stop), socket: socket.into(), hello, agreed };
+        serve_session(host, &service, Arc::new(session), &stop)
     }
 
     fn interfaces(&self) -> Vec<InterfaceEntry> {
@@ -173,14 +181,14 @@ impl Server {
 /// What the plugin says of itself.
 pub(super) fn hello(interfaces: Vec<InterfaceEntry>, token: String) -> Hello {
     let features = handshake::FEATURES.iter().map(ToString::to_string).collect();
-    Hello { protocols: VERSIONS.to_vec(), token, features, interfaces }
+    Hello { protocols: VERSIONS.to_vec(), token, features, interfaces, ..Hello::default() }
 }
 
 /// A host whose greeting is done.
 pub(super) struct Host {
-    link: LocalLink,
-    deframer: Deframer,
-    welcome: Welcome,
+    pub(super) link: LocalLink,
+    pub(super) deframer: Deframer,
+    pub(super) welcome: Welcome,
 }
 
 fn greet_host(socket: &Path, hello: &Hello) -> Result<Host> {
@@ -219,9 +227,8 @@ fn read_answer(frame: &Frame<'_>) -> Result<Result<Welcome, Refused>, Violation>
 }
 
 /// Serves one host until it is time to stop.
-pub(super) fn serve_session(host: Host, service: &Arc<Service>, stop: &Stop) -> Result<()> {
+pub(super) fn serve_session(host: Host, service: &Service, handler: Arc<dyn Handler>, stop: &Stop) -> Result<()> {
     let limit = usize::try_from(host.welcome.max_message).unwrap_or(usize::MAX);
-    let handler = Arc::clone(service) as Arc<dyn Handler>;
     let connection = Connection::start(Box::new(host.link), host.deframer, handler, limit)
         .map_err(|error| Error::custom(format!("no thread could be started: {error}")))?;
     let reason = stop.wait();

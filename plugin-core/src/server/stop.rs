@@ -1,6 +1,9 @@
 //! Waiting for the reason to stop serving.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::{
+    sync::{Condvar, Mutex, PoisonError},
+    time::Duration,
+};
 
 use crate::connection::lock;
 
@@ -26,6 +29,17 @@ impl Stop {
     pub(crate) fn request(&self, reason: StopReason) {
         lock(&self.reason).get_or_insert(reason);
         self.given.notify_all();
+    }
+
+    pub(super) fn is_requested(&self) -> bool {
+        lock(&self.reason).is_some()
+    }
+
+    /// Waits for a reason, at most `limit`; whether there is one.
+    pub(super) fn wait_requested(&self, limit: Duration) -> bool {
+        let reason = lock(&self.reason);
+        let waited = self.given.wait_timeout_while(reason, limit, |reason| reason.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_some()
     }
 
     pub(super) fn wait(&self) -> StopReason {

@@ -4,6 +4,7 @@
 use std::{
     io::Write,
     process::{Command, Stdio},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -12,6 +13,8 @@ use plugin_core::{Error, Result};
 use process_tests::{Other, Probe, ProbeError, Record};
 
 struct Real;
+
+static RECORDED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
 impl Probe for Real {
     fn add(&self, a: u64, b: u64) -> Result<u64> {
@@ -94,6 +97,16 @@ impl Probe for Real {
             Err(Error::Timeout { .. }) => Ok(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)),
             other => Err(Error::custom(format!("{other:?}"))),
         }
+    }
+
+    fn record(&self, number: u64) -> Result<u64> {
+        let mut recorded = RECORDED.lock().map_err(Error::custom)?;
+        recorded.push(number);
+        Ok(recorded.len() as u64 - 1)
+    }
+
+    fn recorded(&self) -> Result<Vec<u64>> {
+        Ok(RECORDED.lock().map_err(Error::custom)?.clone())
     }
 
     fn nested_timeout(&self) -> Result<()> {

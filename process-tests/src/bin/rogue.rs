@@ -42,6 +42,7 @@ mod unix {
                 let _ = dial().write_all(&[0x55; 4096]);
                 wait();
             }
+            "stale-session" => greet(Hello { session: "11".repeat(32), ..hello() }),
             "newer-protocol" => greet(Hello { protocols: vec![2, 3], ..hello() }),
             "wrong-token" => greet(Hello { token: "00".repeat(32), ..hello() }),
             "no-interface" => greet(Hello { interfaces: Vec::new(), ..hello() }),
@@ -80,6 +81,10 @@ mod unix {
                     let request = Frame::new(kind::REQUEST, 1, vec![0x90]);
                     [request.to_bytes(), value(vec![7])].concat()
                 }
+                "hangs-up" => {
+                    drop(stream);
+                    return wait();
+                }
                 "answers-late" => {
                     thread::sleep(Duration::from_millis(100));
                     value(vec![7])
@@ -112,6 +117,7 @@ mod unix {
             token: env::var("PLUGIN_CORE_TOKEN").expect("started by a host"),
             features: vec!["telepathy".into()],
             interfaces: vec![interface("1.2.0", ProbeMethods::NAMES)],
+            ..Hello::default()
         }
     }
 

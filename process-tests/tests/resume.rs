@@ -1,0 +1,97 @@
+//! Cut connections: no call is lost, and none runs twice.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and says why")]
+
+mod common;
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::Mutex, thread, time::Duration};
+
+use common::{PROBE, Probe, milliseconds, process, watchdog};
+use plugin_core::{Error, Launcher, Output, Plugin, State};
+use process_tests::system::eventually;
+
+/// The probe behind a cutter; the second value is where the number of cuts is found.
+fn behind_a_cutter(seed: u64, distance: u64, cuts: u64, directory: &Path) -> (Launcher, impl Fn() -> u64 + use<>) {
+    let count = directory.join("cuts");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutter"));
+    command.arg(PROBE).args([seed, distance, cuts].map(|number| number.to_string())).arg(&count);
+    let launcher = Launcher::new(command).env("TMPDIR", directory).output(Output::Discard).name("probe");
+    (launcher, move || fs::read_to_string(&count).ok().and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
+    launcher.spawn().unwrap().interface().unwrap()
+}
+
+#[test]
+fn every_call_of_many_threads_runs_exactly_once_whatever_is_cut() {
+    watchdog(240, || {
+        let directory = tempfile::tempdir().unwrap();
+        let (launcher, cuts) = behind_a_cutter(1, 2000, 300, directory.path());
+        let probe = connect(launcher);
+        let answers = Mutex::new(BTreeSet::new());
+        thread::scope(|scope| {
+            for caller in 0..16_u64 {
+                let (probe, answers) = (&probe, &answers);
+                scope.spawn(move || {
+                    for number in 0..1000 {
+                        let place = probe.record(caller * 1_000_000 + number).unwrap();
+                        assert!(answers.lock().unwrap().insert(place), "two calls have the same place");
+                    }
+                });
+            }
+        });
+        let recorded = probe.recorded().unwrap();
+        let distinct: BTreeSet<u64> = recorded.iter().copied().collect();
+        assert_eq!(recorded.len(), 16_000, "none is missing, none ran twice");
+        assert_eq!(distinct.len(), 16_000);
+        println!("{} cuts", cuts());
+        assert!(cuts() >= 100, "only {} cuts", cuts());
+    });
+}
+
+#[test]
+fn messages_longer_than_the_distance_between_cuts_get_through() {
+    watchdog(240, || {
+        let directory = tempfile::tempdir().unwrap();
+        let (launcher, cuts) = behind_a_cutter(2, 300_000, 60, directory.path());
+        let probe = connect(launcher);
+        for length in [1_usize, 70_000, 1 << 20, 5 << 20] {
+            let bytes: Vec<u8> = (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect();
+            assert!(probe.echo(&bytes).unwrap() == bytes, "{length} bytes came back changed");
+        }
+        assert!(cuts() >= 10, "only {} cuts", cuts());
+        assert_eq!(process(&probe).state(), State::Running);
+        assert!(process(&probe).shutdown().unwrap().status().unwrap().success());
+    });
+}
+
+#[test]
+fn a_plugin_that_does_not_come_back_in_time_fails_its_calls() {
+    watchdog(60, || {
+        let launcher = common::rogue("hangs-up").resume_timeout(milliseconds(200));
+        let probe = connect(launcher);
+        let error = probe.add(1, 2).unwrap_err();
+        assert!(matches!(&error, Error::Disconnected { may_have_run: true, .. }), "{error:?}");
+        assert!(error.to_string().contains("did not come back within 200ms"), "{error}");
+    });
+}
+
+#[test]
+fn a_stale_session_is_refused() {
+    watchdog(60, || {
+        let launcher = common::rogue("stale-session");
+        let error = launcher.start_timeout(Duration::from_secs(5)).spawn().map(drop).unwrap_err();
+        assert!(error.to_string().contains("no such session"), "{error}");
+    });
+}
+
+#[test]
+fn a_process_that_dies_while_it_is_cut_off_is_told_at_once() {
+    watchdog(60, || {
+        let probe = common::probe();
+        let error = probe.exit(5, "gone").unwrap_err();
+        assert!(matches!(&error, Error::Died { .. }), "{error:?}");
+        assert!(eventually(milliseconds(500), || process(&probe).state() == State::Ended));
+    });
+}
