@@ -45,7 +45,9 @@ fn delegate(function: &mut TraitItemFn, method: &Method, defaults: &Ident) {
     let (helper, self_token) = (method.default_ident(), method.self_token);
     let arguments = method.arguments.iter().map(|argument| &argument.ident);
     attributes::relax_expectations(&mut function.attrs);
-    function.attrs.push(parse_quote_spanned!(Span::mixed_site()=> #[allow(clippy::used_underscore_binding)]));
+    if method.arguments.iter().any(|argument| argument.ident.to_string().starts_with('_')) {
+        function.attrs.push(parse_quote_spanned!(Span::mixed_site()=> #[allow(clippy::used_underscore_binding)]));
+    }
     function.sig = method.signature.clone();
     function.default = Some(parse_quote_spanned!(Span::mixed_site()=> {
         #defaults::#helper(#self_token #(, #arguments)*)

@@ -9,6 +9,19 @@ use crate::{
     types,
 };
 
+const CODEC: [&str; 10] = [
+    "DecodeBytes",
+    "DecodeSerde",
+    "EncodeBytes",
+    "EncodeSerde",
+    "FetchBytes",
+    "FetchSerde",
+    "LendBytes",
+    "LendFromMessage",
+    "LendOwned",
+    "LendValue",
+];
+
 pub(super) fn expand(interface: &Interface) -> TokenStream {
     let (structure, dispatch) = (structure(interface), dispatch(interface));
     let private = interface.private();
@@ -52,7 +65,7 @@ pub(super) fn structure(interface: &Interface) -> TokenStream {
 }
 
 fn dispatch(interface: &Interface) -> TokenStream {
-    let (private, codec) = (interface.private(), super::codec(interface));
+    let (private, codec) = (interface.private(), super::codec(interface, &CODEC));
     let numbers = interface.methods.iter().map(|method| super::number(interface, method));
     let arms = interface.methods.iter().map(|method| arm(interface, method));
     quote_spanned! {Span::mixed_site()=>

@@ -10,6 +10,8 @@ use crate::{
     types,
 };
 
+const CODEC: [&str; 4] = ["EncodeBytes", "EncodeSerde", "FetchBytes", "FetchSerde"];
+
 pub(super) fn expand(interface: &Interface) -> TokenStream {
     let private = interface.private();
     let (ident, vis, cfgs, proxy) =
@@ -38,7 +40,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 
 fn forward(interface: &Interface, method: &Method) -> TokenStream {
     let (cfgs, signature) = (&method.cfgs, &method.signature);
-    let (codec, number) = (super::codec(interface), super::number(interface, method));
+    let (codec, number) = (super::codec(interface, &CODEC), super::number(interface, method));
     let fall_back = fall_back(interface, method);
     let receive = receive(interface, method);
     quote_spanned! {Span::mixed_site()=>
