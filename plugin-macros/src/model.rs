@@ -157,6 +157,13 @@ pub(crate) enum Timeout {
     After(Duration),
 }
 
+/// Whether `path` is `name` or `marker::name`, as `Send` and `Sync` are written.
+pub(crate) fn is_marker(path: &Path, name: &str) -> bool {
+    let mut segments = path.segments.iter().rev();
+    segments.next().is_some_and(|last| last.ident == name)
+        && segments.next().is_none_or(|module| module.ident == "marker")
+}
+
 /// Whether the method is outside the interface: `where Self: Sized`.
 pub(crate) fn is_outside(signature: &Signature) -> bool {
     let clauses = signature.generics.where_clause.iter().flat_map(|clause| &clause.predicates);

@@ -15,7 +15,7 @@ use crate::{
     args::{InterfaceOptions, MethodOptions},
     attributes,
     errors::Errors,
-    model::{Argument, ArgumentKind, GeneratedNames, Interface, Method, is_outside, is_shared_reference},
+    model::{Argument, ArgumentKind, GeneratedNames, Interface, Method, is_marker, is_outside, is_shared_reference},
     types,
 };
 
@@ -71,8 +71,7 @@ fn is_allowed_supertrait(bound: &TypeParamBound) -> bool {
     match bound {
         TypeParamBound::Lifetime(lifetime) => lifetime.ident == "static",
         TypeParamBound::Trait(bound) => {
-            let last = bound.path.segments.last();
-            bound.maybe.is_none() && last.is_some_and(|last| last.ident == "Send" || last.ident == "Sync")
+            bound.maybe.is_none() && ["Send", "Sync"].iter().any(|name| is_marker(&bound.path, name))
         }
         _ => false,
     }

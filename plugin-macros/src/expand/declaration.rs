@@ -6,7 +6,7 @@ use syn::{Ident, TraitItem, TraitItemFn, TypeParamBound, parse_quote, parse_quot
 
 use crate::{
     attributes,
-    model::{Interface, Method},
+    model::{Interface, Method, is_marker},
 };
 
 pub(super) fn expand(interface: &Interface) -> TokenStream {
@@ -29,7 +29,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 pub(super) fn add_supertraits(item: &mut syn::ItemTrait) {
     for name in ["Send", "Sync"] {
         let named = |bound: &TypeParamBound| match bound {
-            TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == name),
+            TypeParamBound::Trait(bound) => is_marker(&bound.path, name),
             _ => false,
         };
         if !item.supertraits.iter().any(named) {

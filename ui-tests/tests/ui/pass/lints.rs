@@ -80,4 +80,8 @@ pub trait Old {
     fn greet(&self) -> plugin_core::Result<()>;
 }
 
+/// Is empty.
+#[plugin_core::plugin_interface]
+pub trait Empty {}
+
 fn main() {}
