@@ -18,6 +18,8 @@ pub(crate) struct Interface {
     pub(crate) version: Option<String>,
     /// When the trait exists.
     pub(crate) cfgs: Vec<Attribute>,
+    /// Whether it is left out of the documentation.
+    pub(crate) hidden: Vec<Attribute>,
     pub(crate) methods: Vec<Method>,
     /// Methods outside the interface that every implementor must write, so the proxy too.
     pub(crate) outside: Vec<TraitItemFn>,
@@ -78,6 +80,8 @@ pub(crate) struct Method {
     pub(crate) name: LitStr,
     /// When the method exists.
     pub(crate) cfgs: Vec<Attribute>,
+    /// Whether it is left out of the documentation.
+    pub(crate) hidden: Vec<Attribute>,
     /// The lint levels that its body was written under.
     pub(crate) lint_levels: Vec<Attribute>,
     pub(crate) timeout: Timeout,

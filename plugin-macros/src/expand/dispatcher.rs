@@ -46,10 +46,11 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 pub(super) fn structure(interface: &Interface) -> TokenStream {
     let (ident, vis, cfgs, dispatcher) =
         (&interface.item.ident, &interface.item.vis, &interface.cfgs, &interface.names.dispatcher);
-    let doc = format!("Routes a host's requests to an implementation of [`{ident}`].");
+    let (doc, hidden) = (format!("Routes a host's requests to an implementation of [`{ident}`]."), &interface.hidden);
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[doc = #doc]
+        #(#hidden)*
         #[derive(::core::fmt::Debug)]
         #vis struct #dispatcher<S>(S);
 

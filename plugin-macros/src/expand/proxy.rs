@@ -16,13 +16,14 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
     let private = interface.private();
     let (ident, vis, cfgs, proxy) =
         (&interface.item.ident, &interface.item.vis, &interface.cfgs, &interface.names.proxy);
-    let doc = format!("Implements [`{ident}`] by asking a plugin.");
+    let (doc, hidden) = (format!("Implements [`{ident}`] by asking a plugin."), &interface.hidden);
     let methods = interface.methods.iter().map(|method| forward(interface, method));
     let outside = interface.outside.iter().map(|function| unreachable(interface, function));
     let quiet = super::quiet();
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[doc = #doc]
+        #(#hidden)*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #proxy {
             client: #private::Client,
