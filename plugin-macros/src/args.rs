@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{TokenStream, TokenTree};
 use syn::{
     Ident, LitStr, Path, Token,
     ext::IdentExt as _,
@@ -159,12 +159,13 @@ fn timeout(value: &LitStr) -> syn::Result<Timeout> {
     }
     match duration(&text) {
         Some(Duration::ZERO) => {
-            Err(error(value.span(), "a timeout of zero would fail every call; write \"none\" for no limit"))
+            Err(syn::Error::new(value.span(), "a timeout of zero would fail every call; write \"none\" for no limit"))
         }
         Some(limit) => Ok(Timeout::After(limit)),
-        None => {
-            Err(error(value.span(), "expected a time such as \"250ms\", \"5s\" or \"2m\", or \"none\" for no limit"))
-        }
+        None => Err(syn::Error::new(
+            value.span(),
+            "expected a time such as \"250ms\", \"5s\" or \"2m\", or \"none\" for no limit",
+        )),
     }
 }
 
@@ -177,8 +178,4 @@ fn duration(text: &str) -> Option<Duration> {
         "m" => number.checked_mul(60).map(Duration::from_secs),
         _ => None,
     }
-}
-
-fn error(span: Span, message: &str) -> syn::Error {
-    syn::Error::new(span, message)
 }

@@ -9,6 +9,15 @@ pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     filter(attributes, |path| path.is_ident("cfg"))
 }
 
+/// `doc(hidden)`, which also hides what is generated.
+pub(crate) fn hidden(attributes: &[Attribute]) -> Vec<Attribute> {
+    let is_hidden = |meta: &Meta| match meta {
+        Meta::List(list) => list.path.is_ident("doc") && list.tokens.to_string() == "hidden",
+        _ => false,
+    };
+    attributes.iter().filter(|attribute| is_hidden(&attribute.meta)).cloned().collect()
+}
+
 /// What code needs that moves elsewhere: lint levels, also inside `cfg_attr`, and the right to use what is as old as
 /// itself.
 pub(crate) fn lint_levels(attributes: &[Attribute]) -> Vec<Attribute> {

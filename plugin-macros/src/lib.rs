@@ -1,4 +1,4 @@
-//! The attribute of plugin-core.
+//! The attribute of [plugin-core](https://docs.rs/plugin-core), which re-exports it. Depend on that crate, not on this one.
 
 mod args;
 mod attributes;
@@ -11,7 +11,121 @@ mod types;
 
 use proc_macro::TokenStream;
 
-/// Turns a trait into a plugin interface.
+/// Turns a trait into a plugin interface: a program can serve its implementations, another can use them as `&dyn Trait`.
+///
+/// ```ignore
+/// #[plugin_core::plugin_interface(version = "1.0")]
+/// pub trait Greeter {
+///     /// Greets `name`.
+///     fn greet(&self, name: &str) -> Result<String, GreetError>;
+///
+///     /// Adds, within five seconds.
+///     #[method(timeout = "5s")]
+///     fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64>;
+///
+///     /// Answered by the host itself where the plugin was built before this method existed.
+///     fn greet_twice(&self, name: &str) -> Result<String, GreetError> {
+///         Ok(self.greet(name)? + &self.greet(name)?)
+///     }
+/// }
+/// ```
+///
+/// The trait stays as written, so implementing it takes no attribute and no import. Only `Send + Sync` are added as
+/// supertraits, and default bodies move into a hidden helper, where the host finds them too.
+///
+/// # What is generated
+///
+/// Beside `trait Greeter`, with its visibility and under its `cfg`s; what belongs to one method also under that method's
+/// `cfg`s:
+///
+/// | Item | What it is |
+/// |---|---|
+/// | `GreeterProxy` | Implements `Greeter` by asking a plugin. It is what `connect` returns, behind `dyn Greeter`. |
+/// | `GreeterDispatcher<S>` | Routes a host's requests to an `S: Greeter`. Made by `GreeterDispatcher::new(value)`. |
+/// | `GreeterMethods` | The names on the wire: `GreeterMethods::GREET` is `"greet"`, `GreeterMethods::NAMES` holds all. |
+/// | `impl Interface for dyn Greeter` | Lets `connect`, `serve` and the others name the interface as `dyn Greeter`. |
+///
+/// Names that begin with two underscores are nobody's business, and may change in any release.
+///
+/// # Options
+///
+/// `#[plugin_interface(name = "...", version = "...", crate = ...)]`
+///
+/// | Option | Default | Meaning |
+/// |---|---|---|
+/// | `name = "greeter"` | the trait's name | What host and plugin call the interface. Both must agree. |
+/// | `version = "1.2"` | none | `MAJOR.MINOR` or `MAJOR.MINOR.PATCH`. Host and plugin must be compatible as semver defines it. |
+/// | `crate = some::path` | `::plugin_core` | Where plugin-core is, if it is renamed or re-exported. A string will do, too. |
+///
+/// `#[method(name = "...", timeout = "...")]`
+///
+/// | Option | Default | Meaning |
+/// |---|---|---|
+/// | `name = "greet"` | the method's name | What the method is called on the wire: keep it when you rename the method. |
+/// | `timeout = "5s"` | the launcher's `call_timeout` | How long a call may take: `"250ms"`, `"5s"`, `"2m"`, or `"none"` for no limit. |
+/// | `idempotent`, `oneway` | | Not supported yet. |
+///
+/// # Arguments
+///
+/// Everything that serde can serialise and deserialise. By value or by reference makes no difference on the wire: what is
+/// written `&T` is encoded without a clone, and the plugin lends the method what it has decoded.
+///
+/// | Written | What the plugin's method gets |
+/// |---|---|
+/// | `T` | a value |
+/// | `&str`, `&[u8]`, `&Path` | a borrow from the received message, without a copy, also behind an alias of `str` and so on |
+/// | `Doc<'_>`, `(u8, &str)`, `Cow<'_, [u8]>` | a value that borrows from the message where serde lets it (not for `Cow<str>`) |
+/// | `&T`, `&[T]` | a borrow of a decoded `T` or `Vec<T>` |
+/// | `Option<&T>` | the same for what may be missing |
+///
+/// Byte strings travel as such, not as arrays of integers: `Vec<u8>`, `&[u8]`, `[u8; N]`, `Box<[u8]>`, `Cow<[u8]>` and
+/// `Option`s of them. This goes by type, so an alias changes nothing. Inside a type of your own, and inside a `Vec` or a
+/// tuple, serde decides: see the crate `serde_bytes`.
+///
+/// # Results
+///
+/// `Result<T, E>`, under whatever name, where serde can serialise and deserialise `T` and `E`, and `E` implements
+/// `From<plugin_core::Error>`: a call to another process can fail, and `E` is how the caller learns of it.
+/// `plugin_core::Result<T>` will do. Results are owned: there is no message left to borrow from. Byte strings travel as
+/// such here, too.
+///
+/// # Default bodies
+///
+/// A method with a default body is optional: where a plugin was built before the method existed, the host runs the body
+/// itself, and what the body calls goes to the plugin. A plugin that has the method but does not override it runs the body
+/// on its side.
+///
+/// # Methods outside the interface
+///
+/// A method with `where Self: Sized` is left alone: any signature will do, and no plugin is asked. If it has no default
+/// body, the proxy has one that panics.
+///
+/// # What is refused
+///
+/// All mistakes of a trait are reported at once, each at its place.
+///
+/// | Refused | Why, and what to write instead |
+/// |---|---|
+/// | `&mut self`, `self`, `self: Arc<Self>` | A plugin serves many calls at once. Take `&self`; use a `Mutex` or an atomic. |
+/// | no receiver | There is nobody to ask. Add `&self`, or `where Self: Sized`. |
+/// | type and const parameters, `impl Trait` | Both processes must know what is sent. Write a concrete type. Lifetimes are fine. |
+/// | generic traits | Each interface has one name on the wire. Write a trait for each type. |
+/// | associated types and constants | `dyn Trait` has none. Name a type, or write a method. |
+/// | supertraits but `Send`, `Sync`, `'static` | A proxy could not implement them. Move their methods into the trait. |
+/// | `Self` in a signature | It is a different type on each side. Name a concrete one. |
+/// | `&mut T` | Another process cannot change the caller's value. Return the new one. |
+/// | `&[u8]` inside another type | Serde sends it as an array, and cannot borrow it back. Write `Vec<u8>` or `&serde_bytes::Bytes`. |
+/// | `&'static T` as an argument | What is received lives as long as the call. Leave out `'static`. |
+/// | a destructured argument | Error messages name the argument. Name it, and take it apart in the body. |
+/// | `cfg` on an argument | Both processes must agree on the arguments. Put it on the method. |
+/// | a return that is no `Result`, or borrows | A remote call can fail, and what it returns comes from elsewhere. |
+/// | `Option<Option<T>>`, `Option<()>` | `Some(None)` and `Some(())` would arrive as `None`: the format has one `nil`. |
+/// | two methods of one name or constant, a method `names` | Rename the method; `#[method(name = "...")]` keeps its name on the wire. |
+/// | `const`, `unsafe`, `extern`, variadic methods, unsafe traits, macros in the trait | They mean nothing across processes, or hide from the attribute. |
+/// | `async fn`, closures, trait objects, `Stream`, `Remote`, the attribute on an `impl` | Not supported yet. |
+///
+/// An `Option<Option<T>>` behind an alias or in a field of a type cannot be seen here, and loses its inner `None` just the
+/// same.
 #[proc_macro_attribute]
 pub fn plugin_interface(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::plugin_interface(options.into(), &item.into()).into()

@@ -18,6 +18,8 @@ pub(crate) struct Interface {
     pub(crate) version: Option<String>,
     /// When the trait exists.
     pub(crate) cfgs: Vec<Attribute>,
+    /// Whether it is left out of the documentation.
+    pub(crate) hidden: Vec<Attribute>,
     pub(crate) methods: Vec<Method>,
     /// Methods outside the interface that every implementor must write, so the proxy too.
     pub(crate) outside: Vec<TraitItemFn>,
@@ -78,6 +80,8 @@ pub(crate) struct Method {
     pub(crate) name: LitStr,
     /// When the method exists.
     pub(crate) cfgs: Vec<Attribute>,
+    /// Whether it is left out of the documentation.
+    pub(crate) hidden: Vec<Attribute>,
     /// The lint levels that its body was written under.
     pub(crate) lint_levels: Vec<Attribute>,
     pub(crate) timeout: Timeout,
@@ -155,6 +159,13 @@ pub(crate) enum Timeout {
     Inherit,
     Unlimited,
     After(Duration),
+}
+
+/// Whether `path` is `name` or `marker::name`, as `Send` and `Sync` are written.
+pub(crate) fn is_marker(path: &Path, name: &str) -> bool {
+    let mut segments = path.segments.iter().rev();
+    segments.next().is_some_and(|last| last.ident == name)
+        && segments.next().is_none_or(|module| module.ident == "marker")
 }
 
 /// Whether the method is outside the interface: `where Self: Sized`.

@@ -15,7 +15,7 @@ use crate::{
     args::{InterfaceOptions, MethodOptions},
     attributes,
     errors::Errors,
-    model::{Argument, ArgumentKind, GeneratedNames, Interface, Method, is_outside, is_shared_reference},
+    model::{Argument, ArgumentKind, GeneratedNames, Interface, Method, is_marker, is_outside, is_shared_reference},
     types,
 };
 
@@ -40,6 +40,7 @@ pub(crate) fn interface(options: TokenStream, mut item: ItemTrait, errors: &mut 
         name: options.name.unwrap_or_else(|| item.ident.unraw().to_string()),
         version: options.version,
         cfgs: attributes::cfgs(&item.attrs),
+        hidden: attributes::hidden(&item.attrs),
         names: GeneratedNames::new(&item.ident.unraw()),
         methods,
         outside,
@@ -71,8 +72,7 @@ fn is_allowed_supertrait(bound: &TypeParamBound) -> bool {
     match bound {
         TypeParamBound::Lifetime(lifetime) => lifetime.ident == "static",
         TypeParamBound::Trait(bound) => {
-            let last = bound.path.segments.last();
-            bound.maybe.is_none() && last.is_some_and(|last| last.ident == "Send" || last.ident == "Sync")
+            bound.maybe.is_none() && ["Send", "Sync"].iter().any(|name| is_marker(&bound.path, name))
         }
         _ => false,
     }
@@ -119,6 +119,7 @@ fn method(place: usize, function: &mut TraitItemFn, errors: &mut Errors) -> Meth
         place,
         name: options.name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span())),
         cfgs: attributes::cfgs(&function.attrs),
+        hidden: attributes::hidden(&function.attrs),
         lint_levels: attributes::lint_levels(&function.attrs),
         timeout: options.timeout,
         output: output(&signature, errors),

@@ -22,12 +22,12 @@ pub(crate) fn check_argument(ty: &Type, errors: &mut Errors) {
         }
         _ => {}
     }
-    Check { errors, place: Place::Argument }.visit_type(ty);
+    Check { errors, place: Place::Argument, is_bytes: is_bytes(ty) }.visit_type(ty);
 }
 
 /// Refuses what a method cannot return.
 pub(crate) fn check_output(ty: &Type, errors: &mut Errors) {
-    Check { errors, place: Place::Output }.visit_type(ty);
+    Check { errors, place: Place::Output, is_bytes: false }.visit_type(ty);
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -39,6 +39,8 @@ enum Place {
 struct Check<'a> {
     errors: &'a mut Errors,
     place: Place,
+    /// Whether the whole is one byte string, which is not left to serde.
+    is_bytes: bool,
 }
 
 impl<'ast> Visit<'ast> for Check<'_> {
@@ -85,6 +87,9 @@ impl<'ast> Visit<'ast> for Check<'_> {
                 );
                 self.visit_type(&ty.elem);
             }
+            (Place::Argument, None, _) if is_bytes(&ty.elem) && !self.is_bytes => {
+                self.errors.at(ty, "serde sends this as an array, from which nothing can be borrowed; write `Vec<u8>`, or `&serde_bytes::Bytes`");
+            }
             (Place::Argument, None, _) => self.visit_type(&ty.elem),
         }
     }
@@ -123,6 +128,14 @@ impl Check<'_> {
             }
             _ => {}
         }
+    }
+}
+
+/// Whether `ty` is `[u8]` behind references and options.
+fn is_bytes(ty: &Type) -> bool {
+    match peel(ty) {
+        Type::Slice(slice) => matches!(peel(&slice.elem), Type::Path(path) if path.path.is_ident("u8")),
+        other => referent(other).or_else(|| option_argument(other)).is_some_and(is_bytes),
     }
 }
 

@@ -86,7 +86,7 @@ fn pump(mut from: UnixStream, mut to: UnixStream, mut left: u64, random: &mut Rn
         }
         match from.read(&mut buffer[..most]) {
             Ok(count) if count > 0 && to.write_all(&buffer[..count]).is_ok() => {
-                left = left.saturating_sub(count as u64)
+                left = left.saturating_sub(count as u64);
             }
             _ => return hang_up(&from, &to),
         }

@@ -30,7 +30,7 @@ use crate::{
     transport::Link,
 };
 use calls::Calls;
-use outbox::Outbox;
+use outbox::{LeftBehind, Outbox};
 use resume::Inbox;
 
 /// What a side does with what the other one starts. None of it may block: the reader runs it.
@@ -135,7 +135,7 @@ impl Connection {
     /// Ends the connection for good. Callers fail, threads end; the first cause given is the one they tell.
     pub(crate) fn close(&self, cause: Cause) {
         let end = End { cause, at: Instant::now() };
-        let Some((link, waiting)) = self.close_outbox_and_calls(&end) else { return };
+        let Some(LeftBehind { link, waiting }) = self.close_outbox_and_calls(&end) else { return };
         if let Some(link) = link {
             link.close();
         }

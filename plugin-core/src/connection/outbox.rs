@@ -96,6 +96,12 @@ impl Outbox {
     }
 }
 
+/// What a connection leaves behind: a link to close, and callers to wake.
+pub(super) struct LeftBehind {
+    pub(super) link: Option<Arc<dyn Link>>,
+    pub(super) waiting: Vec<Arc<Waiter>>,
+}
+
 /// Why a message was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unsent {
@@ -260,8 +266,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes for good; gives the link to close and the callers to wake, or `None` if it was closed before.
-    pub(super) fn close_outbox_and_calls(&self, end: &End) -> Option<(Option<Arc<dyn Link>>, Vec<Arc<Waiter>>)> {
+    /// Closes for good; gives what is to be told of it, or `None` if it was closed before.
+    pub(super) fn close_outbox_and_calls(&self, end: &End) -> Option<LeftBehind> {
         let mut outbox = lock(&self.outbox);
         if outbox.end.is_some() {
             return None;
@@ -270,7 +276,7 @@ impl Connection {
         // With the outbox still locked: a call that registers later finds the calls closed, one that registered before
         // is among those to wake.
         let waiting = lock(&self.calls).close();
-        Some((outbox.unlink(), waiting))
+        Some(LeftBehind { link: outbox.unlink(), waiting })
     }
 
     /// How the connection has ended, if it has.

@@ -69,7 +69,7 @@ impl Handler for Session {
             hello,
             deadline: Instant::now() + self.agreed.resume_timeout,
         };
-        let spawned = thread::Builder::new().name("plugin-core redial".into()).spawn(move || redial.run(reason));
+        let spawned = thread::Builder::new().name("plugin-core redial".into()).spawn(move || redial.run(&reason));
         if let Err(error) = spawned {
             connection.close(Cause::Lost(format!("no thread could be started to dial again: {error}")));
         }
@@ -90,7 +90,7 @@ struct Redial {
 }
 
 impl Redial {
-    fn run(mut self, reason: String) {
+    fn run(mut self, reason: &str) {
         tracing::debug!(reason, "the connection was cut, dialling again");
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         loop {

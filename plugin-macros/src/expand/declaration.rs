@@ -6,7 +6,7 @@ use syn::{Ident, TraitItem, TraitItemFn, TypeParamBound, parse_quote, parse_quot
 
 use crate::{
     attributes,
-    model::{Interface, Method},
+    model::{Interface, Method, is_marker},
 };
 
 pub(super) fn expand(interface: &Interface) -> TokenStream {
@@ -29,7 +29,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 pub(super) fn add_supertraits(item: &mut syn::ItemTrait) {
     for name in ["Send", "Sync"] {
         let named = |bound: &TypeParamBound| match bound {
-            TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == name),
+            TypeParamBound::Trait(bound) => is_marker(&bound.path, name),
             _ => false,
         };
         if !item.supertraits.iter().any(named) {
@@ -45,7 +45,9 @@ fn delegate(function: &mut TraitItemFn, method: &Method, defaults: &Ident) {
     let (helper, self_token) = (method.default_ident(), method.self_token);
     let arguments = method.arguments.iter().map(|argument| &argument.ident);
     attributes::relax_expectations(&mut function.attrs);
-    function.attrs.push(parse_quote_spanned!(Span::mixed_site()=> #[allow(clippy::used_underscore_binding)]));
+    if method.arguments.iter().any(|argument| argument.ident.to_string().starts_with('_')) {
+        function.attrs.push(parse_quote_spanned!(Span::mixed_site()=> #[allow(clippy::used_underscore_binding)]));
+    }
     function.sig = method.signature.clone();
     function.default = Some(parse_quote_spanned!(Span::mixed_site()=> {
         #defaults::#helper(#self_token #(, #arguments)*)

@@ -9,6 +9,19 @@ use crate::{
     types,
 };
 
+const CODEC: [&str; 10] = [
+    "DecodeBytes",
+    "DecodeSerde",
+    "EncodeBytes",
+    "EncodeSerde",
+    "FetchBytes",
+    "FetchSerde",
+    "LendBytes",
+    "LendFromMessage",
+    "LendOwned",
+    "LendValue",
+];
+
 pub(super) fn expand(interface: &Interface) -> TokenStream {
     let (structure, dispatch) = (structure(interface), dispatch(interface));
     let private = interface.private();
@@ -33,10 +46,11 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 pub(super) fn structure(interface: &Interface) -> TokenStream {
     let (ident, vis, cfgs, dispatcher) =
         (&interface.item.ident, &interface.item.vis, &interface.cfgs, &interface.names.dispatcher);
-    let doc = format!("Routes a host's requests to an implementation of [`{ident}`].");
+    let (doc, hidden) = (format!("Routes a host's requests to an implementation of [`{ident}`]."), &interface.hidden);
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[doc = #doc]
+        #(#hidden)*
         #[derive(::core::fmt::Debug)]
         #vis struct #dispatcher<S>(S);
 
@@ -52,7 +66,7 @@ pub(super) fn structure(interface: &Interface) -> TokenStream {
 }
 
 fn dispatch(interface: &Interface) -> TokenStream {
-    let (private, codec) = (interface.private(), super::codec(interface));
+    let (private, codec) = (interface.private(), super::codec(interface, &CODEC));
     let numbers = interface.methods.iter().map(|method| super::number(interface, method));
     let arms = interface.methods.iter().map(|method| arm(interface, method));
     quote_spanned! {Span::mixed_site()=>

@@ -9,13 +9,15 @@ use crate::model::{Interface, Method};
 pub(super) fn expand(interface: &Interface) -> TokenStream {
     let (ident, vis, cfgs, methods) =
         (&interface.item.ident, &interface.item.vis, &interface.cfgs, &interface.names.methods);
+    let hidden = &interface.hidden;
     let doc = format!("The names of the methods of [`{ident}`] on the wire.");
     let constants = interface.methods.iter().map(|method| constant(interface, method));
     let names = interface.methods.iter().map(name);
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[doc = #doc]
-        #[allow(dead_code)]
+        #(#hidden)*
+        #[allow(dead_code, clippy::exhaustive_enums)]
         #vis enum #methods {}
 
         #(#cfgs)*
@@ -31,11 +33,12 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 }
 
 fn constant(interface: &Interface, method: &Method) -> TokenStream {
-    let (constant, cfgs, name) = (method.constant(), &method.cfgs, method.name.value());
+    let (constant, cfgs, hidden, name) = (method.constant(), &method.cfgs, &method.hidden, method.name.value());
     let doc = format!("The name of `{}::{}`: `{name:?}`.", interface.item.ident.unraw(), method.ident.unraw());
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[doc = #doc]
+        #(#hidden)*
         pub const #constant: &'static ::core::primitive::str = #name;
     }
 }

@@ -83,15 +83,13 @@ fn quiet() -> TokenStream {
     }
 }
 
-/// Brings the ways to encode and decode into scope of a function body, where method lookup chooses between them.
-fn codec(interface: &Interface) -> TokenStream {
+/// Brings traits of the codec into scope of a function body, where method lookup chooses between them by type.
+fn codec(interface: &Interface, traits: &[&str]) -> TokenStream {
     let private = interface.private();
+    let traits = traits.iter().map(|name| Ident::new(name, Span::mixed_site()));
     quote_spanned! {Span::mixed_site()=>
         #[allow(unused_imports)]
-        use #private::{
-            DecodeBytes as _, DecodeSerde as _, EncodeBytes as _, EncodeSerde as _, FetchBytes as _,
-            FetchSerde as _, LendBytes as _, LendFromMessage as _, LendOwned as _, LendValue as _,
-        };
+        use #private::{#(#traits as _),*};
     }
 }
 

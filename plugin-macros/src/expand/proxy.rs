@@ -10,17 +10,20 @@ use crate::{
     types,
 };
 
+const CODEC: [&str; 4] = ["EncodeBytes", "EncodeSerde", "FetchBytes", "FetchSerde"];
+
 pub(super) fn expand(interface: &Interface) -> TokenStream {
     let private = interface.private();
     let (ident, vis, cfgs, proxy) =
         (&interface.item.ident, &interface.item.vis, &interface.cfgs, &interface.names.proxy);
-    let doc = format!("Implements [`{ident}`] by asking a plugin.");
+    let (doc, hidden) = (format!("Implements [`{ident}`] by asking a plugin."), &interface.hidden);
     let methods = interface.methods.iter().map(|method| forward(interface, method));
     let outside = interface.outside.iter().map(|function| unreachable(interface, function));
     let quiet = super::quiet();
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[doc = #doc]
+        #(#hidden)*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #proxy {
             client: #private::Client,
@@ -38,7 +41,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 
 fn forward(interface: &Interface, method: &Method) -> TokenStream {
     let (cfgs, signature) = (&method.cfgs, &method.signature);
-    let (codec, number) = (super::codec(interface), super::number(interface, method));
+    let (codec, number) = (super::codec(interface, &CODEC), super::number(interface, method));
     let fall_back = fall_back(interface, method);
     let receive = receive(interface, method);
     quote_spanned! {Span::mixed_site()=>

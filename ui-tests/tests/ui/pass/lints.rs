@@ -80,4 +80,17 @@ pub trait Old {
     fn greet(&self) -> plugin_core::Result<()>;
 }
 
+#[plugin_core::plugin_interface]
+#[doc(hidden)]
+pub trait Hidden {
+    #[doc(hidden)]
+    fn greet(&self) -> plugin_core::Result<()> {
+        Ok(())
+    }
+}
+
+/// Is empty.
+#[plugin_core::plugin_interface]
+pub trait Empty {}
+
 fn main() {}
