@@ -42,12 +42,12 @@ mod unix {
                 let _ = dial().write_all(&[0x55; 4096]);
                 wait();
             }
-            "stale-session" => greet(Hello { session: "11".repeat(32), ..hello() }),
-            "newer-protocol" => greet(Hello { protocols: vec![2, 3], ..hello() }),
-            "wrong-token" => greet(Hello { token: "00".repeat(32), ..hello() }),
-            "no-interface" => greet(Hello { interfaces: Vec::new(), ..hello() }),
-            "old-interface" => greet(Hello { interfaces: vec![interface("1.0.0", &["add"])], ..hello() }),
-            "next-major" => greet(Hello { interfaces: vec![interface("2.0.0", ProbeMethods::NAMES)], ..hello() }),
+            "stale-session" => greet(&Hello { session: "11".repeat(32), ..hello() }),
+            "newer-protocol" => greet(&Hello { protocols: vec![2, 3], ..hello() }),
+            "wrong-token" => greet(&Hello { token: "00".repeat(32), ..hello() }),
+            "no-interface" => greet(&Hello { interfaces: Vec::new(), ..hello() }),
+            "old-interface" => greet(&Hello { interfaces: vec![interface("1.0.0", &["add"])], ..hello() }),
+            "next-major" => greet(&Hello { interfaces: vec![interface("2.0.0", ProbeMethods::NAMES)], ..hello() }),
             mode => answer(mode),
         }
     }
@@ -131,9 +131,9 @@ mod unix {
     }
 
     /// Greets, says on standard error what came back, and stays until the host hangs up.
-    fn greet(hello: Hello) {
+    fn greet(hello: &Hello) {
         let mut stream = dial();
-        write(&mut stream, &introduction(&hello)).expect("the host listens");
+        write(&mut stream, &introduction(hello)).expect("the host listens");
         let answer = read(&mut stream).expect("the host answers");
         if answer.kind == kind::REFUSED {
             eprintln!("refused: {}", String::from_utf8_lossy(&answer.payload));
