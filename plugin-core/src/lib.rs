@@ -47,7 +47,7 @@
 //! - The host: [`connect`] with all defaults; [`Launcher`] with options; [`Plugin`] is the handle to an interface, [`Process`]
 //!   to the process behind it; [`within`] sets a deadline; [`Output`] says where the plugin's printing goes. Without a child
 //!   process: [`in_process`] for tests, [`attach`] for a plugin that runs under a debugger.
-//! - The plugin: [`serve`], and [`Server`] for several interfaces.
+//! - The plugin: [`serve`], and [`Server`] for several interfaces; [`Call`] tells a method whether anybody still waits.
 //! - Both: [`Error`], one variant for each thing one can do something about.
 //!
 //! # What to rely on
@@ -106,4 +106,4 @@ pub use host::{
 pub use interface::{Implements, Interface};
 pub use plugin_macros::plugin_interface;
 pub use report::ExitReport;
-pub use server::{Server, serve};
+pub use server::{Call, Server, serve};

@@ -44,6 +44,14 @@ pub trait Probe {
     #[method(timeout = "300ms")]
     fn hang(&self) -> Result<()>;
 
+    /// Works until it is cancelled, then notes `number`.
+    fn work(&self, number: u64) -> Result<()>;
+
+    /// What the host runs where a plugin lacks it.
+    fn describe(&self) -> Result<String> {
+        Ok(format!("1 + 1 = {}", self.add(1, 1)?))
+    }
+
     /// Never answers, and has no time limit.
     #[method(timeout = "none")]
     fn hang_forever(&self) -> Result<()>;

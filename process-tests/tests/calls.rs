@@ -57,6 +57,16 @@ fn one_process_serves_several_interfaces_and_ends_with_its_last_handle() {
 }
 
 #[test]
+fn a_default_body_answers_for_a_plugin_that_lacks_the_method() {
+    watchdog(60, || {
+        assert_eq!(probe().describe().unwrap(), "the probe's own");
+        let older = common::rogue("lacks-describe").spawn().unwrap().interface::<dyn Probe>().unwrap();
+        assert!(!process(&older).supports(ProbeMethods::DESCRIBE));
+        assert_eq!(older.describe().unwrap(), "1 + 1 = 2", "the body ran here, and its call went there");
+    });
+}
+
+#[test]
 fn a_slow_method_delays_nobody_else() {
     watchdog(60, || {
         let probe = probe();

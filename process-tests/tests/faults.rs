@@ -148,6 +148,41 @@ fn a_late_answer_is_dropped_and_does_not_reach_another_call() {
 }
 
 #[test]
+fn a_caller_that_gives_up_is_noticed_by_the_method() {
+    watchdog(60, || {
+        let probe = probe();
+        thread::scope(|scope| {
+            for number in 0..5 {
+                let probe = &probe;
+                // Long enough to have begun even on a busy machine. Which side's clock is first does not matter.
+                scope.spawn(move || within(milliseconds(500), || probe.work(number)));
+            }
+        });
+        let all = || probe.recorded().unwrap().len();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while all() < 5 && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        assert_eq!(all(), 5, "every method has ended");
+    });
+}
+
+#[test]
+fn a_stopping_plugin_cancels_what_runs() {
+    watchdog(60, || {
+        let probe = probe();
+        thread::scope(|scope| {
+            let call = scope.spawn(|| within(Duration::from_secs(50), || probe.work(1)));
+            while probe.add(1, 1).is_err() {}
+            let began = Instant::now();
+            process(&probe).shutdown().unwrap();
+            assert!(began.elapsed() < milliseconds(450), "it did not wait for the whole grace");
+            drop(call.join().unwrap());
+        });
+    });
+}
+
+#[test]
 fn a_deadline_that_has_passed_sends_nothing() {
     watchdog(60, || {
         let probe = probe();

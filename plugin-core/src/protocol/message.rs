@@ -120,6 +120,7 @@ pub(crate) enum FailureKind {
     AnswerTooLarge,
     Overloaded,
     Stopping,
+    Cancelled,
     /// A kind that a newer side invented.
     #[serde(other)]
     Unknown,

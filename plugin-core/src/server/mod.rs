@@ -5,6 +5,7 @@
 //! once; [`lifeline`] notices that the host is gone; [`by_hand`] is for a plugin that was started without a host.
 
 mod by_hand;
+mod call;
 mod lifeline;
 mod listen;
 mod panics;
@@ -14,5 +15,6 @@ mod session;
 mod stop;
 mod workers;
 
+pub use call::Call;
 pub use serve::{Server, serve};
 pub(crate) use service::Service;

@@ -1,11 +1,13 @@
 //! Answering one request: decode, run, encode; and a clear failure where one of them is impossible.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use super::{
+    call::CallState,
     panics,
     stop::{Stop, StopReason},
     workers::{Job, Rejected, Workers},
@@ -13,7 +15,6 @@ use super::{
 use crate::{
     codec::{self, Decoder, EncodeError, Encoder},
     connection::{Connection, End, Handler, lock},
-    deadline,
     interface::{Dispatch, Fault, Verdict},
     protocol::{
         frame::Kind,
@@ -26,12 +27,17 @@ pub(crate) struct Service {
     /// In the order of the greeting; emptied when serving ends.
     dispatchers: Mutex<Vec<Arc<dyn Dispatch>>>,
     workers: Arc<Workers>,
+    /// The calls that are being answered or wait for a thread, by number.
+    running: Arc<Running>,
     stop: Arc<Stop>,
 }
 
+type Running = Mutex<HashMap<u32, Arc<CallState>>>;
+
 impl Service {
     pub(crate) fn new(dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>) -> Arc<Self> {
-        Arc::new(Self { dispatchers: Mutex::new(dispatchers), workers: Arc::default(), stop })
+        let (workers, running) = (Arc::default(), Arc::default());
+        Arc::new(Self { dispatchers: Mutex::new(dispatchers), workers, running, stop })
     }
 
     /// What the greeting says of the interfaces.
@@ -39,33 +45,16 @@ impl Service {
         lock(&self.dispatchers).iter().map(|dispatcher| entry(&**dispatcher)).collect()
     }
 
-    /// Ends serving: queued requests are dropped, running ones have `grace`, then the values are let go.
+    /// Ends serving: queued requests are dropped, running ones are cancelled and have `grace`, then the values are let go.
     ///
     /// A value that a handler still uses is dropped when that handler returns.
     pub(crate) fn finish(&self, grace: Duration) {
+        for call in lock(&self.running).values() {
+            call.stop();
+        }
         self.workers.stop(grace);
         let dispatchers = std::mem::take(&mut *lock(&self.dispatchers));
         drop(dispatchers);
-    }
-
-    fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, limit: usize) -> Message {
-        let outcome = match dispatcher {
-            Some(dispatcher) => run(&*dispatcher, request, limit),
-            None => Err(failure(FailureKind::UnknownMethod, format!("there is no object {}", request.target))),
-        };
-        match outcome {
-            Ok((Verdict::Value, payload)) => Message::answer(Kind::Value, request.call, payload),
-            Ok((Verdict::Error, payload)) => Message::answer(Kind::Error, request.call, payload),
-            Err(failure) => failed(request.call, &failure),
-        }
-    }
-
-    fn refuse(connection: &Connection, call: u32, why: Rejected) {
-        let failure = match why {
-            Rejected::Full => failure(FailureKind::Overloaded, "too many requests wait for a free thread".into()),
-            Rejected::Stopping => failure(FailureKind::Stopping, "the plugin is stopping".into()),
-        };
-        connection.refuse(call, &failure);
     }
 }
 
@@ -79,15 +68,26 @@ impl Handler for Service {
             0 => None,
             left => Instant::now().checked_add(Duration::from_millis(left.into())),
         };
+        let state = CallState::new(limit);
+        lock(&self.running).insert(call, Arc::clone(&state));
+        let running = Arc::clone(&self.running);
         let run = move || {
             let connection = connection_of_job;
-            let answer = deadline::inherit(limit, || Self::answer(dispatcher, &request, connection.max_message()));
+            let answer = answer(dispatcher, &request, &state, connection.max_message());
             drop(request);
+            lock(&running).remove(&call);
             // Fails only where the connection has ended, and with it whoever waited for the answer.
             let _ = connection.send(answer, None);
         };
         if let Err(why) = self.workers.submit(Job { bytes, run: Box::new(run) }) {
-            Self::refuse(connection, call, why);
+            lock(&self.running).remove(&call);
+            refuse(connection, call, why);
+        }
+    }
+
+    fn cancel(&self, call: u32) {
+        if let Some(call) = lock(&self.running).get(&call) {
+            call.cancel();
         }
     }
 
@@ -98,6 +98,30 @@ impl Handler for Service {
     fn closed(&self, end: &End) {
         self.stop.request(StopReason::Disconnected(end.cause.to_string()));
     }
+}
+
+/// Answers a request. If nobody waits for the answer when it is there, it is not worth sending.
+fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, limit: usize) -> Message {
+    let cancelled = || failure(FailureKind::Cancelled, "its time was over before it could run".into());
+    let outcome = match dispatcher {
+        _ if call.is_cancelled() => Err(cancelled()),
+        Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
+        None => Err(failure(FailureKind::UnknownMethod, format!("there is no object {}", request.target))),
+    };
+    match outcome {
+        Ok(_) if call.is_given_up() => failed(request.call, &cancelled()),
+        Ok((Verdict::Value, payload)) => Message::answer(Kind::Value, request.call, payload),
+        Ok((Verdict::Error, payload)) => Message::answer(Kind::Error, request.call, payload),
+        Err(failure) => failed(request.call, &failure),
+    }
+}
+
+fn refuse(connection: &Connection, call: u32, why: Rejected) {
+    let failure = match why {
+        Rejected::Full => failure(FailureKind::Overloaded, "too many requests wait for a free thread".into()),
+        Rejected::Stopping => failure(FailureKind::Stopping, "the plugin is stopping".into()),
+    };
+    connection.refuse(call, &failure);
 }
 
 /// Runs the method; the encoded answer, or why there is none.

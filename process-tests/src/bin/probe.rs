@@ -59,6 +59,19 @@ impl Probe for Real {
         }
     }
 
+    fn work(&self, number: u64) -> Result<()> {
+        let call = plugin_core::Call::current();
+        while !call.is_cancelled() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.record(number)?;
+        Ok(())
+    }
+
+    fn describe(&self) -> Result<String> {
+        Ok("the probe's own".into())
+    }
+
     fn panic(&self, message: &str) -> Result<()> {
         panic!("{message}")
     }

@@ -46,16 +46,21 @@ mod unix {
             "newer-protocol" => greet(&Hello { protocols: vec![2, 3], ..hello() }),
             "wrong-token" => greet(&Hello { token: "00".repeat(32), ..hello() }),
             "no-interface" => greet(&Hello { interfaces: Vec::new(), ..hello() }),
+            "lacks-describe" => {
+                let names: Vec<&str> = ProbeMethods::NAMES.iter().copied().filter(|name| *name != "describe").collect();
+                let hello = Hello { interfaces: vec![interface("1.0.0", &names)], ..hello() };
+                answer(&mode, &hello);
+            }
             "old-interface" => greet(&Hello { interfaces: vec![interface("1.0.0", &["add"])], ..hello() }),
             "next-major" => greet(&Hello { interfaces: vec![interface("2.0.0", ProbeMethods::NAMES)], ..hello() }),
-            mode => answer(mode),
+            mode => answer(mode, &hello()),
         }
     }
 
     /// Greets properly, then answers every request in the manner of `mode`.
-    fn answer(mode: &str) {
+    fn answer(mode: &str, hello: &Hello) {
         let mut stream = dial();
-        write(&mut stream, &introduction(&hello())).expect("the host listens");
+        write(&mut stream, &introduction(hello)).expect("the host listens");
         read(&mut stream).expect("the host answers");
         while let Ok(request) = read(&mut stream) {
             if request.kind != kind::REQUEST {
@@ -85,6 +90,7 @@ mod unix {
                     drop(stream);
                     return wait();
                 }
+                "lacks-describe" => value(vec![2]),
                 "answers-late" => {
                     thread::sleep(Duration::from_millis(100));
                     value(vec![7])

@@ -1,0 +1,147 @@
+//! The call that a handler is answering: how long it has, and whether anybody still waits.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::deadline;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<CallState>>> = const { RefCell::new(None) };
+}
+
+/// The call that a method is answering, seen from inside the method.
+///
+/// A caller whose deadline passes, or whose host is gone, waits no longer; what its method does from then on is for nobody.
+/// Methods that take long look now and then:
+///
+/// ```
+/// use plugin_core::Call;
+///
+/// fn factor(number: u64) -> plugin_core::Result<Option<u64>> {
+///     let call = Call::current();
+///     for candidate in 2..number {
+///         if number % candidate == 0 {
+///             return Ok(Some(candidate));
+///         }
+///         if call.is_cancelled() {
+///             return Err(plugin_core::Error::custom("nobody waits any more"));
+///         }
+///     }
+///     Ok(None)
+/// }
+/// assert_eq!(factor(91)?, Some(7));
+/// # Ok::<(), plugin_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Call {
+    state: Option<Arc<CallState>>,
+}
+
+/// What is known of a call while it is being answered.
+#[derive(Debug)]
+pub(super) struct CallState {
+    deadline: Option<Instant>,
+    /// The caller has said that it no longer waits.
+    is_given_up: AtomicBool,
+    /// The plugin is stopping.
+    is_stopping: AtomicBool,
+}
+
+impl Call {
+    /// The call that this thread is answering. Elsewhere, one without a deadline that is never cancelled.
+    ///
+    /// It may be kept and asked on other threads, for a method that divides its work among several.
+    ///
+    /// ```
+    /// assert!(!plugin_core::Call::current().is_cancelled());
+    /// ```
+    pub fn current() -> Self {
+        Self { state: CURRENT.with_borrow(Clone::clone) }
+    }
+
+    /// Whether nobody waits for the answer any more: the caller has given up, its deadline has passed, or the plugin is
+    /// stopping. See [`Call`] for an example.
+    pub fn is_cancelled(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.is_cancelled())
+    }
+
+    /// How long the caller will wait yet; `None` if it set no limit. Zero once its deadline has passed.
+    ///
+    /// Calls that the method itself makes, on the same thread, never wait longer than this: they inherit the deadline.
+    ///
+    /// ```
+    /// assert_eq!(plugin_core::Call::current().remaining(), None);
+    /// ```
+    pub fn remaining(&self) -> Option<Duration> {
+        let deadline = self.state.as_ref()?.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl CallState {
+    pub(super) fn new(deadline: Option<Instant>) -> Arc<Self> {
+        Arc::new(Self { deadline, is_given_up: AtomicBool::new(false), is_stopping: AtomicBool::new(false) })
+    }
+
+    pub(super) fn cancel(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the caller has said that it no longer waits. Its deadline does not count: clocks differ a little.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no point in going on.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.is_given_up()
+            || self.is_stopping.load(Ordering::Relaxed)
+            || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Runs a handler as the answering of this call.
+    pub(super) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
+        /// Puts back what was current before: a handler may run one within another.
+        struct Restore(Option<Arc<CallState>>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _restore = Restore(CURRENT.replace(Some(Arc::clone(self))));
+        deadline::inherit(self.deadline, body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_current_while_it_runs_and_cancelled_by_hand_or_by_time() {
+        let state = CallState::new(None);
+        let call = state.run(|| {
+            let call = Call::current();
+            assert!(!call.is_cancelled() && call.remaining().is_none());
+            state.cancel();
+            assert!(call.is_cancelled());
+            call
+        });
+        assert!(call.is_cancelled(), "also asked from outside");
+        assert!(!Call::current().is_cancelled());
+        CallState::new(Some(Instant::now())).run(|| {
+            assert!(Call::current().is_cancelled());
+            assert_eq!(Call::current().remaining(), Some(Duration::ZERO));
+        });
+    }
+}
