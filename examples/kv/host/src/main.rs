@@ -6,7 +6,7 @@ mod run;
 use std::{
     env,
     error::Error,
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, IsTerminal as _, Write as _},
     path::Path,
     process::{self, ExitCode},
 };
@@ -38,10 +38,15 @@ fn main() -> ExitCode {
 
 fn run_on(file: &Path, command: &Command<'_>) -> Result<(), Failure> {
     let store = open(file)?;
-    let outcome = run(&*store, command, &mut io::stdin().lock(), &mut io::stdout().lock());
+    let mut output = io::stdout().lock();
+    let outcome = run(&*store, command, &mut io::stdin().lock(), &mut output);
     // Waits, where a drop would not: once this program has ended, the next one may have the file.
     Plugin::process(&store).shutdown()?;
-    outcome
+    outcome?;
+    if matches!(command, Command::Get { .. }) && output.is_terminal() {
+        writeln!(output)?; // For the prompt that follows; elsewhere the value is all there is.
+    }
+    Ok(output.flush()?)
 }
 
 /// Starts the plugin, which is beside this program, for the store in `file`.
