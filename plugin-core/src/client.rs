@@ -104,9 +104,8 @@ impl Client {
                 let limit = message.parse().unwrap_or_else(|_| self.plugin.max_message());
                 Error::TooLarge { plugin, method: name, what: "answer".into(), limit }
             }
-            FailureKind::Overloaded => Error::Overloaded { plugin, method: name, message },
-            // Seen only where this side's clock runs later: its own deadline is about to pass.
-            FailureKind::Cancelled => Error::Overloaded { plugin, method: name, message },
+            // `Cancelled` is seen only where this side's clock runs later: its own deadline is about to pass.
+            FailureKind::Overloaded | FailureKind::Cancelled => Error::Overloaded { plugin, method: name, message },
             FailureKind::Stopping => Error::Disconnected { plugin, method: name, may_have_run: false, reason: message },
         }
     }

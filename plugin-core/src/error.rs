@@ -12,7 +12,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a plugin could not be started, a call had no answer, or a method failed.
 ///
 /// Every message says what happened, to which plugin and method, and what to do next. Causes are in
-/// [`source()`](std::error::Error::source). Cloning is cheap enough: one lost plugin fails many calls.
+/// [`source()`](std::error::Error::source); `{error:?}` prints the message with its causes, which is also what a `main` that
+/// returns this error shows. Cloning is cheap enough: one lost plugin fails many calls.
 ///
 /// An error can be sent: it is a valid `E` for an interface method. What arrives is always [`Error::Remote`], so that the
 /// timeout that a plugin met is never taken for a timeout of this call.
@@ -26,7 +27,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///     Ok(_) => unreachable!(),
 /// }
 /// ```
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     // ----- starting a plugin -----
@@ -423,6 +424,13 @@ impl Error {
             Self::Remote { kind, .. } => kind,
             Self::Custom(_) => "custom",
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        causes(self).iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
     }
 }
 

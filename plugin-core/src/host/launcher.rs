@@ -15,13 +15,17 @@ use crate::{Interface, Result};
 /// Short for [`Launcher::new(what)`](Launcher::new)`.spawn()?.interface::<I>()`. `what` is a path, a string, a
 /// [`Command`] or a [`Launcher`] with options of its own. A bare name without a directory is looked up in `PATH`.
 ///
-/// The plugin is stopped when the last handle to it is dropped.
+/// The plugin is stopped, in the background, when the last handle to it is dropped. A program that is about to end and needs
+/// the plugin to have ended before it calls [`Process::shutdown`], which waits.
 ///
 /// ```no_run
 /// # #[plugin_core::plugin_interface]
 /// # pub trait Greeter { fn greet(&self, name: &str) -> plugin_core::Result<String>; }
 /// let greeter = plugin_core::connect::<dyn Greeter>("target/debug/english")?;
 /// println!("{}", greeter.greet("Ada")?);
+///
+/// let launcher = plugin_core::Launcher::new("target/debug/english").call_timeout(std::time::Duration::from_secs(5));
+/// let greeter = plugin_core::connect::<dyn Greeter>(launcher)?;
 /// # Ok::<(), plugin_core::Error>(())
 /// ```
 ///
@@ -146,6 +150,26 @@ impl Launcher {
     /// ```
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.settings.max_message = bytes;
+        self
+    }
+
+    /// Adds an argument for the program.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("target/debug/kv-redb").arg("store.redb");
+    /// ```
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds several arguments for the program.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("target/debug/english").args(["--formal", "--loud"]);
+    /// ```
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(arguments);
         self
     }
 

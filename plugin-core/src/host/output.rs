@@ -37,6 +37,8 @@ const QUEUE: usize = 1024;
 pub enum Output {
     /// To `tracing`, as events of level `INFO` and target `plugin_core::output` with the fields `plugin` and `stream`, if a
     /// global subscriber is set; else to the host's standard error, prefixed with the plugin's name. The default.
+    ///
+    /// Errors quote the last lines of standard error whatever is chosen, so a host that prints both shows them twice.
     #[default]
     Forward,
     /// Nowhere.

@@ -6,17 +6,17 @@ use crate::{environment, protocol::message::InterfaceEntry};
 
 /// Prints what the plugin is and how to use it, and ends the process with status 1.
 pub(super) fn explain_and_exit(interfaces: &[InterfaceEntry]) -> ! {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let program = std::path::Path::new(&program);
+    let arguments: Vec<_> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     #[expect(clippy::print_stderr, reason = "somebody sits in front of it and started the wrong program")]
     {
-        eprint!("{}", explanation(&program.display().to_string(), interfaces));
+        eprint!("{}", explanation(&arguments, interfaces));
     }
     #[expect(clippy::exit, reason = "documented: without a host there is nothing to serve and nothing to return to")]
     std::process::exit(1)
 }
 
-fn explanation(program: &str, interfaces: &[InterfaceEntry]) -> String {
+fn explanation(arguments: &[String], interfaces: &[InterfaceEntry]) -> String {
+    let (program, command) = (arguments.first().map_or("this program", String::as_str), arguments.join(" "));
     let mut text = format!("{program} is a plugin. It is started by a host program, not by hand.\n\nIt serves:\n");
     for interface in interfaces {
         let version = interface.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -26,7 +26,7 @@ fn explanation(program: &str, interfaces: &[InterfaceEntry]) -> String {
     let _ = write!(
         text,
         "\nTo run it under a debugger and let a host attach to it, give it a path in a directory of your own:\n  \
-         {}=<directory>/plugin.sock {program}\nand let the host call plugin_core::attach with that path.\n",
+         {}=<directory>/plugin.sock {command}\nand let the host call plugin_core::attach with that path.\n",
         environment::LISTEN
     );
     text
@@ -43,9 +43,9 @@ mod tests {
             version: Some("1.2.0".into()),
             methods: vec!["greet".into(), "add".into()],
         };
-        let text = explanation("target/debug/english", &[greeter]);
+        let text = explanation(&["target/debug/english".into(), "--formal".into()], &[greeter]);
         assert!(text.starts_with("target/debug/english is a plugin."), "{text}");
         assert!(text.contains("\n  Greeter 1.2.0: greet, add\n"), "{text}");
-        assert!(text.contains("PLUGIN_CORE_LISTEN=<directory>/plugin.sock target/debug/english"), "{text}");
+        assert!(text.contains("PLUGIN_CORE_LISTEN=<directory>/plugin.sock target/debug/english --formal\n"), "{text}");
     }
 }
