@@ -1,14 +1,20 @@
 //! What a proxy holds: its end of one interface of one plugin.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, Weak},
+    time::Instant,
+};
 
 use semver::{Version, VersionReq};
 
 use crate::{
     Error, Result,
     codec::{self, DecodeError, Decoder, EncodeError, Encoder},
-    host::Handle,
-    interface::{Descriptor, Method, Verdict},
+    connection::{CallFailure, lock},
+    deadline,
+    host::{Handle, Instance, explain},
+    interface::{Descriptor, Method, Timeout, Verdict},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, InterfaceEntry, Message},
@@ -21,9 +27,24 @@ use crate::{
 pub struct Client {
     plugin: Arc<Handle>,
     descriptor: &'static Descriptor,
+    binding: Arc<Mutex<Binding>>,
+}
+
+/// What the methods go by in one run of the plugin. The next run may be of another build.
+struct Binding {
+    instance: Weak<Instance>,
     target: u32,
     /// The plugin's own number for each method of the descriptor, where it has the method.
     numbers: Arc<[Option<u16>]>,
+}
+
+impl Binding {
+    fn new(instance: &Arc<Instance>, descriptor: &Descriptor, plugin: &str) -> Result<Self> {
+        let (target, entry) = instance.find(descriptor)?;
+        check_version(plugin, descriptor, entry)?;
+        let numbers = number_methods(plugin, descriptor, entry)?;
+        Ok(Self { instance: Arc::downgrade(instance), target, numbers })
+    }
 }
 
 impl fmt::Debug for Client {
@@ -36,15 +57,16 @@ impl fmt::Debug for Client {
 impl Client {
     /// Finds the interface among those that the plugin serves.
     pub(crate) fn new(plugin: Arc<Handle>, descriptor: &'static Descriptor) -> Result<Self> {
-        let (target, entry) = plugin.find(descriptor)?;
-        check_version(plugin.name(), descriptor, entry)?;
-        let numbers = number_methods(plugin.name(), descriptor, entry)?;
-        Ok(Self { plugin, descriptor, target, numbers })
+        let began = Instant::now();
+        let deadline = deadline::for_call(began, Timeout::Inherit, plugin.call_timeout());
+        let instance = plugin.acquire("the greeting", began, deadline)?;
+        let binding = Arc::new(Mutex::new(Binding::new(&instance, descriptor, plugin.name())?));
+        Ok(Self { plugin, descriptor, binding })
     }
 
     /// Whether the plugin has method number `method` of the descriptor.
     pub fn supports(&self, method: usize) -> bool {
-        self.numbers[method].is_some()
+        lock(&self.binding).numbers[method].is_some()
     }
 
     /// Calls method number `method` of the descriptor with `arguments` values, which `encode` writes.
@@ -58,12 +80,32 @@ impl Client {
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Answer> {
         let called = &self.descriptor.methods[method];
-        let Some(number) = self.numbers[method] else { return Err(self.unknown(called)) };
+        let began = Instant::now();
+        let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
         let mut encoder = Encoder::new(self.plugin.max_message());
         encoder.array(arguments).and_then(|()| encode(&mut encoder)).map_err(|error| self.unsent(called, error))?;
-        let payload = encoder.into_payload();
-        let request = Message { target: self.target, method: number, payload, ..Message::control(Kind::Request, 0) };
-        self.answer(called, self.plugin.call(called, request)?)
+        let mut payload = encoder.into_payload();
+        loop {
+            let instance = self.plugin.acquire(called.name, began, deadline)?;
+            let (target, number) = self.bind(&instance, method)?;
+            let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+            match instance.connection.call(request, deadline) {
+                Ok(answer) => return self.answer(called, answer),
+                // It never left, so it goes to the next run, if there is to be one.
+                Err(CallFailure::Unsent(request)) if !instance.is_stopping() => payload = request.payload,
+                Err(failure) => return Err(explain(&instance, called.name, began, deadline, failure)),
+            }
+        }
+    }
+
+    /// What the interface and the method go by in this run.
+    fn bind(&self, instance: &Arc<Instance>, method: usize) -> Result<(u32, u16)> {
+        let mut binding = lock(&self.binding);
+        if binding.instance.as_ptr() != Arc::as_ptr(instance) {
+            *binding = Binding::new(instance, self.descriptor, self.plugin.name())?;
+        }
+        let number = binding.numbers[method].ok_or_else(|| self.unknown(&self.descriptor.methods[method]))?;
+        Ok((binding.target, number))
     }
 
     fn answer(&self, method: &'static Method, answer: Message) -> Result<Answer> {
@@ -179,7 +221,6 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interface::Timeout;
 
     const fn method(name: &'static str, optional: bool) -> Method {
         Method { name, timeout: Timeout::Inherit, optional }

@@ -235,6 +235,18 @@ pub enum Error {
         /// Whether the plugin may have begun to run the method.
         may_have_run: bool,
     },
+    /// The plugin keeps dying, and the restart budget is spent. Nothing was run.
+    #[error(
+        "plugin `{plugin}` died too often, `{method}` was not called; mend it, or allow more with `Launcher::restart`; the last time: {last}"
+    )]
+    GaveUp {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// How it ended last.
+        last: Arc<Error>,
+    },
     /// The method panicked. The plugin goes on serving.
     #[error("`{method}` of plugin `{plugin}` panicked{}: {message}", at(location.as_deref()))]
     Panicked {
@@ -415,6 +427,7 @@ impl Error {
             Self::Disconnected { .. } => "disconnected",
             Self::Protocol { .. } => "protocol",
             Self::Stopped { .. } => "stopped",
+            Self::GaveUp { .. } => "gave-up",
             Self::Panicked { .. } => "panicked",
             Self::UnknownMethod { .. } => "unknown-method",
             Self::BadArguments { .. } => "bad-arguments",

@@ -100,8 +100,8 @@ mod transport;
 pub use deadline::within;
 pub use error::{Error, Result, StartStage};
 pub use host::{
-    Info, InterfaceInfo, Launcher, Output, OutputLine, OutputStream, Plugin, Process, State, attach, connect,
-    in_process,
+    Budget, Event, Events, Info, InterfaceInfo, Launcher, Output, OutputLine, OutputStream, Plugin, Process, Restart,
+    State, attach, connect, in_process,
 };
 pub use interface::{Implements, Interface};
 pub use plugin_macros::plugin_interface;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{Probe, launcher, milliseconds, probe, process, rogue, watchdog};
-use plugin_core::{Error, State, within};
+use plugin_core::{Error, Restart, State, within};
 
 #[test]
 fn a_panic_fails_one_call_and_the_plugin_goes_on() {
@@ -44,7 +44,7 @@ fn a_panic_beside_others_fails_none_of_them() {
 #[test]
 fn a_handler_that_ends_the_process_is_told_with_status_and_last_words() {
     watchdog(60, || {
-        let probe = probe();
+        let probe = launcher().restart(Restart::Never).spawn().unwrap().interface::<dyn Probe>().unwrap();
         let error = probe.exit(7, "disk on fire").unwrap_err();
         let Error::Died { report, may_have_run, .. } = &error else { panic!("{error:?}") };
         assert_eq!(report.status().unwrap().code(), Some(7));

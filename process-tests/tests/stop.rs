@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{HOST, PROBE, Probe, launcher, milliseconds, probe, process, watchdog};
-use plugin_core::{Error, Plugin, State};
+use plugin_core::{Error, Plugin, Restart, State};
 use process_tests::system::{eventually, is_running};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -215,7 +215,7 @@ fn a_host_that_survives_ctrl_c_keeps_its_plugins() {
 #[test]
 fn a_terminated_plugin_is_noticed_without_a_call() {
     watchdog(60, || {
-        let probe = probe();
+        let probe = launcher().restart(Restart::Never).spawn().unwrap().interface::<dyn Probe>().unwrap();
         kill_process(pid(process(&probe).pid().unwrap()), Signal::TERM).unwrap();
         assert!(eventually(Duration::from_secs(5), || process(&probe).state() == State::Ended));
         assert!(matches!(probe.add(1, 2), Err(Error::Died { may_have_run: false, .. })));

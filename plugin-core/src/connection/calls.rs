@@ -42,12 +42,14 @@ enum State {
 }
 
 /// Why a call has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum CallFailure {
     /// The deadline passed.
     Late { may_have_run: bool },
-    /// The connection ended.
+    /// The connection ended, and the other side may have the request.
     Closed { may_have_run: bool },
+    /// The connection ended before any of the request had left; here it is.
+    Unsent(Message),
 }
 
 impl Calls {
@@ -114,22 +116,25 @@ impl Connection {
             return Err(CallFailure::Late { may_have_run: false });
         }
         let Some((call, waiter)) = lock(&self.calls).register() else {
-            return Err(CallFailure::Closed { may_have_run: false });
+            return Err(CallFailure::Unsent(request));
         };
         request.call = call;
         if request.kind == Kind::Request {
             request.deadline = milliseconds_left(deadline);
         }
-        if let Err(unsent) = self.send(request, deadline) {
+        if let Err((unsent, request)) = self.send(request, deadline) {
             lock(&self.calls).waiting.remove(&call);
             return Err(match unsent {
-                Unsent::Closed => CallFailure::Closed { may_have_run: false },
+                Unsent::Closed => CallFailure::Unsent(request),
                 Unsent::Late => CallFailure::Late { may_have_run: false },
             });
         }
         match waiter.wait(deadline) {
             State::Answered(answer) => Ok(answer),
-            State::Closed => Err(CallFailure::Closed { may_have_run: self.withdraw(call) == Withdrawn::Sent }),
+            State::Closed => Err(match self.withdraw(call) {
+                Withdrawn::Unsent(request) => CallFailure::Unsent(request),
+                withdrawn => CallFailure::Closed { may_have_run: withdrawn == Withdrawn::Sent },
+            }),
             State::Waiting => self.abandon(call, &waiter),
         }
     }
@@ -140,9 +145,9 @@ impl Connection {
         {
             let mut calls = lock(&self.calls);
             // Under the lock that `answered` takes to find the waiter: after this no answer can reach it.
-            match withdrawn {
+            match &withdrawn {
                 // The other side will never have the whole request, so it will not answer.
-                Withdrawn::Unsent | Withdrawn::Partly => drop(calls.waiting.remove(&call)),
+                Withdrawn::Unsent(_) | Withdrawn::Partly => drop(calls.waiting.remove(&call)),
                 Withdrawn::Sent => {
                     if let Some(slot) = calls.waiting.get_mut(&call) {
                         *slot = Slot::Abandoned;
@@ -153,7 +158,7 @@ impl Connection {
         if let State::Answered(answer) = std::mem::take(&mut *lock(&waiter.state)) {
             return Ok(answer);
         }
-        if withdrawn != Withdrawn::Unsent {
+        if !matches!(withdrawn, Withdrawn::Unsent(_)) {
             // Where it cannot be sent the connection has ended, and the other side learns from that.
             let _ = self.send(Message::control(Kind::Cancel, call), Some(Instant::now()));
         }

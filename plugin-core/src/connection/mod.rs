@@ -49,6 +49,9 @@ pub(crate) trait Handler: Send + Sync {
         connection.close(Cause::Lost(reason));
     }
 
+    /// A new link has taken the place of one that was cut.
+    fn resumed(&self) {}
+
     /// The connection has ended for good.
     fn closed(&self, end: &End);
 }

@@ -112,14 +112,17 @@ pub(crate) enum Unsent {
 }
 
 impl Connection {
-    /// Queues a message, waiting for room until `deadline`, and sees to it that it gets written.
-    pub(crate) fn send(&self, message: Message, deadline: Option<Instant>) -> Result<(), Unsent> {
+    /// Queues a message, waiting for room until `deadline`, and sees to it that it gets written; gives it back if it cannot.
+    pub(crate) fn send(&self, message: Message, deadline: Option<Instant>) -> Result<(), (Unsent, Message)> {
         let mut outbox = lock(&self.outbox);
         while outbox.end.is_none() && !outbox.queue.has_room(message.payload.len()) {
-            outbox = self.wait_for_change(outbox, deadline).ok_or(Unsent::Late)?;
+            match self.wait_for_change(outbox, deadline) {
+                Some(guard) => outbox = guard,
+                None => return Err((Unsent::Late, message)),
+            }
         }
         if outbox.end.is_some() {
-            return Err(Unsent::Closed);
+            return Err((Unsent::Closed, message));
         }
         outbox.queue.push(message);
         self.write_a_batch(outbox);

@@ -13,6 +13,9 @@ use crate::{
     transport::Link,
 };
 
+/// The generation of the link that a connection begins with.
+const FIRST: u64 = 1;
+
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -83,6 +86,9 @@ impl Connection {
         }
         drop((outbox, inbox));
         self.changed.notify_all();
+        if resumption.generation > FIRST {
+            self.handler.resumed();
+        }
         let reading = self.spawn("plugin-core reader", move |reader| {
             reader.read_link(&*link, resumption.generation, deframer);
         });

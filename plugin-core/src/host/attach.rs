@@ -7,11 +7,13 @@ use std::{
 };
 
 use super::{
-    Plugin, Process,
+    Plugin, Process, Restart,
+    handler::HostHandler,
+    instance::{Body, Instance},
     launcher::Settings,
     life::Life,
-    process::{Body, Shared},
-    start::{HostHandler, greet, welcome},
+    start::{greet, welcome},
+    supervisor::Supervisor,
 };
 use crate::{
     Error, Interface, Result,
@@ -70,8 +72,10 @@ fn join(address: &Path) -> Result<Process> {
     let name: Arc<str> = address.file_stem().unwrap_or(address.as_os_str()).to_string_lossy().into();
     greet(&link, &welcome(&hello, &name, &settings)?, deadline)?;
     let life = Arc::<Life>::default();
-    let handler = HostHandler { plugin: Arc::clone(&name), life: Arc::clone(&life), resume_timeout: Duration::ZERO };
+    let supervisor = Supervisor::new(Arc::clone(&name), settings, None, Restart::Never, None);
+    let handler = HostHandler::new(Arc::clone(&name), Arc::clone(&life), Duration::ZERO, Arc::downgrade(&supervisor));
     let connection = Connection::start(Box::new(link), deframer, Arc::new(handler), settings.max_message)
         .map_err(|error| failed("no thread could be started".into(), Some(Arc::new(error))))?;
-    Ok(Process::new(Shared::new(name, settings, connection, hello.interfaces, life, Body::Attached)))
+    let (interfaces, body) = (hello.interfaces, Body::Attached);
+    Process::found(supervisor, Instance { name, settings, connection, interfaces, life, body, began: Instant::now() })
 }

@@ -1,13 +1,17 @@
 //! A plugin without a process: the same proxy, codec and dispatcher over a pair of streams in memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
-    Plugin, Process,
+    Plugin, Process, Restart,
+    handler::HostHandler,
+    instance::{Body, Instance},
     launcher::Settings,
     life::Life,
-    process::{Body, Shared},
-    start::HostHandler,
+    supervisor::Supervisor,
 };
 use crate::{
     Error, Implements, Interface, Result,
@@ -54,8 +58,10 @@ pub fn in_process<I: Interface + ?Sized + 'static>(value: impl Implements<I>) ->
     let interfaces = service.interfaces();
     connect(plugin, Arc::clone(&service) as Arc<dyn Handler>)?;
     let life = Arc::<Life>::default();
-    let handler = HostHandler { plugin: Arc::clone(&name), life: Arc::clone(&life), resume_timeout: Duration::ZERO };
+    let supervisor = Supervisor::new(Arc::clone(&name), settings, None, Restart::Never, None);
+    let handler = HostHandler::new(Arc::clone(&name), Arc::clone(&life), Duration::ZERO, Arc::downgrade(&supervisor));
     let connection = connect(host, Arc::new(handler))?;
     let body = Body::InProcess(service);
-    Process::new(Shared::new(name, settings, connection, interfaces, life, body)).interface()
+    let instance = Instance { name, settings, connection, interfaces, life, body, began: Instant::now() };
+    Process::found(supervisor, instance)?.interface()
 }

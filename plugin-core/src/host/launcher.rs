@@ -2,12 +2,14 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fmt,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
-use super::{Output, Plugin, Process, start};
+use super::{Output, Plugin, Process, Restart};
 use crate::{Interface, Result};
 
 /// Starts the plugin program `what` and connects to its interface `I`, with all defaults.
@@ -53,6 +55,21 @@ pub struct Launcher {
     pub(super) name: Option<String>,
     pub(super) settings: Settings,
     pub(super) output: Output,
+    pub(super) restart: Restart,
+    pub(super) on_start: OnStarted,
+}
+
+/// What is run after every start.
+pub(super) type OnStart = Arc<dyn Fn(&Process) -> Result<()> + Send + Sync>;
+
+/// An [`OnStart`] that can be printed.
+#[derive(Default)]
+pub(super) struct OnStarted(pub(super) Option<OnStart>);
+
+impl fmt::Debug for OnStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "set" } else { "none" })
+    }
 }
 
 /// The limits of one plugin.
@@ -128,6 +145,30 @@ impl Launcher {
     /// ```
     pub fn stop_timeout(mut self, limit: Duration) -> Self {
         self.settings.stop_timeout = limit;
+        self
+    }
+
+    /// Whether the plugin is started again when its process has died. Default: by the next call, at most 5 times a minute.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("target/debug/english").restart(plugin_core::Restart::Never);
+    /// ```
+    pub fn restart(mut self, policy: Restart) -> Self {
+        self.restart = policy;
+        self
+    }
+
+    /// Runs `body` after every start and restart, before other calls are let through: the place to tell the plugin what it
+    /// must know. If it fails, the start has failed.
+    ///
+    /// ```
+    /// # #[plugin_core::plugin_interface]
+    /// # pub trait Greeter { fn set_language(&self, name: &str) -> plugin_core::Result<()>; }
+    /// let launcher = plugin_core::Launcher::new("target/debug/english")
+    ///     .on_start(|process| process.interface::<dyn Greeter>()?.set_language("en_GB"));
+    /// ```
+    pub fn on_start(mut self, body: impl Fn(&Process) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.on_start = OnStarted(Some(Arc::new(body)));
         self
     }
 
@@ -225,13 +266,20 @@ impl Launcher {
     /// ([`IncompatibleProtocol`](crate::Error::IncompatibleProtocol)). Nothing is left behind: the process is dead and
     /// reaped when this returns.
     pub fn spawn(self) -> Result<Process> {
-        start::start(self)
+        Process::launch(self)
     }
 }
 
 impl From<Command> for Launcher {
     fn from(command: Command) -> Self {
-        Self { command, name: None, settings: Settings::default(), output: Output::default() }
+        Self {
+            command,
+            name: None,
+            settings: Settings::default(),
+            output: Output::default(),
+            restart: Restart::default(),
+            on_start: OnStarted::default(),
+        }
     }
 }
 

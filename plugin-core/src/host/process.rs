@@ -7,25 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Plugin, child::Child, launcher::Settings, life::Life, rendezvous::Registration};
+use super::{
+    Events, Plugin,
+    instance::Instance,
+    launcher::Launcher,
+    start::{Launch, program_name},
+    supervisor::Supervisor,
+};
 use crate::{
     Error, ExitReport, Interface, Result,
     client::Client,
-    connection::{CallFailure, Cause, Connection, End},
+    connection::CallFailure,
     deadline,
-    interface::{Descriptor, Method, Timeout},
+    interface::Timeout,
     protocol::{
         frame::Kind,
         message::{InterfaceEntry, Message},
     },
-    server::Service,
 };
-
-/// How long to wait for the exit status of a process whose connection has ended.
-const EXIT_LIMIT: Duration = Duration::from_secs(1);
-
-/// How long a killed process may take to be gone.
-const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running plugin: its process, and the connection with it.
 ///
@@ -57,28 +56,7 @@ pub struct Process {
 
 /// What all handles to one plugin share; its drop stops the plugin.
 pub(crate) struct Handle {
-    shared: Arc<Shared>,
-}
-
-/// A plugin as this host knows it.
-pub(super) struct Shared {
-    name: Arc<str>,
-    settings: Settings,
-    connection: Arc<Connection>,
-    /// What it serves; an interface's place is its target number.
-    interfaces: Vec<InterfaceEntry>,
-    life: Arc<Life>,
-    body: Body,
-}
-
-/// What is behind the connection.
-pub(super) enum Body {
-    /// A child process. It keeps the place open where it dials in.
-    Child { child: Arc<Child>, _registration: Registration },
-    /// A process that somebody else started, and that is nobody's to kill.
-    Attached,
-    /// A value in this process.
-    InProcess(Arc<Service>),
+    supervisor: Arc<Supervisor>,
 }
 
 /// Whether a plugin runs.
@@ -87,9 +65,11 @@ pub(super) enum Body {
 pub enum State {
     /// It can be called.
     Running,
+    /// It is being started again.
+    Restarting,
     /// This host is stopping it.
     Stopping,
-    /// It has ended, by itself or not; an attached one has been detached or lost.
+    /// Its process has ended, by itself or not; the next call may start it again. An attached one has been detached or lost.
     Ended,
 }
 
@@ -116,8 +96,25 @@ pub struct InterfaceInfo {
 }
 
 impl Process {
-    pub(super) fn new(shared: Shared) -> Self {
-        Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
+    /// Starts what `launcher` says.
+    pub(super) fn launch(launcher: Launcher) -> Result<Self> {
+        let Launcher { command, name, settings, output, restart, on_start } = launcher;
+        let name: Arc<str> = name.unwrap_or_else(|| program_name(&command)).into();
+        let launch = Launch { command, output };
+        let handle = Handle::new(Supervisor::new(name, settings, Some(launch), restart, on_start.0));
+        handle.supervisor.start(&handle)?;
+        Ok(Self { handle })
+    }
+
+    /// What this host did not start, and cannot start again.
+    pub(super) fn found(supervisor: Arc<Supervisor>, instance: Instance) -> Result<Self> {
+        let handle = Handle::new(supervisor);
+        handle.supervisor.let_through(Arc::new(instance))?;
+        Ok(Self { handle })
+    }
+
+    pub(super) fn of(handle: Arc<Handle>) -> Self {
+        Self { handle }
     }
 
     /// A typed handle to interface `I` of this plugin.
@@ -149,10 +146,10 @@ impl Process {
     /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn name(&self) -> &str {
-        &self.handle.shared.name
+        &self.handle.supervisor.name
     }
 
-    /// The process id; `None` for an attached or in-process plugin.
+    /// The process id of the present run or the last; `None` for an attached or in-process plugin.
     ///
     /// ```
     /// # #[plugin_core::plugin_interface]
@@ -166,23 +163,18 @@ impl Process {
     /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn pid(&self) -> Option<u32> {
-        match &self.handle.shared.body {
-            Body::Child { child, .. } => Some(child.pid()),
-            Body::Attached | Body::InProcess(_) => None,
-        }
+        self.handle.supervisor.last()?.pid()
     }
 
     /// Whether the plugin runs, as far as is known without asking it. See [`Process`] for an example.
     pub fn state(&self) -> State {
-        let shared = &self.handle.shared;
-        if shared.life.report().is_some() {
-            State::Ended
-        } else if shared.life.is_stopping() {
-            State::Stopping
-        } else if shared.connection.end().is_some() {
-            State::Ended
-        } else {
-            State::Running
+        let supervisor = &self.handle.supervisor;
+        match supervisor.last() {
+            _ if supervisor.is_starting() => State::Restarting,
+            Some(instance) if instance.life.report().is_some() => State::Ended,
+            _ if supervisor.is_stopped() => State::Stopping,
+            Some(instance) if instance.is_usable() => State::Running,
+            _ => State::Ended,
         }
     }
 
@@ -203,11 +195,9 @@ impl Process {
     /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn info(&self) -> Info {
-        let interfaces = self.handle.shared.interfaces.iter().cloned();
-        let interfaces = interfaces
-            .map(|InterfaceEntry { name, version, methods }| InterfaceInfo { name, version, methods })
-            .collect();
-        Info { name: self.name().into(), interfaces }
+        let interface = |InterfaceEntry { name, version, methods }| InterfaceInfo { name, version, methods };
+        let entries = self.handle.supervisor.last().map(|instance| instance.interfaces.clone());
+        Info { name: self.name().into(), interfaces: entries.into_iter().flatten().map(interface).collect() }
     }
 
     /// Whether the plugin has a method of that name, in any of its interfaces. No message is exchanged.
@@ -225,8 +215,8 @@ impl Process {
     /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn supports(&self, method: &str) -> bool {
-        let interfaces = &self.handle.shared.interfaces;
-        interfaces.iter().any(|interface| interface.methods.iter().any(|name| name == method))
+        let has_it = |interface: &InterfaceEntry| interface.methods.iter().any(|name| name == method);
+        self.handle.supervisor.last().is_some_and(|instance| instance.interfaces.iter().any(has_it))
     }
 
     /// Asks the plugin for a sign of life; gives how long it took. No method runs.
@@ -248,8 +238,34 @@ impl Process {
     /// [`Error::Died`], [`Error::Disconnected`], [`Error::Stopped`].
     pub fn ping(&self) -> Result<Duration> {
         let began = Instant::now();
-        self.handle.call(&PING, Message::control(Kind::Ping, 0))?;
+        let limit = deadline::for_call(began, Timeout::Inherit, self.handle.supervisor.settings.call_timeout);
+        let instance = self.handle.acquire("ping", began, limit)?;
+        let pong = instance.connection.call(Message::control(Kind::Ping, 0), limit);
+        pong.map_err(|failure| explain(&instance, "ping", began, limit, failure))?;
         Ok(began.elapsed())
+    }
+
+    /// What happens to the plugin, from its first start on.
+    ///
+    /// ```
+    /// # #[plugin_core::plugin_interface]
+    /// # pub trait Adder { fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64>; }
+    /// # struct Exact;
+    /// # impl Adder for Exact {
+    /// #     fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64> { Ok(a + b) }
+    /// # }
+    /// use plugin_core::{Event, Plugin};
+    ///
+    /// let adder = plugin_core::in_process::<dyn Adder>(Exact)?;
+    /// let process = Plugin::process(&adder);
+    /// let mut events = process.events();
+    /// process.shutdown()?;
+    /// assert!(matches!(events.next(), Some(Event::Started { pid: None })));
+    /// assert!(matches!(events.next(), Some(Event::Stopped(_))));
+    /// # Ok::<(), plugin_core::Error>(())
+    /// ```
+    pub fn events(&self) -> Events {
+        self.handle.supervisor.events.subscribe()
     }
 
     /// Stops the plugin and waits until it has ended, at most the launcher's `stop_timeout` (and the moment that being
@@ -269,7 +285,7 @@ impl Process {
     /// # Errors
     /// [`Error::Unkillable`] if the process is still there 5 s after it was killed.
     pub fn shutdown(&self) -> Result<ExitReport> {
-        self.handle.shared.stop()
+        self.handle.supervisor.stop(Instance::stop)
     }
 
     /// Kills the plugin, and all processes that it started in its process group, and waits until it has ended.
@@ -285,7 +301,7 @@ impl Process {
     /// # Errors
     /// [`Error::Unkillable`] if the process is still there after 5 s.
     pub fn kill(&self) -> Result<ExitReport> {
-        self.handle.shared.kill()
+        self.handle.supervisor.stop(Instance::kill)
     }
 }
 
@@ -296,144 +312,64 @@ impl fmt::Debug for Process {
     }
 }
 
-/// A ping, described as if it were a method.
-static PING: Method = Method { name: "ping", timeout: Timeout::Inherit, optional: false };
-
 impl Handle {
+    fn new(supervisor: Arc<Supervisor>) -> Arc<Self> {
+        let handle = Arc::new(Self { supervisor });
+        handle.supervisor.belongs_to(&handle);
+        handle
+    }
+
     pub(crate) fn name(&self) -> &str {
-        &self.shared.name
+        &self.supervisor.name
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.supervisor.settings.call_timeout
     }
 
     pub(crate) fn max_message(&self) -> usize {
-        self.shared.connection.max_message()
+        self.supervisor.settings.max_message
     }
 
-    /// Where in the greeting the interface is, and what it was said to have.
-    pub(crate) fn find(&self, descriptor: &Descriptor) -> Result<(u32, &InterfaceEntry)> {
-        let interfaces = &self.shared.interfaces;
-        let found = (0..).zip(interfaces).find(|(_, interface)| interface.name == descriptor.name);
-        found.ok_or_else(|| Error::MissingInterface {
-            plugin: self.name().into(),
-            interface: descriptor.name.into(),
-            offered: interfaces.iter().map(|interface| interface.name.clone()).collect(),
-        })
+    /// The run to call now; started now if there is none and that is allowed.
+    pub(crate) fn acquire(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Arc<Instance>> {
+        self.supervisor.acquire(method, began, deadline)
     }
+}
 
-    /// Sends `request` and waits for its answer, as long as `method` may take.
-    pub(crate) fn call(&self, method: &Method, request: Message) -> Result<Message> {
-        let began = Instant::now();
-        let deadline = deadline::for_call(began, method.timeout, self.shared.settings.call_timeout);
-        self.shared.connection.call(request, deadline).map_err(|failure| match failure {
-            CallFailure::Late { may_have_run } => Error::Timeout {
-                plugin: self.name().into(),
-                method: method.name.into(),
-                after: deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began)),
-                may_have_run,
-            },
-            CallFailure::Closed { may_have_run } => self.shared.lost(method.name, may_have_run),
-        })
+/// Why a call to `instance` failed.
+pub(crate) fn explain(
+    instance: &Instance,
+    method: &str,
+    began: Instant,
+    deadline: Option<Instant>,
+    failure: CallFailure,
+) -> Error {
+    match failure {
+        CallFailure::Late { may_have_run } => Error::Timeout {
+            plugin: instance.name.to_string(),
+            method: method.into(),
+            after: deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began)),
+            may_have_run,
+        },
+        CallFailure::Closed { may_have_run } => instance.lost(method, may_have_run),
+        CallFailure::Unsent(_) => instance.lost(method, false),
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.shared.life.report().is_some() {
+        if self.supervisor.is_down() {
             return;
         }
-        let shared = Arc::clone(&self.shared);
+        let supervisor = Arc::clone(&self.supervisor);
         let stopping = thread::Builder::new().name("plugin-core stop".into()).spawn(move || {
-            if let Err(error) = shared.stop() {
+            if let Err(error) = supervisor.stop(Instance::stop) {
                 tracing::warn!(%error, "a plugin could not be stopped");
             }
         });
-        if let (Err(_), Body::Child { child, .. }) = (stopping, &self.shared.body) {
-            child.kill(); // No thread to be gentle on.
+        if stopping.is_err() {
+            self.supervisor.abandon();
         }
-    }
-}
-
-impl Shared {
-    pub(super) fn new(
-        name: Arc<str>,
-        settings: Settings,
-        connection: Arc<Connection>,
-        interfaces: Vec<InterfaceEntry>,
-        life: Arc<Life>,
-        body: Body,
-    ) -> Self {
-        Self { name, settings, connection, interfaces, life, body }
-    }
-
-    /// Why a call failed whose connection has ended.
-    fn lost(&self, method: &str, may_have_run: bool) -> Error {
-        let (plugin, method) = (self.name.to_string(), method.to_owned());
-        if self.life.is_stopping() {
-            return Error::Stopped { plugin, method, may_have_run };
-        }
-        let end = self.connection.end();
-        if let Some(End { cause: Cause::Violation(violation), .. }) = end {
-            return Error::Protocol { plugin, method, may_have_run, violation: violation.to_string() };
-        }
-        if let Body::Child { .. } = self.body {
-            // The exit is mostly known moments after the connection's end. A process that lives on is not waited for again.
-            let limit = end.as_ref().map_or_else(Instant::now, |end| end.at + EXIT_LIMIT);
-            if let Some(report) = self.life.wait_end(limit) {
-                return Error::Died { plugin, method, may_have_run, report };
-            }
-        }
-        let reason = end.map_or_else(String::new, |end| end.cause.to_string());
-        Error::Disconnected { plugin, method, may_have_run, reason }
-    }
-
-    fn stop(&self) -> Result<ExitReport> {
-        let is_first = self.life.begin_stop();
-        match &self.body {
-            Body::Child { child, .. } => {
-                if is_first {
-                    self.connection.say_goodbye();
-                }
-                self.wait_for_end(child)
-            }
-            Body::Attached | Body::InProcess(_) => Ok(self.detach()),
-        }
-    }
-
-    fn wait_for_end(&self, child: &Child) -> Result<ExitReport> {
-        let began = Instant::now();
-        if let Some(report) = self.life.wait_end(began + self.settings.stop_timeout / 2) {
-            return Ok((*report).clone());
-        }
-        child.terminate();
-        if let Some(report) = self.life.wait_end(began + self.settings.stop_timeout) {
-            return Ok((*report).clone());
-        }
-        self.kill_child(child)
-    }
-
-    fn kill(&self) -> Result<ExitReport> {
-        self.life.begin_stop();
-        match &self.body {
-            Body::Child { child, .. } => self.kill_child(child),
-            Body::Attached | Body::InProcess(_) => Ok(self.detach()),
-        }
-    }
-
-    fn kill_child(&self, child: &Child) -> Result<ExitReport> {
-        child.kill();
-        let report = self.life.wait_end(Instant::now() + KILL_LIMIT);
-        let unkillable = || Error::Unkillable { plugin: self.name.to_string(), pid: child.pid(), after: KILL_LIMIT };
-        report.map(|report| (*report).clone()).ok_or_else(unkillable)
-    }
-
-    fn detach(&self) -> ExitReport {
-        const LIMIT: Duration = Duration::from_millis(500);
-        self.connection.say_goodbye();
-        if let Body::InProcess(service) = &self.body {
-            service.finish(LIMIT);
-        }
-        self.connection.flush(LIMIT);
-        self.connection.close(Cause::Local("this host has let go of the plugin"));
-        self.life.end(Arc::default());
-        ExitReport::default()
     }
 }

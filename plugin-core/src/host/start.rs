@@ -4,7 +4,7 @@ use std::{
     path::Path,
     process::Command,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -12,24 +12,26 @@ use std::{
 };
 
 use super::{
-    OutputStream, Process,
+    Output, OutputStream,
     child::{self, Child, Started},
     diagnose,
-    launcher::{Launcher, Settings},
+    handler::HostHandler,
+    instance::{Body, Instance, KILL_LIMIT},
+    launcher::Settings,
     life::Life,
     output::Drains,
-    process::{Body, Shared},
     rendezvous::{self, Arrival, Introduced, Rendezvous, Ticket},
+    supervisor::Supervisor,
 };
 use crate::{
     Error, ExitReport, Result, StartStage,
-    connection::{Cause, Connection, End, Handler, greeting},
+    connection::{Cause, Connection, greeting},
     environment,
     protocol::{
         VERSIONS,
         frame::Kind,
         handshake,
-        message::{Failure, FailureKind, Hello, Message, Welcome},
+        message::{Hello, Welcome},
     },
     transport::{Link, local::LocalLink},
 };
@@ -37,27 +39,34 @@ use crate::{
 /// How long after a process's end its last output and its last answers may take to be read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// How long a killed process may take to be gone. Only one stuck inside the kernel takes longer than moments.
-const KILL_LIMIT: Duration = Duration::from_secs(5);
+/// What is needed to start a plugin, as often as that may be.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) command: Command,
+    pub(super) output: Output,
+}
 
-pub(super) fn start(launcher: Launcher) -> Result<Process> {
-    let Launcher { mut command, name, settings, output } = launcher;
-    let name: Arc<str> = name.unwrap_or_else(|| program_name(&command)).into();
-    let rendezvous = Rendezvous::get()?;
-    let (sender, arrivals) = channel();
-    let ticket = rendezvous.expect(sender.clone())?;
-    command
-        .env(environment::SOCKET, rendezvous.address())
-        .env(environment::TOKEN, ticket.token())
-        .env_remove(environment::LISTEN);
+impl Launch {
+    /// Starts the plugin once.
+    pub(super) fn start(&mut self, supervisor: &Arc<Supervisor>) -> Result<Arc<Instance>> {
+        let (name, command) = (&supervisor.name, &mut self.command);
+        let rendezvous = Rendezvous::get()?;
+        let (sender, arrivals) = channel();
+        let ticket = rendezvous.expect(sender.clone())?;
+        command
+            .env(environment::SOCKET, rendezvous.address())
+            .env(environment::TOKEN, ticket.token())
+            .env_remove(environment::LISTEN);
 
-    let started = child::start(&mut command).map_err(|error| diagnose::spawn_error(&command, error))?;
-    let watched = watch(started, Drains::new(Arc::clone(&name), output), sender)
-        .map_err(|error| Error::Spawn { program: name.to_string(), source: Arc::new(error) })?;
-    let starting = Starting { name, settings, watched, is_done: false };
+        let started = child::start(command).map_err(|error| diagnose::spawn_error(command, error))?;
+        let drains = Drains::new(Arc::clone(name), self.output.clone());
+        let watched = watch(started, drains, sender, Arc::downgrade(supervisor))
+            .map_err(|error| Error::Spawn { program: name.to_string(), source: Arc::new(error) })?;
+        let starting = Starting { name: Arc::clone(name), settings: supervisor.settings, watched, is_done: false };
 
-    let introduced = starting.wait_for_greeting(&arrivals, &ticket, &command)?;
-    starting.welcome(*introduced, &rendezvous, ticket.token())
+        let introduced = starting.wait_for_greeting(&arrivals, &ticket, command)?;
+        starting.welcome(*introduced, &rendezvous, ticket.token(), Arc::downgrade(supervisor))
+    }
 }
 
 /// The program's file name without extension.
@@ -75,7 +84,12 @@ struct Watched {
 }
 
 /// Starts the threads that read the process's output and wait for its end.
-fn watch(started: Started, drains: Drains, arrivals: Sender<Arrival>) -> std::io::Result<Watched> {
+fn watch(
+    started: Started,
+    drains: Drains,
+    arrivals: Sender<Arrival>,
+    supervisor: Weak<Supervisor>,
+) -> std::io::Result<Watched> {
     let Started { child, stdout, stderr } = started;
     let child = Arc::new(child);
     let watched = Watched { child: Arc::clone(&child), life: Arc::default(), connection: Arc::default() };
@@ -94,6 +108,9 @@ fn watch(started: Started, drains: Drains, arrivals: Sender<Arrival>) -> std::io
                 connection.close(Cause::Lost("its process ended".into()));
             }
             life.end(Arc::clone(&report));
+            if let Some(supervisor) = supervisor.upgrade() {
+                supervisor.process_ended(child.pid(), &report);
+            }
             // Whoever started it may be long content.
             let _ = arrivals.send(Arrival::Exited(report));
         })
@@ -156,17 +173,20 @@ impl Starting {
     }
 
     /// Lets the plugin in.
-    fn welcome(mut self, introduced: Introduced, rendezvous: &Arc<Rendezvous>, token: &str) -> Result<Process> {
+    fn welcome(
+        mut self,
+        introduced: Introduced,
+        rendezvous: &Arc<Rendezvous>,
+        token: &str,
+        supervisor: Weak<Supervisor>,
+    ) -> Result<Arc<Instance>> {
         let Introduced { link, deframer, hello } = introduced;
         let deadline = Instant::now() + self.settings.start_timeout;
         let welcome = welcome(&hello, &self.name, &self.settings)?;
         greet(&link, &welcome, deadline)?;
         let life = Arc::clone(&self.watched.life);
-        let handler = HostHandler {
-            plugin: Arc::clone(&self.name),
-            life: Arc::clone(&life),
-            resume_timeout: self.settings.resume_timeout,
-        };
+        let handler =
+            HostHandler::new(Arc::clone(&self.name), Arc::clone(&life), self.settings.resume_timeout, supervisor);
         let connection =
             Connection::start(Box::new(link) as Box<dyn Link>, deframer, Arc::new(handler), self.settings.max_message)
                 .map_err(|error| Error::Spawn { program: self.name.to_string(), source: Arc::new(error) })?;
@@ -175,7 +195,15 @@ impl Starting {
         self.is_done = true;
         let registration = rendezvous.register(token.into(), &connection, welcome);
         let body = Body::Child { child: Arc::clone(&self.watched.child), _registration: registration };
-        Ok(Process::new(Shared::new(Arc::clone(&self.name), self.settings, connection, hello.interfaces, life, body)))
+        Ok(Arc::new(Instance {
+            name: Arc::clone(&self.name),
+            settings: self.settings,
+            connection,
+            interfaces: hello.interfaces,
+            life,
+            body,
+            began: Instant::now(),
+        }))
     }
 }
 
@@ -212,42 +240,4 @@ pub(super) fn greet(link: &LocalLink, welcome: &Welcome, deadline: Instant) -> R
         may_have_run: false,
         reason: error.to_string(),
     })
-}
-
-/// What a host does with what a plugin starts, and when the connection is cut.
-pub(super) struct HostHandler {
-    pub(super) plugin: Arc<str>,
-    pub(super) life: Arc<Life>,
-    pub(super) resume_timeout: Duration,
-}
-
-impl Handler for HostHandler {
-    fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let message = "this host serves nothing to plugins".into();
-        let failure = Failure { kind: FailureKind::UnknownMethod, message, location: None };
-        connection.refuse(request.call, &failure);
-    }
-
-    /// Waits for the plugin to dial again, on a thread of its own. If its process has ended, whoever waits for that closes
-    /// the connection.
-    fn lost(&self, connection: &Arc<Connection>, reason: String) {
-        if self.life.is_stopping() || self.resume_timeout.is_zero() {
-            return connection.close(Cause::Lost(reason));
-        }
-        tracing::debug!(plugin = &*self.plugin, reason, "connection cut");
-        let (lost, deadline) = (Arc::clone(connection), Instant::now() + self.resume_timeout);
-        let limit = self.resume_timeout;
-        let spawned = thread::Builder::new().name("plugin-core resume".into()).spawn(move || {
-            if !lost.wait_linked(deadline) {
-                lost.close(Cause::Lost(format!("{reason}, and the plugin did not come back within {limit:?}")));
-            }
-        });
-        if let Err(error) = spawned {
-            connection.close(Cause::Lost(format!("no thread could be started to wait for the plugin: {error}")));
-        }
-    }
-
-    fn closed(&self, end: &End) {
-        tracing::debug!(plugin = &*self.plugin, cause = %end.cause, "connection closed");
-    }
 }

@@ -92,10 +92,10 @@ impl Kept {
 }
 
 /// How much of a message had left when it was withdrawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Withdrawn {
-    /// Nothing: the other side never heard of it.
-    Unsent,
+    /// Nothing: the other side never heard of it. Here it is.
+    Unsent(Message),
     /// Some fragments: the other side waits for the rest, and must be told to forget them.
     Partly,
     /// All of it.
@@ -182,13 +182,18 @@ impl Outgoing {
     pub(crate) fn withdraw(&mut self, call: u32) -> Withdrawn {
         let is_request = |message: &Message| message.kind == Kind::Request && message.call == call;
         if let Some(place) = self.small.iter().position(is_request) {
-            self.unsent -= self.small.remove(place).map_or(0, |message| HEADER + message.payload.len());
-            return Withdrawn::Unsent;
+            let Some(message) = self.small.remove(place) else { return Withdrawn::Sent };
+            self.unsent -= HEADER + message.payload.len();
+            return Withdrawn::Unsent(message);
         }
         let place = self.large.iter().position(|large| is_request(&large.head));
         let Some(large) = place.and_then(|place| self.large.remove(place)) else { return Withdrawn::Sent };
         self.unsent -= HEADER + large.payload.len() - large.offset;
-        if large.offset == 0 { Withdrawn::Unsent } else { Withdrawn::Partly }
+        if large.offset > 0 {
+            return Withdrawn::Partly;
+        }
+        // Nothing was handed out, so nobody else holds the payload, and it is not cloned.
+        Withdrawn::Unsent(Message { payload: Arc::unwrap_or_clone(large.payload), ..large.head })
     }
 
     /// Takes note of how many frames the other side has received, and lets go of them.
@@ -293,7 +298,7 @@ mod tests {
         let mut outgoing = Outgoing::default();
         outgoing.push(request(1, 10));
         outgoing.push(request(2, MAX_PAYLOAD * 3));
-        assert_eq!(outgoing.withdraw(1), Withdrawn::Unsent);
+        assert_eq!(outgoing.withdraw(1), Withdrawn::Unsent(request(1, 10)));
         outgoing.fill(&mut Vec::new(), 1);
         assert_eq!(outgoing.withdraw(2), Withdrawn::Partly);
         assert_eq!(outgoing.withdraw(2), Withdrawn::Sent);

@@ -1,0 +1,358 @@
+//! Keeping a plugin running: who may call it now, and what happens when its process dies.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    events::{Broadcast, Event},
+    instance::{Body, Instance},
+    launcher::{OnStart, Settings},
+    process::{Handle, Process},
+    restart::{Decision, History, Restart},
+    start::Launch,
+};
+use crate::{Error, ExitReport, Result, connection::lock};
+
+thread_local! {
+    /// The run whose `on_start` this thread is in: it may be called before others are let through.
+    static ADMITTED: RefCell<Option<Arc<Instance>>> = const { RefCell::new(None) };
+}
+
+/// One plugin through all its runs.
+pub(super) struct Supervisor {
+    pub(super) name: Arc<str>,
+    pub(super) settings: Settings,
+    pub(super) events: Broadcast,
+    /// How to start it; `None` where this host did not.
+    launch: Option<Mutex<Launch>>,
+    on_start: Option<OnStart>,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// What keeps the plugin wanted; set once, right after this is made.
+    handle: OnceLock<Weak<Handle>>,
+}
+
+struct State {
+    phase: Phase,
+    /// The present run, or the last.
+    last: Option<Arc<Instance>>,
+    history: History,
+    is_stopped: bool,
+    has_given_up: bool,
+}
+
+/// Where the plugin is between two runs.
+enum Phase {
+    /// It runs, or its death has not been noticed yet.
+    Running(Arc<Instance>),
+    /// A thread is starting it.
+    Starting,
+    /// Its process has ended.
+    Down(Arc<ExitReport>),
+    /// It could not be started again.
+    Failed(Error),
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        name: Arc<str>,
+        settings: Settings,
+        launch: Option<Launch>,
+        restart: Restart,
+        on_start: Option<OnStart>,
+    ) -> Arc<Self> {
+        let history = History::new(if launch.is_some() { restart } else { Restart::Never });
+        let state = State { phase: Phase::Starting, last: None, history, is_stopped: false, has_given_up: false };
+        Arc::new(Self {
+            name,
+            settings,
+            events: Broadcast::default(),
+            launch: launch.map(Mutex::new),
+            on_start,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            handle: OnceLock::new(),
+        })
+    }
+
+    /// Says what keeps the plugin wanted.
+    pub(super) fn belongs_to(&self, handle: &Arc<Handle>) {
+        // Set once, by whoever made both.
+        let _ = self.handle.set(Arc::downgrade(handle));
+    }
+
+    /// Starts the plugin and lets calls through, once `on_start` has run.
+    pub(super) fn start(self: &Arc<Self>, handle: &Arc<Handle>) -> Result<()> {
+        let started = match &self.launch {
+            Some(launch) => lock(launch).start(self),
+            None => Err(Error::custom("this host did not start the plugin, so it cannot start it again")),
+        };
+        let outcome = started.and_then(|instance| self.greet(instance, handle));
+        match outcome {
+            Ok(instance) => self.let_through(instance),
+            Err(error) => {
+                self.enter(Phase::Failed(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs `on_start`, before others may call.
+    fn greet(&self, instance: Arc<Instance>, handle: &Arc<Handle>) -> Result<Arc<Instance>> {
+        let Some(on_start) = &self.on_start else { return Ok(instance) };
+        lock(&self.state).last = Some(Arc::clone(&instance));
+        ADMITTED.set(Some(Arc::clone(&instance)));
+        let outcome = on_start(&Process::of(Arc::clone(handle)));
+        ADMITTED.set(None);
+        if let Err(error) = outcome {
+            instance.end()?;
+            return Err(error);
+        }
+        Ok(instance)
+    }
+
+    /// Lets calls through to a run, unless the plugin was stopped meanwhile.
+    pub(super) fn let_through(&self, instance: Arc<Instance>) -> Result<()> {
+        let mut state = lock(&self.state);
+        if state.is_stopped {
+            drop(state);
+            let stopped = instance.stop();
+            self.enter(Phase::Down(Arc::default()));
+            return stopped.map(drop);
+        }
+        self.events.tell(&Event::Started { pid: instance.pid() });
+        state.last = Some(Arc::clone(&instance));
+        state.has_given_up = false;
+        state.phase = Phase::Running(instance);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    fn enter(&self, phase: Phase) {
+        lock(&self.state).phase = phase;
+        self.changed.notify_all();
+    }
+
+    /// The run to call now: the present one, or the next if it has died and may be started again.
+    ///
+    /// # Errors
+    /// When there is none until `deadline`, or there will be none.
+    pub(super) fn acquire(
+        self: &Arc<Self>,
+        method: &str,
+        began: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Arc<Instance>> {
+        if let Some(instance) = ADMITTED.with_borrow(Clone::clone).filter(|instance| instance.name == self.name) {
+            return if instance.is_usable() { Ok(instance) } else { Err(instance.lost(method, false)) };
+        }
+        let mut has_waited = false;
+        let mut state = lock(&self.state);
+        loop {
+            if state.is_stopped {
+                return Err(Error::Stopped { plugin: self.name(), method: method.into(), may_have_run: false });
+            }
+            match &state.phase {
+                Phase::Running(instance) if instance.is_usable() => return Ok(Arc::clone(instance)),
+                Phase::Running(instance) => {
+                    let instance = Arc::clone(instance);
+                    drop(state);
+                    self.bury(&instance, method)?;
+                    state = lock(&self.state);
+                }
+                Phase::Failed(error) if has_waited => return Err(error.clone()),
+                Phase::Down(_) | Phase::Failed(_) => self.decide(&mut state, method)?,
+                Phase::Starting => {
+                    has_waited = true;
+                    state = self.wait(state, deadline).ok_or_else(|| self.late(method, began, deadline))?;
+                }
+            }
+        }
+    }
+
+    /// Sees to the end of a run that is of no use any more, so that the next can begin.
+    fn bury(self: &Arc<Self>, instance: &Arc<Instance>, method: &str) -> Result<()> {
+        if self.launch.is_none() || instance.life.is_stopping() {
+            return Err(instance.lost(method, false));
+        }
+        // Its exit status mostly comes moments after its connection's end. If it lives on, nobody can call it any more.
+        let error = instance.lost(method, false);
+        let report = match instance.life.report() {
+            Some(report) => report,
+            None => Arc::new(instance.end()?),
+        };
+        self.ended(instance, &report);
+        let restarts = lock(&self.state).history.restarts();
+        if restarts { Ok(()) } else { Err(error) }
+    }
+
+    /// Notes that a run has ended; the first who notices it says so.
+    pub(super) fn ended(self: &Arc<Self>, ended: &Arc<Instance>, report: &Arc<ExitReport>) {
+        let mut state = lock(&self.state);
+        let Phase::Running(instance) = &state.phase else { return };
+        if !Arc::ptr_eq(instance, ended) {
+            return;
+        }
+        state.history.ran_for(ended.began.elapsed());
+        state.phase = Phase::Down(Arc::clone(report));
+        if !ended.life.is_stopping() {
+            self.events.tell(&Event::Crashed(Arc::clone(report)));
+            if state.history.is_always() && !state.is_stopped {
+                // Where it gives up, the next call is told.
+                let _ = self.decide(&mut state, "restart");
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// As [`ended`](Self::ended), for whoever knows the process only.
+    pub(super) fn process_ended(self: &Arc<Self>, pid: u32, report: &Arc<ExitReport>) {
+        let instance = match &lock(&self.state).phase {
+            Phase::Running(instance) if instance.pid() == Some(pid) => Arc::clone(instance),
+            _ => return,
+        };
+        self.ended(&instance, report);
+    }
+
+    /// Starts the plugin again, on a thread of its own, if that is allowed.
+    fn decide(self: &Arc<Self>, state: &mut State, method: &str) -> Result<()> {
+        match state.history.decide(Instant::now()) {
+            Decision::Restart { attempt, delay } => {
+                state.has_given_up = false;
+                self.events.tell(&Event::Restarting { attempt, delay });
+                let supervisor = Arc::clone(self);
+                let restart = move || supervisor.restart(delay);
+                let spawned = thread::Builder::new().name("plugin-core restart".into()).spawn(restart);
+                spawned.map_err(|error| Error::Spawn { program: self.name(), source: Arc::new(error) })?;
+                state.phase = Phase::Starting;
+                Ok(())
+            }
+            Decision::Leave => Err(self.down(state, method)),
+            Decision::GiveUp => {
+                if !std::mem::replace(&mut state.has_given_up, true) {
+                    self.events.tell(&Event::GaveUp);
+                }
+                Err(Error::GaveUp {
+                    plugin: self.name(),
+                    method: method.into(),
+                    last: Arc::new(self.down(state, method)),
+                })
+            }
+        }
+    }
+
+    /// Why the plugin is down.
+    fn down(&self, state: &State, method: &str) -> Error {
+        let (plugin, method) = (self.name(), method.to_owned());
+        match &state.phase {
+            Phase::Failed(error) => error.clone(),
+            Phase::Down(report) => Error::Died { plugin, method, may_have_run: false, report: Arc::clone(report) },
+            Phase::Running(instance) => instance.lost(&method, false),
+            Phase::Starting => Error::Stopped { plugin, method, may_have_run: false },
+        }
+    }
+
+    fn restart(self: Arc<Self>, delay: Duration) {
+        {
+            let deadline = Instant::now() + delay;
+            let mut state = lock(&self.state);
+            while !state.is_stopped {
+                match self.wait(state, Some(deadline)) {
+                    Some(guard) => state = guard,
+                    None => break,
+                }
+            }
+        }
+        let handle = self.handle.get().and_then(Weak::upgrade);
+        let is_wanted = !lock(&self.state).is_stopped;
+        match handle.filter(|_| is_wanted) {
+            // What went wrong is told to those who wait.
+            Some(handle) => drop(self.start(&handle)),
+            None => self.enter(Phase::Down(Arc::default())),
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, deadline: Option<Instant>) -> Option<MutexGuard<'a, State>> {
+        let Some(deadline) = deadline else {
+            return Some(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn late(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Error {
+        Error::Timeout {
+            plugin: self.name(),
+            method: method.into(),
+            after: deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began)),
+            may_have_run: false,
+        }
+    }
+
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    /// The present run, or the last.
+    pub(super) fn last(&self) -> Option<Arc<Instance>> {
+        lock(&self.state).last.clone()
+    }
+
+    /// Whether this host has stopped the plugin; whether it is being started.
+    pub(super) fn is_stopped(&self) -> bool {
+        lock(&self.state).is_stopped
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        matches!(lock(&self.state).phase, Phase::Starting)
+    }
+
+    /// Stops the plugin for good, gracefully or at once, and waits for its end.
+    pub(super) fn stop(&self, how: fn(&Instance) -> Result<ExitReport>) -> Result<ExitReport> {
+        let mut state = lock(&self.state);
+        let is_first = !std::mem::replace(&mut state.is_stopped, true);
+        self.changed.notify_all();
+        let deadline = Instant::now().checked_add(self.settings.start_timeout + self.settings.stop_timeout);
+        while let Phase::Starting = state.phase {
+            match self.wait(state, deadline) {
+                Some(guard) => state = guard,
+                None => return Err(self.late("shutdown", Instant::now(), None)),
+            }
+        }
+        let last = state.last.clone();
+        drop(state);
+        let Some(instance) = last else { return Ok(ExitReport::default()) };
+        let report = how(&instance)?;
+        if is_first {
+            self.events.tell(&Event::Stopped(Arc::new(report.clone())));
+        }
+        Ok(report)
+    }
+
+    /// Whether there is a process to stop.
+    pub(super) fn is_down(&self) -> bool {
+        let state = lock(&self.state);
+        match &state.phase {
+            Phase::Running(instance) => instance.life.report().is_some(),
+            Phase::Starting => false,
+            Phase::Down(_) | Phase::Failed(_) => true,
+        }
+    }
+
+    /// Ends at once whatever runs, where there is no time or thread to be gentle.
+    pub(super) fn abandon(&self) {
+        let instance = self.last();
+        if let Some(Body::Child { child, .. }) = instance.as_deref().map(|instance| &instance.body) {
+            child.kill();
+        }
+    }
+}
