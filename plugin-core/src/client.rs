@@ -93,7 +93,7 @@ impl Client {
                 Ok(answer) => return self.answer(called, answer),
                 // It never left, so it goes to the next run, if there is to be one.
                 Err(CallFailure::Unsent(request)) if !instance.is_stopping() => payload = request.payload,
-                Err(failure) => return Err(explain(&instance, called.name, began, deadline, failure)),
+                Err(failure) => return Err(explain(&instance, called.name, began, deadline, &failure)),
             }
         }
     }

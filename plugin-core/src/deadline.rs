@@ -39,8 +39,14 @@ thread_local! {
 /// # Ok::<(), plugin_core::Error>(())
 /// ```
 pub fn within<R>(limit: Duration, body: impl FnOnce() -> R) -> R {
-    let deadline = Instant::now().checked_add(limit);
-    scope(&CHOSEN, earlier(CHOSEN.get(), deadline), body)
+    let deadline = after(Instant::now(), limit);
+    scope(&CHOSEN, earlier(CHOSEN.get(), Some(deadline)), body)
+}
+
+/// `limit` after `now`; decades later where that is too far away to be told.
+pub(crate) fn after(now: Instant, limit: Duration) -> Instant {
+    const DECADES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    now.checked_add(limit).unwrap_or_else(|| now + DECADES)
 }
 
 /// Runs a handler under the deadline of the call that it answers.
@@ -107,6 +113,7 @@ mod tests {
             assert_eq!(left(now, Timeout::Inherit), Some(90), "within may lengthen");
             assert_eq!(left(now, Timeout::Unlimited), Some(90));
         });
+        within(Duration::MAX, || assert!(left(now, Timeout::Inherit) > Some(1 << 20), "a limit of any length is one"));
         assert_eq!(left(now, Timeout::Inherit), Some(30), "and ends with its body");
     }
 

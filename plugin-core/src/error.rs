@@ -398,7 +398,7 @@ impl Error {
             | Self::Disconnected { may_have_run, .. }
             | Self::Protocol { may_have_run, .. }
             | Self::Stopped { may_have_run, .. } => *may_have_run,
-            Self::Panicked { .. } | Self::BadAnswer { .. } | Self::Remote { .. } => true,
+            Self::Panicked { .. } | Self::BadAnswer { .. } | Self::Remote { .. } | Self::Custom(_) => true,
             Self::TooLarge { what, .. } => what == "answer",
             _ => false,
         }

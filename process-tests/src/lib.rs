@@ -80,6 +80,9 @@ pub trait Probe {
     /// Notes the number; gives how many were noted before.
     fn record(&self, number: u64) -> Result<u64>;
 
+    /// Notes the number, then answers after so many milliseconds.
+    fn record_and_sleep(&self, number: u64, milliseconds: u64) -> Result<()>;
+
     /// All numbers noted.
     fn recorded(&self) -> Result<Vec<u64>>;
 

@@ -86,6 +86,18 @@ fn a_socket_left_by_a_killed_plugin_is_replaced() {
 }
 
 #[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    watchdog(60, || {
+        let (directory, _) = private();
+        let notes = directory.path().join("notes.txt");
+        fs::write(&notes, "precious").unwrap();
+        let output = Command::new(PROBE).env("PLUGIN_CORE_LISTEN", &notes).output().unwrap();
+        assert!(!output.status.success());
+        assert_eq!(fs::read_to_string(&notes).unwrap(), "precious");
+    });
+}
+
+#[test]
 fn a_directory_that_others_can_write_is_refused_on_both_sides() {
     watchdog(60, || {
         let (directory, socket) = private();

@@ -26,6 +26,28 @@ fn a_panic_fails_one_call_and_the_plugin_goes_on() {
 }
 
 #[test]
+fn a_panic_with_a_message_beyond_all_limits_fails_one_call_all_the_same() {
+    watchdog(60, || {
+        let probe = launcher().max_message(1000).spawn().unwrap().interface::<dyn Probe>().unwrap();
+        let error = probe.panic(&"long ".repeat(190)).unwrap_err();
+        assert!(matches!(&error, Error::Panicked { message, .. } if message.starts_with("long long")), "{error:?}");
+        assert_eq!(probe.add(1, 2).unwrap(), 3);
+        assert!(process(&probe).ping().is_ok());
+    });
+}
+
+#[test]
+fn limits_of_any_length_are_limits() {
+    watchdog(60, || {
+        let launcher = launcher().start_timeout(Duration::MAX).call_timeout(Duration::MAX);
+        let launcher = launcher.stop_timeout(Duration::MAX).resume_timeout(Duration::MAX);
+        let probe = launcher.spawn().unwrap().interface::<dyn Probe>().unwrap();
+        assert_eq!(within(Duration::MAX, || probe.add(1, 2)).unwrap(), 3);
+        assert!(process(&probe).shutdown().unwrap().status().unwrap().success());
+    });
+}
+
+#[test]
 fn a_panic_beside_others_fails_none_of_them() {
     watchdog(60, || {
         let probe = probe();

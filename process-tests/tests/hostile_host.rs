@@ -54,6 +54,15 @@ impl Bare {
         assert_eq!((answer.kind, answer.call, answer.payload), (kind::VALUE, 9000, vec![7]));
     }
 
+    /// The plugin hangs up by itself, and says with its status that its host is at fault.
+    fn gives_up(mut self) {
+        let mut rest = Vec::new();
+        // Reset rather than ended, where something was still unread.
+        let _ = self.stream.read_to_end(&mut rest);
+        let status: ExitStatus = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(1), "{status}");
+    }
+
     /// The plugin hangs up and ends as it does when its host is gone.
     fn hangs_up(mut self) {
         assert_eq!(self.stream.read(&mut [0; 10]).unwrap(), 0);
@@ -124,7 +133,7 @@ fn arguments_nested_100_000_deep() {
     watchdog(60, || {
         let mut plugin = Bare::start();
         let arguments = [vec![0x92, 3], raw::nested(100_000)].concat();
-        for (place, part) in arguments.chunks(60_000).enumerate() {
+        for (place, part) in arguments.chunks(65_536).enumerate() {
             let flags = if place == 0 { 2 } else { 0 };
             raw::write(&mut plugin.stream, &Frame { flags, ..add(1, part) }).unwrap();
         }
@@ -149,7 +158,7 @@ fn a_frame_claiming_4_gib() {
     watchdog(60, || {
         let mut plugin = Bare::start();
         std::io::Write::write_all(&mut plugin.stream, &raw::header(u32::MAX, &add(1, &[]))).unwrap();
-        plugin.hangs_up();
+        plugin.gives_up();
     });
 }
 
@@ -161,9 +170,7 @@ fn a_message_past_the_agreed_limit() {
             // The plugin may hang up before the last is written.
             let _ = raw::write(&mut plugin.stream, &Frame { flags: 2, ..add(1, &vec![0; 64 << 10]) });
         }
-        let _ = plugin.stream.shutdown(std::net::Shutdown::Write);
-        let status = plugin.child.wait().unwrap();
-        assert!(status.success(), "{status}");
+        plugin.gives_up();
     });
 }
 

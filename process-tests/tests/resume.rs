@@ -4,7 +4,15 @@
 
 mod common;
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::Mutex, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::Command,
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
 
 use common::{PROBE, Probe, milliseconds, process, watchdog};
 use plugin_core::{Error, Launcher, Output, Plugin, State};
@@ -89,9 +97,33 @@ fn a_stale_session_is_refused() {
 #[test]
 fn a_process_that_dies_while_it_is_cut_off_is_told_at_once() {
     watchdog(60, || {
-        let probe = common::probe();
-        let error = probe.exit(5, "gone").unwrap_err();
-        assert!(matches!(&error, Error::Died { .. }), "{error:?}");
-        assert!(eventually(milliseconds(500), || process(&probe).state() == State::Ended));
+        let probe = connect(common::rogue("hangs-up-and-dies"));
+        let began = Instant::now();
+        let error = probe.add(1, 2).unwrap_err();
+        assert!(matches!(&error, Error::Died { may_have_run: true, .. }), "{error:?}");
+        assert!(began.elapsed() < Duration::from_secs(2), "it waited for a dead process to come back");
+    });
+}
+
+#[test]
+fn cuts_are_told_as_events_and_leave_no_threads_behind() {
+    watchdog(240, || {
+        let directory = tempfile::tempdir().unwrap();
+        let (launcher, cuts) = behind_a_cutter(3, 500, 200, directory.path());
+        let probe = connect(launcher);
+        let events = process(&probe).events();
+        for number in 0..3000 {
+            assert_eq!(probe.add(number, 1).unwrap(), number + 1);
+        }
+        assert!(cuts() >= 100, "only {} cuts", cuts());
+        assert!(
+            eventually(Duration::from_secs(10), || process_tests::system::threads() < 60),
+            "threads of old links live"
+        );
+        let told = std::iter::from_fn(|| events.next_within(milliseconds(50)));
+        let told: Vec<String> = told.map(|event| format!("{event:?}")).collect();
+        assert!(told[0].starts_with("Started"));
+        let are_pairs = told[1..].chunks(2).all(|pair| pair == ["Disconnected", "Resumed"]);
+        assert!(told.len() > 100 && are_pairs, "{told:?}");
     });
 }

@@ -158,10 +158,10 @@ impl Connection {
         if let State::Answered(answer) = std::mem::take(&mut *lock(&waiter.state)) {
             return Ok(answer);
         }
-        if !matches!(withdrawn, Withdrawn::Unsent(_)) {
-            // Where it cannot be sent the connection has ended, and the other side learns from that.
-            let _ = self.send(Message::control(Kind::Cancel, call), Some(Instant::now()));
+        if withdrawn == Withdrawn::Sent {
+            self.send_control(Message::control(Kind::Cancel, call));
         }
+        self.write_now();
         Err(CallFailure::Late { may_have_run: withdrawn == Withdrawn::Sent })
     }
 

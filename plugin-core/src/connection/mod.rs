@@ -137,8 +137,19 @@ impl Connection {
 
     /// Ends the connection for good. Callers fail, threads end; the first cause given is the one they tell.
     pub(crate) fn close(&self, cause: Cause) {
+        self.close_where(cause, |_| true);
+    }
+
+    /// As [`close`](Self::close), but not if there is a link again.
+    pub(crate) fn close_if_lost(&self, cause: Cause) {
+        self.close_where(cause, |outbox| !outbox.is_linked());
+    }
+
+    fn close_where(&self, cause: Cause, condition: fn(&Outbox) -> bool) {
         let end = End { cause, at: Instant::now() };
-        let Some(LeftBehind { link, waiting }) = self.close_outbox_and_calls(&end) else { return };
+        let Some(LeftBehind { link, waiting }) = self.close_outbox_and_calls(&end, condition) else { return };
+        // First, so that the reason is known before anybody can see the consequences.
+        self.handler.closed(&end);
         if let Some(link) = link {
             link.close();
         }
@@ -147,13 +158,11 @@ impl Connection {
         for waiter in waiting {
             waiter.connection_closed();
         }
-        self.handler.closed(&end);
     }
 
     /// Tells the other side goodbye, behind everything sent so far.
     pub(crate) fn say_goodbye(&self) {
-        // Nobody is left to tell where the connection has ended already.
-        let _ = self.send(Message::control(Kind::Goodbye, 0), Some(Instant::now()));
+        self.send_control(Message::control(Kind::Goodbye, 0));
     }
 
     /// Waits until the link is gone, and with it all that the other side has sent has been read, but not past `deadline`.
@@ -186,7 +195,7 @@ impl Connection {
     pub(crate) fn refuse(&self, call: u32, failure: &Failure) {
         // Three strings and a variant: their encoding cannot fail.
         let payload = codec::to_vec(failure).unwrap_or_default();
-        self.send_or_drop(Message::answer(Kind::Failure, call, payload));
+        self.send_control(Message::answer(Kind::Failure, call, payload));
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Connection, End, calls::Waiter, lock};
+use super::{Cause, Connection, End, calls::Waiter, lock};
 use crate::{
     protocol::{
         Violation,
@@ -129,13 +129,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message if there is room, without ever waiting: for the reader, which must not.
-    pub(super) fn send_or_drop(&self, message: Message) {
+    /// Queues a short message that must not get lost, without ever waiting. Where the connection has ended, there is nobody
+    /// to tell.
+    pub(super) fn send_control(&self, message: Message) {
         let mut outbox = lock(&self.outbox);
-        if outbox.end.is_none() && outbox.queue.has_room(message.payload.len()) {
-            outbox.queue.push(message);
-            self.write_a_batch(outbox);
+        if outbox.end.is_some() {
+            return;
         }
+        if outbox.queue.has_room_for_control() {
+            outbox.queue.push(message);
+            return self.write_a_batch(outbox);
+        }
+        drop(outbox);
+        self.close(Cause::Local("the other side asks without reading the answers"));
     }
 
     /// Sees to it that what waits gets written.
@@ -269,10 +275,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes for good; gives what is to be told of it, or `None` if it was closed before.
-    pub(super) fn close_outbox_and_calls(&self, end: &End) -> Option<LeftBehind> {
+    /// Closes for good, where `condition` holds; gives what is to be told of it, or `None` if it was closed before.
+    pub(super) fn close_outbox_and_calls(&self, end: &End, condition: fn(&Outbox) -> bool) -> Option<LeftBehind> {
         let mut outbox = lock(&self.outbox);
-        if outbox.end.is_some() {
+        if outbox.end.is_some() || !condition(&outbox) {
             return None;
         }
         outbox.end = Some(end.clone());

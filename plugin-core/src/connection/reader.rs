@@ -66,7 +66,7 @@ impl Connection {
         match message.kind {
             Kind::Request => self.handler.request(self, message),
             Kind::Value | Kind::Error | Kind::Failure | Kind::Pong => self.answered(message),
-            Kind::Ping => self.send_or_drop(Message::control(Kind::Pong, message.call)),
+            Kind::Ping => self.send_control(Message::control(Kind::Pong, message.call)),
             Kind::Goodbye => self.handler.goodbye(),
             Kind::Cancel => self.handler.cancel(message.call),
             Kind::Ack | Kind::Hello | Kind::Welcome | Kind::Refused => {}

@@ -7,7 +7,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{Cause, Connection, lock};
+use super::{Connection, lock};
 use crate::{
     protocol::{frame::Deframer, incoming::Incoming},
     transport::Link,
@@ -35,6 +35,8 @@ impl Inbox {
 pub(crate) struct Resumption {
     generation: u64,
     received: u32,
+    /// It was this that shut the last link out, so nobody has been told that it is gone.
+    has_unlinked: bool,
 }
 
 impl Resumption {
@@ -49,9 +51,10 @@ impl Connection {
     pub(crate) fn begin_resume(&self) -> Resumption {
         let mut inbox = lock(&self.inbox);
         inbox.generation += 1;
-        let resumption = Resumption { generation: inbox.generation, received: inbox.incoming.received().frames };
         // With the inbox still locked: whoever begins after this finds the outbox as this left it.
         let link = lock(&self.outbox).unlink();
+        let received = inbox.incoming.received().frames;
+        let resumption = Resumption { generation: inbox.generation, received, has_unlinked: link.is_some() };
         drop(inbox);
         if let Some(link) = link {
             link.close();
@@ -78,22 +81,36 @@ impl Connection {
             link.close();
             return Ok(());
         }
+        // The other side may have said a number that a later attempt has overtaken: then that attempt counts.
         if let Err(violation) = outbox.link(Arc::clone(&link), resumption.generation, count) {
             drop((outbox, inbox));
             link.close();
-            self.close(Cause::Violation(violation));
-            return Ok(());
+            return Err(io::Error::other(violation));
         }
         drop((outbox, inbox));
         self.changed.notify_all();
         if resumption.generation > FIRST {
             self.handler.resumed();
         }
+        let read = Arc::clone(&link);
         let reading = self.spawn("plugin-core reader", move |reader| {
-            reader.read_link(&*link, resumption.generation, deframer);
+            reader.read_link(&*read, resumption.generation, deframer);
         });
+        if let Err(error) = reading {
+            link.close();
+            self.link_lost(resumption.generation, format!("no thread could be started to read: {error}"));
+            return Err(error);
+        }
         self.write_now();
-        reading
+        Ok(())
+    }
+
+    /// Notes that a resumption has come to nothing, if nobody else will.
+    pub(crate) fn resume_failed(self: &Arc<Self>, resumption: Resumption, reason: &str) {
+        let is_present = lock(&self.inbox).generation == resumption.generation;
+        if resumption.has_unlinked && is_present && !lock(&self.outbox).is_linked() {
+            self.handler.lost(self, reason.into());
+        }
     }
 
     /// Notes that the link of `generation` is gone, unless another has taken its place.

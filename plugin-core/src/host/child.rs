@@ -89,6 +89,8 @@ impl Child {
         // Without reaping: while the dead process still has its id, the id and the group's cannot be reused.
         while let Err(error) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
             if error != rustix::io::Errno::INTR {
+                // Somebody else has reaped it: from here on its id may be anybody's.
+                lock(&self.running).take();
                 return Err(error.into());
             }
         }
@@ -111,9 +113,11 @@ impl Running {
 
     /// Fails only where nobody of the group is left, which is what was wanted.
     fn signal(&self, signal: rustix::process::Signal) {
-        use rustix::process::{Pid, kill_process_group};
-        if let Some(group) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, signal);
+        use rustix::process::{Pid, kill_process, kill_process_group};
+        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(pid, signal);
+            // By itself too: it may have moved to another group.
+            let _ = kill_process(pid, signal);
         }
     }
 }

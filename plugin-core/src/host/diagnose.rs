@@ -44,6 +44,8 @@ fn find(command: &Command) -> Option<PathBuf> {
 }
 
 fn wrong_machine(program: &str, path: &Path) -> Option<Error> {
+    // Opening what is no plain file could wait for ever.
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let mut head = Vec::new();
     fs::File::open(path).ok()?.take(20).read_to_end(&mut head).ok()?;
     let found = machine(&head)?;

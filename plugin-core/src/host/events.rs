@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     time::Duration,
 };
@@ -68,10 +68,7 @@ impl Events {
     /// # Ok::<(), plugin_core::Error>(())
     /// ```
     pub fn next_within(&self, limit: Duration) -> Option<Event> {
-        match self.0.recv_timeout(limit) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.0.recv_timeout(limit).ok()
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use super::{Event, life::Life, supervisor::Supervisor};
 use crate::{
     connection::{Cause, Connection, End, Handler, lock},
+    deadline,
     protocol::message::{Failure, FailureKind, Message},
 };
 
@@ -36,30 +37,28 @@ impl HostHandler {
 
 impl Handler for HostHandler {
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let message = "this host serves nothing to plugins".into();
-        let failure = Failure { kind: FailureKind::UnknownMethod, message, location: None };
+        let failure = Failure::new(FailureKind::UnknownMethod, "this host serves nothing to plugins");
         connection.refuse(request.call, &failure);
     }
 
     /// Waits for the plugin to dial again, on a thread of its own. If its process has ended, whoever waits for that closes
     /// the connection.
     fn lost(&self, connection: &Arc<Connection>, reason: String) {
-        if self.life.is_stopping() || self.resume_timeout.is_zero() {
+        if self.life.is_stopping() || self.life.report().is_some() || self.resume_timeout.is_zero() {
             return connection.close(Cause::Lost(reason));
         }
-        tracing::debug!(plugin = &*self.plugin, reason, "connection cut");
         self.events.cut();
         let (lost, events, limit) = (Arc::clone(connection), Arc::clone(&self.events), self.resume_timeout);
+        let plugin = Arc::clone(&self.plugin);
         let spawned = thread::Builder::new().name("plugin-core resume".into()).spawn(move || {
             let began = Instant::now();
+            tracing::debug!(plugin = &*plugin, reason, "connection cut");
             if lost.wait_linked(began + limit.min(DEATH_LIMIT)) {
                 return;
             }
             events.lasts();
-            // The longest that can be added is centuries.
-            let deadline = began.checked_add(limit).unwrap_or(began + Duration::from_secs(1 << 32));
-            if !lost.wait_linked(deadline) {
-                lost.close(Cause::Lost(format!("{reason}, and the plugin did not come back within {limit:?}")));
+            if !lost.wait_linked(deadline::after(began, limit)) {
+                lost.close_if_lost(Cause::Lost(format!("{reason}, and the plugin did not come back within {limit:?}")));
             }
         });
         if let Err(error) = spawned {
@@ -71,9 +70,7 @@ impl Handler for HostHandler {
         self.events.resumed();
     }
 
-    fn closed(&self, end: &End) {
-        tracing::debug!(plugin = &*self.plugin, cause = %end.cause, "connection closed");
-    }
+    fn closed(&self, _end: &End) {}
 }
 
 /// Tells of cuts, each as `Disconnected` and then `Resumed`, or, where the process has died, not at all.

@@ -9,6 +9,7 @@ use super::{child::Child, launcher::Settings, life::Life, rendezvous::Registrati
 use crate::{
     Error, ExitReport, Result,
     connection::{Cause, Connection, End},
+    deadline,
     interface::Descriptor,
     protocol::message::InterfaceEntry,
     server::Service,
@@ -106,7 +107,7 @@ impl Instance {
             (self.settings.stop_timeout / 2, Child::terminate as fn(&Child)),
             (self.settings.stop_timeout, Child::kill),
         ] {
-            if let Some(report) = self.life.wait_end(began + limit) {
+            if let Some(report) = self.life.wait_end(deadline::after(began, limit)) {
                 return Ok((*report).clone());
             }
             next(child);

@@ -9,7 +9,7 @@ use std::{
     fmt, io,
     sync::{
         Arc, Condvar, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     thread,
@@ -27,11 +27,14 @@ const MAX_LINE: usize = 64 * 1024;
 /// How many lines wait for a slow taker before further ones are dropped.
 const QUEUE: usize = 1024;
 
+/// About how many bytes of lines wait at most.
+const QUEUE_BYTES: usize = 8 << 20;
+
 /// Where a plugin's standard output and standard error go.
 ///
 /// Lines end at `\n`; a line of more than 64 KiB comes in parts; bytes that are no UTF-8 are replaced. Whatever is chosen,
 /// the plugin is never blocked by its printing, and the last 64 KiB of its standard error are kept for error messages. If
-/// the lines are not taken as fast as they come, up to 1024 wait and the rest are dropped, and a line says how many.
+/// the lines are not taken as fast as they come, up to 1024 (and 8 MiB) wait, the rest are dropped, and a line says how many.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Output {
@@ -240,6 +243,8 @@ impl Shared {
 struct Forwarder {
     queue: SyncSender<Item>,
     dropped: Arc<AtomicU64>,
+    /// Bytes of the lines that wait.
+    waiting: Arc<AtomicUsize>,
 }
 
 struct Line {
@@ -270,18 +275,22 @@ impl Forwarder {
 
     fn start() -> Arc<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
-        let dropped = Arc::<AtomicU64>::default();
-        let counted = Arc::clone(&dropped);
-        let spawned =
-            thread::Builder::new().name("plugin-core output".into()).spawn(move || hand_on(&receiver, &counted));
+        let forwarder = Arc::new(Self { queue: sender, dropped: Arc::default(), waiting: Arc::default() });
+        let (dropped, waiting) = (Arc::clone(&forwarder.dropped), Arc::clone(&forwarder.waiting));
+        let spawned = thread::Builder::new()
+            .name("plugin-core output".into())
+            .spawn(move || hand_on(&receiver, &dropped, &waiting));
         if let Err(error) = spawned {
             tracing::warn!(%error, "what plugins print will not be forwarded");
         }
-        Arc::new(Self { queue: sender, dropped })
+        forwarder
     }
 
     fn push(&self, line: Line) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(Item::Line(line)) {
+        let length = line.text.len();
+        let is_too_much = self.waiting.fetch_add(length, Ordering::Relaxed) > QUEUE_BYTES;
+        if is_too_much || matches!(self.queue.try_send(Item::Line(line)), Err(TrySendError::Full(_))) {
+            self.waiting.fetch_sub(length, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -295,10 +304,11 @@ impl Forwarder {
     }
 }
 
-fn hand_on(queue: &Receiver<Item>, dropped: &AtomicU64) {
+fn hand_on(queue: &Receiver<Item>, dropped: &AtomicU64, waiting: &AtomicUsize) {
     while let Ok(item) = queue.recv() {
         match item {
             Item::Line(line) => {
+                waiting.fetch_sub(line.text.len(), Ordering::Relaxed);
                 let lost = dropped.swap(0, Ordering::Relaxed);
                 if lost > 0 {
                     let text = format!("({lost} lines were dropped: they came faster than they were taken)");
@@ -319,15 +329,16 @@ fn hand_on(queue: &Receiver<Item>, dropped: &AtomicU64) {
     }
 }
 
+/// Hands a line on. A panic of whoever takes it must not end the forwarding; the panic hook has told it.
 fn take(line: &Line) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take_or_panic(line)));
+}
+
+fn take_or_panic(line: &Line) {
     let Line { plugin, stream, text, output } = line;
     match output {
         Output::Discard => {}
-        Output::Lines(take) => {
-            // A panic of the user's function must not end the forwarding for all plugins; the panic hook has told it.
-            let line = OutputLine { plugin, stream: *stream, text };
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take(&line)));
-        }
+        Output::Lines(take) => take(&OutputLine { plugin, stream: *stream, text }),
         Output::Forward if has_subscriber() => {
             tracing::info!(target: "plugin_core::output", plugin = &**plugin, stream = %stream, "{text}");
         }
@@ -378,7 +389,7 @@ mod tests {
     #[test]
     fn a_slow_taker_loses_lines_and_is_told_how_many() {
         let (sender, receiver) = sync_channel(QUEUE);
-        let forwarder = Forwarder { queue: sender, dropped: Arc::default() };
+        let forwarder = Forwarder { queue: sender, dropped: Arc::default(), waiting: Arc::default() };
         let taken = Arc::<Mutex<Vec<String>>>::default();
         let output = Output::lines({
             let taken = Arc::clone(&taken);
@@ -388,9 +399,10 @@ mod tests {
             let text = number.to_string();
             forwarder.push(Line { plugin: "test".into(), stream: OutputStream::Stdout, text, output: output.clone() });
         }
-        let dropped = Arc::clone(&forwarder.dropped);
+        let (dropped, waiting) = (Arc::clone(&forwarder.dropped), Arc::clone(&forwarder.waiting));
         drop(forwarder);
-        hand_on(&receiver, &dropped);
+        hand_on(&receiver, &dropped, &waiting);
+        assert_eq!(waiting.load(Ordering::Relaxed), 0);
         let taken = taken.lock().unwrap();
         assert_eq!(taken[0], "(5 lines were dropped: they came faster than they were taken)");
         assert_eq!(taken.len(), QUEUE + 1);

@@ -241,7 +241,7 @@ impl Process {
         let limit = deadline::for_call(began, Timeout::Inherit, self.handle.supervisor.settings.call_timeout);
         let instance = self.handle.acquire("ping", began, limit)?;
         let pong = instance.connection.call(Message::control(Kind::Ping, 0), limit);
-        pong.map_err(|failure| explain(&instance, "ping", began, limit, failure))?;
+        pong.map_err(|failure| explain(&instance, "ping", began, limit, &failure))?;
         Ok(began.elapsed())
     }
 
@@ -343,16 +343,16 @@ pub(crate) fn explain(
     method: &str,
     began: Instant,
     deadline: Option<Instant>,
-    failure: CallFailure,
+    failure: &CallFailure,
 ) -> Error {
     match failure {
         CallFailure::Late { may_have_run } => Error::Timeout {
             plugin: instance.name.to_string(),
             method: method.into(),
             after: deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began)),
-            may_have_run,
+            may_have_run: *may_have_run,
         },
-        CallFailure::Closed { may_have_run } => instance.lost(method, may_have_run),
+        CallFailure::Closed { may_have_run } => instance.lost(method, *may_have_run),
         CallFailure::Unsent(_) => instance.lost(method, false),
     }
 }

@@ -38,6 +38,9 @@ const HELLO_LIMIT: Duration = Duration::from_secs(10);
 /// How many diallers are heard at once.
 const MAX_DIALLERS: usize = 1024;
 
+/// How many of them may be of one process.
+const MAX_DIALLERS_OF_ONE: usize = 8;
+
 /// The host's listener.
 #[derive(Debug)]
 pub(super) struct Rendezvous {
@@ -56,6 +59,20 @@ struct Guests {
     sessions: Mutex<HashMap<String, Session>>,
     /// The processes that have connected and not introduced themselves yet, where the system tells which they are.
     at_the_door: Mutex<Vec<u32>>,
+}
+
+impl Guests {
+    /// Whether a process may wait to introduce itself: not if too many connections of it wait already, so that one process
+    /// cannot keep others out.
+    fn let_wait(&self, pid: Option<u32>) -> bool {
+        let mut at_the_door = lock(&self.at_the_door);
+        let Some(pid) = pid else { return true };
+        let is_welcome = at_the_door.iter().filter(|known| **known == pid).count() < MAX_DIALLERS_OF_ONE;
+        if is_welcome {
+            at_the_door.push(pid);
+        }
+        is_welcome
+    }
 }
 
 /// A plugin that was started and has not introduced itself yet.
@@ -112,7 +129,8 @@ impl Rendezvous {
     pub(super) fn get() -> Result<Arc<Self>> {
         static CURRENT: Mutex<Weak<Rendezvous>> = Mutex::new(Weak::new());
         let mut current = lock(&CURRENT);
-        if let Some(rendezvous) = current.upgrade() {
+        // If somebody has tidied the socket away, those connected by it go on, and this and later plugins need another.
+        if let Some(rendezvous) = current.upgrade().filter(|rendezvous| rendezvous.is_reachable()) {
             return Ok(rendezvous);
         }
         let opened = Self::open().map_err(|error| Error::Listen {
@@ -137,21 +155,19 @@ impl Rendezvous {
         Ok(Self { place: Some(place), address, guests, waker: Some(waker), accepting: Some(accepting) })
     }
 
-    pub(super) fn address(&self) -> &Path {
-        &self.address
+    #[cfg(unix)]
+    fn is_reachable(&self) -> bool {
+        self.address.exists()
     }
 
-    /// Lets the plugin with that token go on with its session after a cut.
-    pub(super) fn register(
-        self: &Arc<Self>,
-        token: String,
-        connection: &Arc<Connection>,
-        welcome: Welcome,
-    ) -> Registration {
-        let session = welcome.session.clone();
-        let entry = Session { token, connection: Arc::downgrade(connection), welcome };
-        lock(&self.guests.sessions).insert(session.clone(), entry);
-        Registration { rendezvous: Arc::clone(self), session }
+    #[cfg(windows)]
+    #[expect(clippy::unused_self, reason = "the same on every platform")]
+    fn is_reachable(&self) -> bool {
+        true
+    }
+
+    pub(super) fn address(&self) -> &Path {
+        &self.address
     }
 
     /// Lets one more plugin in; what becomes of it is told to `arrivals`.
@@ -165,6 +181,14 @@ impl Rendezvous {
 }
 
 impl Ticket {
+    /// Lets the plugin go on with its session after a cut.
+    pub(super) fn register(&self, connection: &Arc<Connection>, welcome: Welcome) -> Registration {
+        let (rendezvous, session) = (Arc::clone(&self.rendezvous), welcome.session.clone());
+        let entry = Session { token: self.token.clone(), connection: Arc::downgrade(connection), welcome };
+        lock(&rendezvous.guests.sessions).insert(session.clone(), entry);
+        Registration { rendezvous, session }
+    }
+
     pub(super) fn token(&self) -> &str {
         &self.token
     }
@@ -246,7 +270,9 @@ fn hear(link: LocalLink, guests: &Guests) {
         return;
     }
     let pid = link.peer_pid();
-    lock(&guests.at_the_door).extend(pid);
+    if !guests.let_wait(pid) {
+        return;
+    }
     let deadline = Instant::now() + HELLO_LIMIT;
     let mut deframer = Deframer::new();
     let hello = greeting::receive(&link, &mut deframer, deadline, handshake::read_hello);
@@ -276,9 +302,10 @@ fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>, de
     };
     let resumption = connection.begin_resume();
     let welcome = Welcome { received: resumption.received(), ..welcome };
-    let resumed = greeting::send(&link, Kind::Welcome, &welcome, deadline)
-        .and_then(|()| Ok(connection.resume(resumption, Box::new(link), deframer, hello.received)?));
+    let greeted = greeting::send(&link, Kind::Welcome, &welcome, deadline);
+    let resumed = greeted.and_then(|()| Ok(connection.resume(resumption, Box::new(link), deframer, hello.received)?));
     if let Err(error) = resumed {
+        connection.resume_failed(resumption, &format!("the connection was cut again: {error}"));
         tracing::debug!(%error, "a session could not be resumed, its plugin may try again");
     }
 }

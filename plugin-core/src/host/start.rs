@@ -26,7 +26,7 @@ use super::{
 use crate::{
     Error, ExitReport, Result, StartStage,
     connection::{Cause, Connection, greeting},
-    environment,
+    deadline, environment,
     protocol::{
         VERSIONS,
         frame::Kind,
@@ -65,7 +65,7 @@ impl Launch {
         let starting = Starting { name: Arc::clone(name), settings: supervisor.settings, watched, is_done: false };
 
         let introduced = starting.wait_for_greeting(&arrivals, &ticket, command)?;
-        starting.welcome(*introduced, &rendezvous, ticket.token(), Arc::downgrade(supervisor))
+        starting.welcome(*introduced, &ticket, command, Arc::downgrade(supervisor))
     }
 }
 
@@ -155,8 +155,11 @@ impl Starting {
         let plugin = self.name.to_string();
         match report.status() {
             Some(status) if status.success() => Error::NotAPlugin { plugin, report },
-            // A shell that was given it to run fails over it in its own words.
-            _ => diagnose::machine_error(command).unwrap_or(Error::ExitedAtStart { plugin, report }),
+            // A shell that was given it to run fails over it in its own words, with one of these.
+            Some(status) if matches!(status.code(), Some(2 | 126 | 127)) => {
+                diagnose::machine_error(command).unwrap_or(Error::ExitedAtStart { plugin, report })
+            }
+            _ => Error::ExitedAtStart { plugin, report },
         }
     }
 
@@ -176,24 +179,31 @@ impl Starting {
     fn welcome(
         mut self,
         introduced: Introduced,
-        rendezvous: &Arc<Rendezvous>,
-        token: &str,
+        ticket: &Ticket,
+        command: &Command,
         supervisor: Weak<Supervisor>,
     ) -> Result<Arc<Instance>> {
         let Introduced { link, deframer, hello } = introduced;
-        let deadline = Instant::now() + self.settings.start_timeout;
+        let deadline = deadline::after(Instant::now(), self.settings.start_timeout);
         let welcome = welcome(&hello, &self.name, &self.settings)?;
-        greet(&link, &welcome, deadline)?;
+        if let Err(error) = greet(&link, &welcome, deadline) {
+            // Mostly since it has just died: that tells more.
+            let report = self.watched.life.wait_end(Instant::now() + LAST_WORDS);
+            return Err(report.map_or(error, |report| self.exited(command, report)));
+        }
         let life = Arc::clone(&self.watched.life);
         let handler =
             HostHandler::new(Arc::clone(&self.name), Arc::clone(&life), self.settings.resume_timeout, supervisor);
         let connection =
             Connection::start(Box::new(link) as Box<dyn Link>, deframer, Arc::new(handler), self.settings.max_message)
                 .map_err(|error| Error::Spawn { program: self.name.to_string(), source: Arc::new(error) })?;
-        // Set once, here; the watching thread may have looked already, and then the connection ends by itself.
+        // Set once, here; the watching thread may have looked already.
         let _ = self.watched.connection.set(Arc::clone(&connection));
+        if self.watched.life.report().is_some() {
+            connection.close(Cause::Lost("its process ended".into()));
+        }
         self.is_done = true;
-        let registration = rendezvous.register(token.into(), &connection, welcome);
+        let registration = ticket.register(&connection, welcome);
         let body = Body::Child { child: Arc::clone(&self.watched.child), _registration: registration };
         Ok(Arc::new(Instance {
             name: Arc::clone(&self.name),

@@ -15,7 +15,7 @@ use super::{
     restart::{Decision, History, Restart},
     start::Launch,
 };
-use crate::{Error, ExitReport, Result, connection::lock};
+use crate::{Error, ExitReport, Result, connection::lock, deadline};
 
 thread_local! {
     /// The run whose `on_start` this thread is in: it may be called before others are let through.
@@ -321,7 +321,8 @@ impl Supervisor {
         let mut state = lock(&self.state);
         let is_first = !std::mem::replace(&mut state.is_stopped, true);
         self.changed.notify_all();
-        let deadline = Instant::now().checked_add(self.settings.start_timeout + self.settings.stop_timeout);
+        let limit = self.settings.start_timeout.saturating_add(self.settings.stop_timeout);
+        let deadline = Some(deadline::after(Instant::now(), limit));
         while let Phase::Starting = state.phase {
             match self.wait(state, deadline) {
                 Some(guard) => state = guard,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
     Violation,
-    frame::{Frame, Header, Kind, META, MORE},
+    frame::{Frame, Header, Kind, MAX_PAYLOAD, META, MORE},
     message::Message,
     outgoing::MEMORY,
 };
@@ -72,9 +72,12 @@ impl Incoming {
     fn assemble(&mut self, kind: Kind, header: &Header, payload: &[u8]) -> Result<Option<Message>, Violation> {
         let has_more = header.flags & MORE != 0;
         let is_answer = kind != Kind::Request;
+        if has_more && payload.len() != MAX_PAYLOAD {
+            return Err(Violation::ShortFragment(payload.len()));
+        }
         let mut entry = match self.partial.entry((header.call, is_answer)) {
             Entry::Vacant(_) if !has_more => {
-                self.check_length(payload.len())?;
+                self.check_length(kind, payload.len())?;
                 return Ok(Some(first(kind, header, payload)));
             }
             Entry::Vacant(place) => {
@@ -99,7 +102,7 @@ impl Incoming {
         if length > self.max_message {
             return Err(Violation::MessageTooLarge(self.max_message));
         }
-        if self.partial_bytes > MEMORY.saturating_add(self.max_message) || (has_more && payload.is_empty()) {
+        if self.partial_bytes > MEMORY.max(self.max_message) {
             return Err(Violation::TooManyFragments);
         }
         if has_more {
@@ -109,8 +112,13 @@ impl Incoming {
         Ok(Some(entry.remove()))
     }
 
-    fn check_length(&self, length: usize) -> Result<(), Violation> {
-        if length > self.max_message { Err(Violation::MessageTooLarge(self.max_message)) } else { Ok(()) }
+    /// A failure that fits a frame is always let through: it may be what says that something was too long.
+    fn check_length(&self, kind: Kind, length: usize) -> Result<(), Violation> {
+        if length > self.max_message && kind != Kind::Failure {
+            Err(Violation::MessageTooLarge(self.max_message))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -147,10 +155,12 @@ mod tests {
 
     #[test]
     fn a_message_past_the_limit_is_a_violation_before_its_last_fragment() {
-        let mut incoming = Incoming::new(100);
-        let fragment = frame(Kind::Request, 1, MORE, &[0; 60]);
+        let mut incoming = Incoming::new(MAX_PAYLOAD + 100);
+        let fragment = frame(Kind::Request, 1, MORE, &vec![0; MAX_PAYLOAD]);
         assert_eq!(accept(&mut incoming, &fragment), Ok(None));
-        assert_eq!(accept(&mut incoming, &fragment), Err(Violation::MessageTooLarge(100)));
+        assert_eq!(accept(&mut incoming, &fragment), Err(Violation::MessageTooLarge(MAX_PAYLOAD + 100)));
+        let failure = frame(Kind::Failure, 1, 0, &[0; 101]);
+        assert!(accept(&mut Incoming::new(100), &failure).unwrap().is_some(), "it says what was too long");
         let whole = frame(Kind::Request, 1, 0, &[0; 101]);
         assert_eq!(accept(&mut Incoming::new(100), &whole), Err(Violation::MessageTooLarge(100)));
     }
@@ -163,27 +173,30 @@ mod tests {
             .map(|call| accept(&mut incoming, &frame(Kind::Request, call, MORE, &part)))
             .find(Result::is_err);
         assert_eq!(outcome, Some(Err(Violation::TooManyFragments)));
-        assert!(incoming.partial_bytes <= MEMORY + 2 * MAX_PAYLOAD);
+        assert!(incoming.partial_bytes <= MEMORY + MAX_PAYLOAD);
+        assert!(incoming.partial.len() <= MEMORY / MAX_PAYLOAD + 1);
     }
 
     #[test]
-    fn empty_fragments_cannot_fill_the_table() {
-        let mut incoming = Incoming::new(100);
-        assert_eq!(accept(&mut incoming, &frame(Kind::Request, 1, MORE, &[])), Err(Violation::TooManyFragments));
+    fn short_fragments_cannot_fill_the_table() {
+        for length in [0, 1, MAX_PAYLOAD - 1] {
+            let fragment = frame(Kind::Request, 1, MORE, &vec![0; length]);
+            assert_eq!(accept(&mut Incoming::new(MAX_PAYLOAD), &fragment), Err(Violation::ShortFragment(length)));
+        }
     }
 
     #[test]
     fn a_cancelled_request_frees_its_fragments() {
-        let mut incoming = Incoming::new(100);
-        accept(&mut incoming, &frame(Kind::Request, 1, MORE, &[0; 60])).unwrap();
+        let mut incoming = Incoming::new(MAX_PAYLOAD);
+        accept(&mut incoming, &frame(Kind::Request, 1, MORE, &vec![0; MAX_PAYLOAD])).unwrap();
         accept(&mut incoming, &frame(Kind::Cancel, 1, 0, &[])).unwrap();
         assert!(incoming.partial.is_empty() && incoming.partial_bytes == 0);
     }
 
     #[test]
     fn fragments_of_different_messages_under_one_call_are_a_violation() {
-        let mut incoming = Incoming::new(100);
-        accept(&mut incoming, &frame(Kind::Value, 1, MORE, &[0; 6])).unwrap();
+        let mut incoming = Incoming::new(2 * MAX_PAYLOAD);
+        accept(&mut incoming, &frame(Kind::Value, 1, MORE, &vec![0; MAX_PAYLOAD])).unwrap();
         assert_eq!(accept(&mut incoming, &frame(Kind::Error, 1, 0, &[0; 6])), Err(Violation::MixedFragments(1)));
     }
 

@@ -109,6 +109,25 @@ pub(crate) struct Failure {
     pub(crate) location: Option<String>,
 }
 
+impl Failure {
+    /// A failure with its message, shortened to what is worth reading: it must always fit a frame.
+    pub(crate) fn new(kind: FailureKind, message: &str) -> Self {
+        Self { kind, message: shortened(message), location: None }
+    }
+
+    pub(crate) fn panicked(message: &str, location: Option<&str>) -> Self {
+        Self { location: location.map(shortened), ..Self::new(FailureKind::Panicked, message) }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const LIMIT: usize = 8 * 1024;
+    match text.char_indices().find(|(place, letter)| place + letter.len_utf8() > LIMIT) {
+        Some((place, _)) => format!("{} …", &text[..place]),
+        None => text.to_owned(),
+    }
+}
+
 /// What failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -31,6 +31,8 @@ pub(crate) enum Violation {
     AckOfUnsent { acknowledged: u32, sent: u32 },
     #[error("the fragments of message {0} do not belong together")]
     MixedFragments(u32),
+    #[error("a fragment of {0} bytes is followed by others; all but the last have {limit}", limit = frame::MAX_PAYLOAD)]
+    ShortFragment(usize),
     #[error("a message grew beyond the limit of {0} bytes")]
     MessageTooLarge(usize),
     #[error("too many unfinished messages")]

@@ -21,6 +21,9 @@ pub(crate) const MEMORY: usize = 64 << 20;
 pub(crate) const ACK_BYTES: usize = 256 * 1024;
 pub(crate) const ACK_FRAMES: u32 = 256;
 
+/// How many small messages wait at most before the other side is taken for one that asks and does not read.
+const MAX_CONTROL: usize = 1 << 17;
+
 /// How many bytes may stay unacknowledged for good, because the receiving side is not yet due to acknowledge them.
 const LINGERING: usize = ACK_BYTES + (ACK_FRAMES as usize + 1) * (HEADER + 64);
 
@@ -34,6 +37,9 @@ pub(crate) struct Outgoing {
     large: VecDeque<Large>,
     /// Bytes of the messages in `small` and of the unsent parts of those in `large`.
     unsent: usize,
+    /// Bytes of the whole messages in `large` of which some has been handed out: what the other side must hold together.
+    /// At most `MEMORY`, or one message.
+    begun: usize,
     /// Frames handed out and not acknowledged, the oldest first.
     kept: VecDeque<Kept>,
     /// Bytes of the frames in `kept`.
@@ -45,6 +51,8 @@ pub(crate) struct Outgoing {
     /// What the other direction has received, and how much of it this one has acknowledged.
     received: Received,
     told: Received,
+    /// Much has been received since: if nothing else goes out, an acknowledgement goes alone.
+    owes_ack: bool,
 }
 
 /// A message longer than a frame.
@@ -96,7 +104,7 @@ impl Kept {
 pub(crate) enum Withdrawn {
     /// Nothing: the other side never heard of it. Here it is.
     Unsent(Message),
-    /// Some fragments: the other side waits for the rest, and must be told to forget them.
+    /// Some fragments. A cancellation goes out in place of the rest, so that the other side forgets them.
     Partly,
     /// All of it.
     Sent,
@@ -114,7 +122,7 @@ impl Outgoing {
 
     /// Whether there is nothing to be handed out.
     pub(crate) fn is_idle(&self) -> bool {
-        self.small.is_empty() && self.large.is_empty() && self.replayed == self.kept.len()
+        !self.owes_ack && self.small.is_empty() && self.large.is_empty() && self.replayed == self.kept.len()
     }
 
     pub(crate) fn push(&mut self, mut message: Message) {
@@ -127,17 +135,24 @@ impl Outgoing {
         }
     }
 
+    /// Whether a message without an own say in the matter (an answer that is due, a goodbye) may be added now: nearly always,
+    /// as it must not get lost. If not, the other side asks and does not read.
+    pub(crate) fn has_room_for_control(&self) -> bool {
+        self.small.len() < MAX_CONTROL
+    }
+
     /// Appends frames to `batch` until it holds about `limit` bytes or nothing waits.
     pub(crate) fn fill(&mut self, batch: &mut Vec<u8>, limit: usize) {
         let ack = self.received.frames;
         self.told = self.received;
+        let owes_ack = std::mem::take(&mut self.owes_ack);
         while batch.len() < limit {
             let Some(kept) = self.kept.get(self.replayed) else { break };
             kept.write(batch, ack);
             self.replayed += 1;
         }
-        if self.replayed < self.kept.len() {
-            return;
+        if batch.len() >= limit {
+            return; // Before anything new: a cancellation must not fall behind the next large message.
         }
         while batch.len() < limit {
             let Some(message) = self.small.pop_front() else { break };
@@ -146,9 +161,20 @@ impl Outgoing {
             let header = header(&message, message.payload.len(), flags);
             self.hand_out(batch, ack, Kept { header, payload: Payload::Whole(message.payload) });
         }
-        if let Some(large) = self.large.pop_front() {
+        if let Some(large) = self.next_large() {
             self.fragment(batch, ack, large);
         }
+        if owes_ack && batch.is_empty() {
+            batch.extend_from_slice(&Header { ack, kind: Kind::Ack as u8, ..Header::default() }.to_wire());
+        }
+    }
+
+    /// The large message whose turn it is. None is begun while those under way fill the memory of the other side.
+    fn next_large(&mut self) -> Option<Large> {
+        let begun = self.begun;
+        let may_go = |large: &Large| large.offset > 0 || begun == 0 || begun + large.payload.len() <= MEMORY;
+        let place = self.large.iter().position(may_go)?;
+        self.large.remove(place)
     }
 
     fn fragment(&mut self, batch: &mut Vec<u8>, ack: u32, mut large: Large) {
@@ -161,6 +187,12 @@ impl Outgoing {
             header.deadline = 0;
         }
         self.unsent -= range.len() + if is_last { HEADER } else { 0 };
+        if is_first {
+            self.begun += large.payload.len();
+        }
+        if is_last {
+            self.begun -= large.payload.len();
+        }
         large.offset = range.end;
         self.hand_out(batch, ack, Kept { header, payload: Payload::Part(Arc::clone(&large.payload), range) });
         if !is_last {
@@ -190,6 +222,10 @@ impl Outgoing {
         let Some(large) = place.and_then(|place| self.large.remove(place)) else { return Withdrawn::Sent };
         self.unsent -= HEADER + large.payload.len() - large.offset;
         if large.offset > 0 {
+            self.begun -= large.payload.len();
+            // Ahead of everything else, so that the other side has forgotten it before the next large message begins.
+            self.unsent += HEADER;
+            self.small.push_front(Message::control(Kind::Cancel, call));
             return Withdrawn::Partly;
         }
         // Nothing was handed out, so nobody else holds the payload, and it is not cloned.
@@ -218,8 +254,7 @@ impl Outgoing {
         let frames = received.frames.wrapping_sub(self.told.frames);
         let bytes = received.bytes.wrapping_sub(self.told.bytes);
         if frames >= ACK_FRAMES || bytes >= ACK_BYTES {
-            self.told = received;
-            self.push(Message::control(Kind::Ack, 0));
+            self.owes_ack = true;
         }
     }
 
@@ -302,7 +337,9 @@ mod tests {
         outgoing.fill(&mut Vec::new(), 1);
         assert_eq!(outgoing.withdraw(2), Withdrawn::Partly);
         assert_eq!(outgoing.withdraw(2), Withdrawn::Sent);
-        assert!(outgoing.is_idle() && outgoing.unsent == 0);
+        outgoing.push(request(3, 1));
+        assert_eq!(drain(&mut outgoing), [(2, 0, 0), (3, 0, 1)], "a cancellation goes ahead");
+        assert!(outgoing.is_idle() && outgoing.unsent == 0 && outgoing.begun == 0);
     }
 
     #[test]

@@ -94,6 +94,28 @@ fn reconnect(sides: &mut [Side; 2]) {
     }
 }
 
+/// Acknowledged fragments make room for more messages, whose fragments take turns with those of the others: still the
+/// other side never has more unfinished than it must hold.
+#[test]
+fn many_large_messages_at_once_do_not_overfill_the_other_side() {
+    const LENGTH: usize = 1000 * 1024;
+    let mut sides = [Side::new(), Side::new()];
+    sides[1].incoming = Incoming::new(1 << 20);
+    let mut call = 0;
+    while sides[1].arrived[1].len() < 300 {
+        while call < 300 && sides[0].outgoing.has_room(LENGTH) {
+            call += 1;
+            sides[0].push(call, LENGTH);
+        }
+        for from in 0..2 {
+            let side = &mut sides[from];
+            side.outgoing.fill(&mut side.wire, usize::MAX);
+            deliver(&mut sides, from, usize::MAX);
+        }
+    }
+    assert_eq!(call, 300);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
@@ -143,7 +165,7 @@ proptest! {
         for _ in 0..40 {
             while sides[0].wire.len() < distance && !sides[0].outgoing.is_idle() {
                 let side = &mut sides[0];
-                side.outgoing.fill(&mut side.wire, 1);
+                side.outgoing.fill(&mut side.wire, usize::MAX);
             }
             deliver(&mut sides, 0, distance);
             reconnect(&mut sides);

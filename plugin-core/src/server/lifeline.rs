@@ -16,10 +16,11 @@ const UNWIND_LIMIT: Duration = Duration::from_millis(300);
 
 /// Starts the thread that watches the host.
 pub(super) fn watch(stop: &Arc<Stop>) {
+    // Before anything else: from here on, wherever `main` ends, what the plugin started does not outlive its host.
+    end_group_at_exit();
     let stop = Arc::clone(stop);
     let watched = thread::Builder::new().name("plugin-core lifeline".into()).spawn(move || {
         wait_for_end_of_input();
-        end_group_at_exit();
         stop.request(StopReason::HostGone);
         // `serve` returns and `main` unwinds meanwhile, and with `main` this thread ends.
         thread::sleep(GRACE + UNWIND_LIMIT);
@@ -47,18 +48,28 @@ fn wait_for_end_of_input() {
 #[cfg(unix)]
 fn end_group_at_exit() {
     extern "C" fn end_group() {
-        if leads_group() {
+        if leads_group() && is_host_gone() {
             // Kills this process too, which is past its last line.
             let _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
         }
     }
     // SAFETY: `end_group` is an `extern "C"` function that does not unwind, touches no Rust state that could be gone by
-    // then, and makes three system calls that are allowed in exit handlers.
+    // then, and makes four system calls that are allowed in exit handlers.
     #[expect(unsafe_code, reason = "there is no safe way to register an exit handler")]
     let refused = unsafe { libc::atexit(end_group) };
     if refused != 0 {
         tracing::warn!("processes started by this plugin may outlive it");
     }
+}
+
+/// Whether the other end of the lifeline is closed, without waiting for it.
+#[cfg(unix)]
+fn is_host_gone() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let input = rustix::stdio::stdin();
+    let mut lifeline = [PollFd::new(&input, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut lifeline, Some(&now)).is_ok() && lifeline[0].revents().contains(PollFlags::HUP)
 }
 
 #[cfg(unix)]

@@ -1,14 +1,6 @@
 //! A plugin that was started by hand to wait for hosts, mostly under a debugger.
 
-use std::{
-    io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{io, path::Path, sync::Arc, thread};
 
 use super::{
     Service,
@@ -33,17 +25,17 @@ pub(super) fn serve(dispatchers: &[Arc<dyn Dispatch>], address: &Path) -> Result
     {
         eprintln!("waiting for a host to attach at {}", address.display());
     }
-    let attached = Arc::new(AtomicUsize::new(0));
+    // Every session holds a copy, and so they are counted.
+    let attached = Arc::new(());
     loop {
         match listener.accept() {
-            Ok(link) if attached.load(Ordering::Relaxed) < MAX_HOSTS => {
-                let (dispatchers, attached) = (dispatchers.to_vec(), Arc::clone(&attached));
-                attached.fetch_add(1, Ordering::Relaxed);
+            Ok(link) if Arc::strong_count(&attached) <= MAX_HOSTS => {
+                let (dispatchers, counted) = (dispatchers.to_vec(), Arc::clone(&attached));
                 let serving = thread::Builder::new().name("plugin-core session".into()).spawn(move || {
                     if let Err(error) = serve_one(link, dispatchers) {
                         tracing::warn!(%error, "a host could not attach");
                     }
-                    attached.fetch_sub(1, Ordering::Relaxed);
+                    drop(counted);
                 });
                 drop(serving);
             }
@@ -77,13 +69,30 @@ fn bind(address: &Path) -> Result<LocalListener> {
     crate::transport::private_directory(address).map_err(|message| failed(&message, None))?;
     match LocalListener::bind(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if LocalLink::dial(address).is_ok() {
-                return Err(failed("another plugin is listening there already", Some(Arc::new(error))));
+            match LocalLink::dial(address) {
+                // What a plugin that was killed left behind: a socket where nobody answers.
+                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused && is_socket(address) => {
+                    std::fs::remove_file(address).and_then(|()| LocalListener::bind(address))
+                }
+                Ok(_) => {
+                    return Err(failed("another plugin is listening there already", Some(Arc::new(error))));
+                }
+                Err(_) => return Err(failed("there is something else already", Some(Arc::new(error)))),
             }
-            // What a plugin that was killed left behind: nobody answers there.
-            std::fs::remove_file(address).and_then(|()| LocalListener::bind(address))
         }
         outcome => outcome,
     }
     .map_err(|error| failed("it cannot be listened at", Some(Arc::new(error))))
+}
+
+#[cfg(unix)]
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+/// Pipes vanish with their process.
+#[cfg(windows)]
+fn is_socket(_path: &Path) -> bool {
+    false
 }

@@ -238,5 +238,9 @@ pub(super) fn serve_session(host: Host, service: &Service, handler: Arc<dyn Hand
         connection.flush(GRACE); // The answers of handlers that finished in time.
     }
     connection.close(Cause::Local("this plugin is stopping"));
-    Ok(())
+    match reason {
+        // Said aloud, so that it comes with the exit status to whoever started this plugin.
+        StopReason::Violation(violation) => Err(Error::custom(format!("the host broke the protocol: {violation}"))),
+        StopReason::Goodbye | StopReason::Disconnected(_) | StopReason::HostGone => Ok(()),
+    }
 }

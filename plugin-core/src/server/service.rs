@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     codec::{self, Decoder, EncodeError, Encoder},
-    connection::{Connection, End, Handler, lock},
+    connection::{Cause, Connection, End, Handler, lock},
     interface::{Dispatch, Fault, Verdict},
     protocol::{
         frame::Kind,
@@ -96,17 +96,20 @@ impl Handler for Service {
     }
 
     fn closed(&self, end: &End) {
-        self.stop.request(StopReason::Disconnected(end.cause.to_string()));
+        self.stop.request(match &end.cause {
+            Cause::Violation(violation) => StopReason::Violation(violation.to_string()),
+            cause => StopReason::Disconnected(cause.to_string()),
+        });
     }
 }
 
 /// Answers a request. If nobody waits for the answer when it is there, it is not worth sending.
 fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, limit: usize) -> Message {
-    let cancelled = || failure(FailureKind::Cancelled, "its time was over before it could run".into());
+    let cancelled = || Failure::new(FailureKind::Cancelled, "its time was over before it could run");
     let outcome = match dispatcher {
         _ if call.is_cancelled() => Err(cancelled()),
         Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
-        None => Err(failure(FailureKind::UnknownMethod, format!("there is no object {}", request.target))),
+        None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     };
     match outcome {
         Ok(_) if call.is_given_up() => failed(request.call, &cancelled()),
@@ -118,8 +121,8 @@ fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<C
 
 fn refuse(connection: &Connection, call: u32, why: Rejected) {
     let failure = match why {
-        Rejected::Full => failure(FailureKind::Overloaded, "too many requests wait for a free thread".into()),
-        Rejected::Stopping => failure(FailureKind::Stopping, "the plugin is stopping".into()),
+        Rejected::Full => Failure::new(FailureKind::Overloaded, "too many requests wait for a free thread"),
+        Rejected::Stopping => Failure::new(FailureKind::Stopping, "the plugin is stopping"),
     };
     connection.refuse(call, &failure);
 }
@@ -129,13 +132,13 @@ fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Ve
     let mut arguments = Decoder::new(&request.payload);
     let mut answer = Encoder::new(limit);
     if request.meta {
-        arguments.skip().map_err(|error| failure(FailureKind::BadArguments, error.to_string()))?;
+        arguments.skip().map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))?;
     }
     let outcome = panics::catch(|| dispatcher.dispatch(request.method.into(), &mut arguments, &mut answer));
     match outcome {
         Ok(Ok(verdict)) => Ok((verdict, answer.into_payload())),
         Ok(Err(fault)) => Err(fault_failure(fault, dispatcher, request.method)),
-        Err(panic) => Err(Failure { kind: FailureKind::Panicked, message: panic.message, location: panic.location }),
+        Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
 }
 
@@ -143,16 +146,12 @@ fn fault_failure(fault: Fault, dispatcher: &dyn Dispatch, method: u16) -> Failur
     match fault {
         Fault::UnknownMethod => {
             let name = dispatcher.descriptor().name;
-            failure(FailureKind::UnknownMethod, format!("interface `{name}` has no method number {method}"))
+            Failure::new(FailureKind::UnknownMethod, &format!("interface `{name}` has no method number {method}"))
         }
-        Fault::Arguments(error) => failure(FailureKind::BadArguments, error.to_string()),
-        Fault::Answer(EncodeError::TooLarge(limit)) => failure(FailureKind::AnswerTooLarge, limit.to_string()),
-        Fault::Answer(EncodeError::Failed(message)) => failure(FailureKind::BadAnswer, message),
+        Fault::Arguments(error) => Failure::new(FailureKind::BadArguments, &error.to_string()),
+        Fault::Answer(EncodeError::TooLarge(limit)) => Failure::new(FailureKind::AnswerTooLarge, &limit.to_string()),
+        Fault::Answer(EncodeError::Failed(message)) => Failure::new(FailureKind::BadAnswer, &message),
     }
-}
-
-fn failure(kind: FailureKind, message: String) -> Failure {
-    Failure { kind, message, location: None }
 }
 
 fn failed(call: u32, failure: &Failure) -> Message {

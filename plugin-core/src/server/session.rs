@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Error, Result,
     connection::{Cause, Connection, End, Handler},
+    deadline,
     protocol::{
         backoff::Backoff,
         message::{Hello, Message},
@@ -67,7 +68,7 @@ impl Handler for Session {
             stop: Arc::clone(&self.stop),
             socket: self.socket.clone(),
             hello,
-            deadline: Instant::now() + self.agreed.resume_timeout,
+            deadline: deadline::after(Instant::now(), self.agreed.resume_timeout),
         };
         let spawned = thread::Builder::new().name("plugin-core redial".into()).spawn(move || redial.run(&reason));
         if let Err(error) = spawned {
@@ -76,7 +77,7 @@ impl Handler for Session {
     }
 
     fn closed(&self, end: &End) {
-        self.stop.request(StopReason::Disconnected(end.cause.to_string()));
+        self.service.closed(end);
     }
 }
 
@@ -94,9 +95,10 @@ impl Redial {
         tracing::debug!(reason, "the connection was cut, dialling again");
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
-            let is_over = self.stop.wait_requested(backoff.next_delay());
+            if self.stop.wait_requested(backoff.next_delay()) {
+                return self.connection.close(Cause::Local("this plugin is stopping"));
+            }
             match self.dial() {
-                _ if is_over => return self.connection.close(Cause::Local("this plugin is stopping")),
                 Ok(()) => return,
                 // The host lives and has no such session: it has given up, or is another one.
                 Err(Error::Refused { reason, .. }) => return self.connection.close(Cause::Lost(reason)),

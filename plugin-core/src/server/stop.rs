@@ -14,6 +14,8 @@ pub(crate) enum StopReason {
     Goodbye,
     /// The connection ended without a goodbye.
     Disconnected(String),
+    /// The host did what no host may.
+    Violation(String),
     /// The host's process is gone.
     HostGone,
 }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::panics;
 use crate::connection::lock;
 
 /// How many handlers run at once.
@@ -107,7 +108,8 @@ impl Workers {
         loop {
             if let Some(job) = state.take() {
                 drop(state);
-                (job.run)();
+                // A panic here is one of a value's `Drop`; it must not take the thread along.
+                let _ = panics::catch(job.run);
                 state = lock(&self.state);
                 self.done.notify_all();
                 continue;

@@ -1,7 +1,7 @@
 //! Local sockets between processes, by the `interprocess` crate.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
     time::Duration,
 };
@@ -87,20 +87,36 @@ impl LocalLink {
     }
 }
 
+#[cfg(unix)]
+impl LocalLink {
+    /// Sends without ever raising SIGPIPE, which ends a program whose disposition for it is the system's default.
+    fn send(&self, bytes: &[u8], flags: rustix::net::SendFlags) -> io::Result<usize> {
+        // Apple's systems have no such flag; there Rust's own default, to ignore the signal, has to do.
+        #[cfg(not(target_vendor = "apple"))]
+        let flags = flags | rustix::net::SendFlags::NOSIGNAL;
+        let Stream::UdSocket(socket) = &self.0;
+        retry(|| Ok(rustix::net::send(socket.inner(), bytes, flags)?))
+    }
+}
+
 impl Link for LocalLink {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         retry(|| (&self.0).read(buffer))
     }
 
+    #[cfg(unix)]
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| (&self.0).write(bytes))
+        self.send(bytes, rustix::net::SendFlags::empty())
+    }
+
+    #[cfg(windows)]
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| io::Write::write(&mut &self.0, bytes))
     }
 
     #[cfg(unix)]
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        use rustix::net::{SendFlags, send};
-        let Stream::UdSocket(socket) = &self.0;
-        retry(|| Ok(send(socket.inner(), bytes, SendFlags::DONTWAIT)?))
+        self.send(bytes, rustix::net::SendFlags::DONTWAIT)
     }
 
     #[cfg(windows)]

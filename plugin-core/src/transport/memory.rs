@@ -94,6 +94,12 @@ impl Link for MemoryLink {
     }
 }
 
+impl Drop for MemoryLink {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -118,6 +118,11 @@ impl Probe for Real {
         Ok(recorded.len() as u64 - 1)
     }
 
+    fn record_and_sleep(&self, number: u64, milliseconds: u64) -> Result<()> {
+        self.record(number)?;
+        self.sleep(milliseconds)
+    }
+
     fn recorded(&self) -> Result<Vec<u64>> {
         Ok(RECORDED.lock().map_err(Error::custom)?.clone())
     }

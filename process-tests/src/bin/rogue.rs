@@ -27,6 +27,9 @@ mod unix {
 
     pub(super) fn main() {
         let mode = env::args().nth(1).unwrap_or_default();
+        if let Some(path) = env::var_os("ROGUE_PID") {
+            std::fs::write(path, std::process::id().to_string()).expect("the test has a directory");
+        }
         match mode.as_str() {
             "exit-silently" => exit(3),
             "exit-with-stderr" => {
@@ -86,6 +89,11 @@ mod unix {
                     let request = Frame::new(kind::REQUEST, 1, vec![0x90]);
                     [request.to_bytes(), value(vec![7])].concat()
                 }
+                "hangs-up-and-dies" => {
+                    drop(stream);
+                    thread::sleep(Duration::from_millis(300));
+                    exit(6);
+                }
                 "hangs-up" => {
                     drop(stream);
                     return wait();
@@ -105,12 +113,12 @@ mod unix {
     }
 
     fn fragments(call: u32, payload: &[u8]) -> Vec<u8> {
-        let count = payload.chunks(60_000).count();
+        let count = payload.chunks(65_536).count();
         let frame = |(place, part): (usize, &[u8])| Frame {
             flags: if place + 1 < count { 2 } else { 0 },
             ..Frame::new(kind::VALUE, call, part.to_vec())
         };
-        payload.chunks(60_000).enumerate().flat_map(|part| frame(part).to_bytes()).collect()
+        payload.chunks(65_536).enumerate().flat_map(|part| frame(part).to_bytes()).collect()
     }
 
     fn dial() -> UnixStream {
