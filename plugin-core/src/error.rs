@@ -32,10 +32,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     // ----- starting a plugin -----
     /// There is no such program.
-    #[error("plugin program `{program}` not found; check the path, or build the plugin first")]
+    #[error("plugin program `{program}` not found{looked}; check the path, or build the plugin first")]
     NotFound {
         /// The program as given to the launcher.
         program: String,
+        /// Where it was looked for.
+        looked: String,
         /// What the operating system said.
         source: Arc<io::Error>,
     },
@@ -60,7 +62,9 @@ pub enum Error {
         expected: String,
     },
     /// The operating system could not start the program for another reason.
-    #[error("could not start plugin program `{program}`")]
+    #[error(
+        "could not start plugin program `{program}`: {source}; do its working directory and its interpreter exist?"
+    )]
     Spawn {
         /// The program as given to the launcher.
         program: String,
@@ -68,9 +72,7 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// The program ended successfully without ever connecting, so it does not call [`serve`](crate::serve).
-    #[error(
-        "`{plugin}` is not a plugin: it ended without connecting ({report}); a plugin's `main` calls `plugin_core::serve`"
-    )]
+    #[error("`{plugin}` is not a plugin: it ended without connecting (a plugin's `main` calls `plugin_core::serve`){}", report.quoted())]
     NotAPlugin {
         /// The plugin's name.
         plugin: String,
@@ -86,7 +88,7 @@ pub enum Error {
         report: Arc<ExitReport>,
     },
     /// The program was not ready in time; it has been killed.
-    #[error("plugin `{plugin}` was not ready within {after:?}: {stage}{}; if it needs longer, raise `Launcher::start_timeout`", report.quoted())]
+    #[error("plugin `{plugin}` was not ready within {after:?}: {stage}; if it needs longer, raise `Launcher::start_timeout`{}", report.quoted())]
     StartTimeout {
         /// The plugin's name.
         plugin: String,
@@ -190,7 +192,7 @@ pub enum Error {
         may_have_run: bool,
     },
     /// The plugin's process ended before it answered.
-    #[error("plugin `{plugin}` died during `{method}`{}: {report}", ran(*may_have_run))]
+    #[error("plugin `{plugin}` {}: {report}", died(method, *may_have_run))]
     Died {
         /// The plugin's name.
         plugin: String,
@@ -271,7 +273,7 @@ pub enum Error {
     },
     /// The arguments could not be encoded here or decoded there.
     #[error(
-        "the arguments of `{method}` of plugin `{plugin}` cannot be sent: {message}; do both sides use one version of the trait?"
+        "the arguments of `{method}` cannot be passed to plugin `{plugin}`: {message}; do both sides use one version of the trait?"
     )]
     BadArguments {
         /// The plugin's name.
@@ -453,6 +455,14 @@ fn list(names: &[String]) -> String {
 
 fn ran(may_have_run: bool) -> &'static str {
     if may_have_run { " (it may have run)" } else { " (it did not run)" }
+}
+
+fn died(method: &str, may_have_run: bool) -> String {
+    if may_have_run {
+        format!("died during `{method}` (it may have run)")
+    } else {
+        format!("had died before `{method}` was called (it did not run)")
+    }
 }
 
 fn at(location: Option<&str>) -> String {

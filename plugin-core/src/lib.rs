@@ -56,8 +56,11 @@
 //!   after 2 s, all adjustable. Every error says what happened, to which plugin and method, and what to do.
 //! - **No orphans, no zombies.** A plugin ends with its host, even if that is killed, and takes the processes it started
 //!   along; the host reaps every child.
-//! - **A lost process is reported honestly**: calls in flight fail with its exit status and the last lines it printed to
-//!   standard error, and say whether they may have run ([`Error::may_have_run`]). Nothing is retried behind your back.
+//! - **A lost connection loses nothing**: while both processes live and meet again within 10 s, every call in flight completes
+//!   exactly once.
+//! - **A lost process is reported honestly**: calls in flight fail with its exit status and the last lines it printed, and say
+//!   whether they may have run ([`Error::may_have_run`]). Nothing is repeated behind your back; the next call finds a new
+//!   process, within a budget ([`Restart`]).
 //! - **A panic fails one call**, with its message and place; the plugin goes on serving. (Not where the plugin is built with
 //!   `panic = "abort"`.)
 //! - **Calls run side by side**: any number of threads may call through one handle, and a slow method or a large message
@@ -65,7 +68,7 @@
 //! - **Nothing a plugin prints breaks anything**: what it writes to standard output and standard error is forwarded line by
 //!   line and never blocks it.
 //! - **Nobody else gets in**: the socket is in a directory of mode 0700, every plugin proves itself with a 256-bit token that is
-//!   good once, and the peer's user is checked where the system tells it.
+//!   good for one session, and the peer's user is checked where the system tells it.
 //! - **No input crashes a side**: messages are capped (64 MiB, adjustable), nesting is capped (128 levels) before anything
 //!   is decoded, lengths are not believed.
 //! - **Versions may differ**: methods are matched by name, those with default bodies may be missing, structs may grow fields

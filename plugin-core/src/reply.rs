@@ -79,7 +79,7 @@ impl<T, E> Reply for Result<T, E> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot say that a call to a plugin failed",
     label = "lacks `From<plugin_core::Error>`",
-    note = "a remote call can fail: write `impl From<plugin_core::Error> for {Self}`, for example with a variant `Plugin(#[from] plugin_core::Error)` and `thiserror`"
+    note = "a remote call can fail: return `plugin_core::Result<T>`, or an error type of your own with `impl From<plugin_core::Error>`, such as a `thiserror` enum with a variant `Call(#[from] plugin_core::Error)`"
 )]
 pub trait CallError: Sized {
     /// Wraps the failure of a call.

@@ -59,12 +59,8 @@ impl MethodOptions {
                 "idempotent" | "oneway" => {
                     errors.at(&setting.key, format!("`{}` is not supported yet", setting.key));
                 }
-                unknown => errors.at(
-                    &setting.key,
-                    format!(
-                        "unknown option `{unknown}`; `#[method]` takes `name`, `timeout`, `idempotent` and `oneway`"
-                    ),
-                ),
+                unknown => errors
+                    .at(&setting.key, format!("unknown option `{unknown}`; `#[method]` takes `name` and `timeout`")),
             }
         }
         options

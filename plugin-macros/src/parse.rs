@@ -150,7 +150,7 @@ fn check_qualifiers(signature: &Signature, errors: &mut Errors) {
         errors.at(token, "a call to another process is not const; remove `const`");
     }
     if let Some(token) = &signature.asyncness {
-        errors.at(token, "`async fn` is not supported yet");
+        errors.at(token, "`async fn` is not supported yet; write `fn`: the plugin may block in it, an async host calls it on a thread for blocking work");
     }
     match &signature.safety {
         Safety::Unsafe(token) => {

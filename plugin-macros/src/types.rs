@@ -62,7 +62,9 @@ impl<'ast> Visit<'ast> for Check<'_> {
                 "a boxed error cannot be sent; return `plugin_core::Error`, or an error type of your own"
             }
             Place::Output => "returning a trait object is not supported yet; return a type that serde can send",
-            Place::Argument if ends_in(ty, &["Fn", "FnMut", "FnOnce"]) => "closures as arguments are not supported yet",
+            Place::Argument if ends_in(ty, &["Fn", "FnMut", "FnOnce"]) => {
+                "closures as arguments are not supported yet; return the values instead"
+            }
             Place::Argument => "trait objects as arguments are not supported yet; take a type that serde can send",
         };
         self.errors.at(ty, message);

@@ -19,10 +19,24 @@ pub(super) fn spawn_error(command: &Command, error: io::Error) -> Error {
     }
     let source = Arc::new(error);
     match (source.kind(), found) {
-        (io::ErrorKind::NotFound, None) => Error::NotFound { program, source },
+        (io::ErrorKind::NotFound, None) => {
+            let looked = looked(Path::new(&program));
+            Error::NotFound { program, looked, source }
+        }
         (io::ErrorKind::PermissionDenied, _) => Error::NotExecutable { program, source },
         // Found, yet "not found": the working directory, or the interpreter that its first line names, is missing.
         _ => Error::Spawn { program, source },
+    }
+}
+
+/// Where a program that is not there was looked for.
+fn looked(program: &Path) -> String {
+    if program.components().count() <= 1 && !program.as_os_str().is_empty() {
+        return format!(" in PATH (write `./{}` for one in the working directory)", program.display());
+    }
+    match env::current_dir() {
+        Ok(directory) if program.is_relative() => format!(" in `{}`", directory.display()),
+        _ => String::new(),
     }
 }
 

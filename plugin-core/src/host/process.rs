@@ -337,6 +337,12 @@ impl Handle {
     }
 }
 
+/// How long a call had, in whole milliseconds: `within` was called a moment before it.
+pub(super) fn limit(began: Instant, deadline: Option<Instant>) -> Duration {
+    let limit = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began));
+    Duration::from_millis(u64::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(u64::MAX))
+}
+
 /// Why a call to `instance` failed.
 pub(crate) fn explain(
     instance: &Instance,
@@ -349,7 +355,7 @@ pub(crate) fn explain(
         CallFailure::Late { may_have_run } => Error::Timeout {
             plugin: instance.name.to_string(),
             method: method.into(),
-            after: deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began)),
+            after: limit(began, deadline),
             may_have_run: *may_have_run,
         },
         CallFailure::Closed { may_have_run } => instance.lost(method, *may_have_run),

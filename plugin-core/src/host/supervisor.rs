@@ -11,7 +11,7 @@ use super::{
     events::{Broadcast, Event},
     instance::{Body, Instance},
     launcher::{OnStart, Settings},
-    process::{Handle, Process},
+    process::{Handle, Process, limit},
     restart::{Decision, History, Restart},
     start::Launch,
 };
@@ -293,7 +293,7 @@ impl Supervisor {
         Error::Timeout {
             plugin: self.name(),
             method: method.into(),
-            after: deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began)),
+            after: limit(began, deadline),
             may_have_run: false,
         }
     }

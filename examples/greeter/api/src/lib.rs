@@ -18,16 +18,12 @@ pub trait Greeter {
 }
 
 /// Errors keep their type on the way. One variant must hold the failure of the call itself.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum GreetError {
     /// There is nobody to greet.
+    #[error("there is nobody to greet")]
     Nameless,
     /// The plugin could not be called.
-    Call(plugin_core::Error),
-}
-
-impl From<plugin_core::Error> for GreetError {
-    fn from(error: plugin_core::Error) -> Self {
-        Self::Call(error)
-    }
+    #[error(transparent)]
+    Call(#[from] plugin_core::Error),
 }
