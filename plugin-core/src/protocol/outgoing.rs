@@ -143,9 +143,18 @@ impl Outgoing {
 
     /// Appends frames to `batch` until it holds about `limit` bytes or nothing waits.
     pub(crate) fn fill(&mut self, batch: &mut Vec<u8>, limit: usize) {
-        let ack = self.received.frames;
-        self.told = self.received;
-        let owes_ack = std::mem::take(&mut self.owes_ack);
+        let (ack, before) = (self.received.frames, batch.len());
+        self.fill_with_frames(batch, ack, limit);
+        if self.owes_ack && batch.len() == before {
+            batch.extend_from_slice(&Header { ack, kind: Kind::Ack as u8, ..Header::default() }.to_wire());
+        }
+        if batch.len() > before {
+            self.told = self.received;
+            self.owes_ack = false;
+        }
+    }
+
+    fn fill_with_frames(&mut self, batch: &mut Vec<u8>, ack: u32, limit: usize) {
         while batch.len() < limit {
             let Some(kept) = self.kept.get(self.replayed) else { break };
             kept.write(batch, ack);
@@ -163,9 +172,6 @@ impl Outgoing {
         }
         if let Some(large) = self.next_large() {
             self.fragment(batch, ack, large);
-        }
-        if owes_ack && batch.is_empty() {
-            batch.extend_from_slice(&Header { ack, kind: Kind::Ack as u8, ..Header::default() }.to_wire());
         }
     }
 
