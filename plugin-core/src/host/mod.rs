@@ -27,6 +27,7 @@ mod rendezvous;
 mod restart;
 mod start;
 mod supervisor;
+mod wake;
 
 pub use attach::attach;
 pub use events::{Event, Events};

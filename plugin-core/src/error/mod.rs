@@ -1,8 +1,8 @@
 //! What can go wrong, one variant per thing a caller can act on.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+mod wire;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use crate::report::ExitReport;
 
@@ -405,41 +405,6 @@ impl Error {
             _ => false,
         }
     }
-
-    /// The name of the variant as it goes over the wire.
-    fn kind(&self) -> &str {
-        match self {
-            Self::NotFound { .. } => "not-found",
-            Self::NotExecutable { .. } => "not-executable",
-            Self::WrongMachine { .. } => "wrong-machine",
-            Self::Spawn { .. } => "spawn",
-            Self::NotAPlugin { .. } => "not-a-plugin",
-            Self::ExitedAtStart { .. } => "exited-at-start",
-            Self::StartTimeout { .. } => "start-timeout",
-            Self::IncompatibleProtocol { .. } => "incompatible-protocol",
-            Self::MissingInterface { .. } => "missing-interface",
-            Self::IncompatibleInterface { .. } => "incompatible-interface",
-            Self::MissingMethods { .. } => "missing-methods",
-            Self::Unkillable { .. } => "unkillable",
-            Self::Listen { .. } => "listen",
-            Self::Attach { .. } => "attach",
-            Self::Refused { .. } => "refused",
-            Self::Timeout { .. } => "timeout",
-            Self::Died { .. } => "died",
-            Self::Disconnected { .. } => "disconnected",
-            Self::Protocol { .. } => "protocol",
-            Self::Stopped { .. } => "stopped",
-            Self::GaveUp { .. } => "gave-up",
-            Self::Panicked { .. } => "panicked",
-            Self::UnknownMethod { .. } => "unknown-method",
-            Self::BadArguments { .. } => "bad-arguments",
-            Self::BadAnswer { .. } => "bad-answer",
-            Self::TooLarge { .. } => "too-large",
-            Self::Overloaded { .. } => "overloaded",
-            Self::Remote { kind, .. } => kind,
-            Self::Custom(_) => "custom",
-        }
-    }
 }
 
 impl fmt::Debug for Error {
@@ -473,33 +438,8 @@ fn caused(chain: &[String]) -> String {
     chain.iter().flat_map(|cause| [": ", cause]).collect()
 }
 
-/// An error on the wire.
-#[derive(Serialize, Deserialize)]
-struct Sent {
-    kind: String,
-    message: String,
-    #[serde(default)]
-    chain: Vec<String>,
-}
-
-impl Serialize for Error {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (message, chain) = match self {
-            Self::Remote { message, chain, .. } => (message.clone(), chain.clone()),
-            _ => (self.to_string(), causes(self)),
-        };
-        Sent { kind: self.kind().into(), message, chain }.serialize(serializer)
-    }
-}
-
+/// The messages of the causes of `error`, the nearest first.
 fn causes(error: &Error) -> Vec<String> {
     let first = std::error::Error::source(error);
     std::iter::successors(first, |cause| cause.source()).map(ToString::to_string).collect()
-}
-
-impl<'de> Deserialize<'de> for Error {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Sent { kind, message, chain } = Sent::deserialize(deserializer)?;
-        Ok(Self::Remote { kind, message, chain })
-    }
 }

@@ -1,0 +1,68 @@
+//! Errors on the wire: a kind, a message and a chain of causes, which arrive as [`Error::Remote`].
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Error, causes};
+
+impl Error {
+    /// The name of the variant as it goes over the wire.
+    fn kind(&self) -> &str {
+        match self {
+            Self::NotFound { .. } => "not-found",
+            Self::NotExecutable { .. } => "not-executable",
+            Self::WrongMachine { .. } => "wrong-machine",
+            Self::Spawn { .. } => "spawn",
+            Self::NotAPlugin { .. } => "not-a-plugin",
+            Self::ExitedAtStart { .. } => "exited-at-start",
+            Self::StartTimeout { .. } => "start-timeout",
+            Self::IncompatibleProtocol { .. } => "incompatible-protocol",
+            Self::MissingInterface { .. } => "missing-interface",
+            Self::IncompatibleInterface { .. } => "incompatible-interface",
+            Self::MissingMethods { .. } => "missing-methods",
+            Self::Unkillable { .. } => "unkillable",
+            Self::Listen { .. } => "listen",
+            Self::Attach { .. } => "attach",
+            Self::Refused { .. } => "refused",
+            Self::Timeout { .. } => "timeout",
+            Self::Died { .. } => "died",
+            Self::Disconnected { .. } => "disconnected",
+            Self::Protocol { .. } => "protocol",
+            Self::Stopped { .. } => "stopped",
+            Self::GaveUp { .. } => "gave-up",
+            Self::Panicked { .. } => "panicked",
+            Self::UnknownMethod { .. } => "unknown-method",
+            Self::BadArguments { .. } => "bad-arguments",
+            Self::BadAnswer { .. } => "bad-answer",
+            Self::TooLarge { .. } => "too-large",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Remote { kind, .. } => kind,
+            Self::Custom(_) => "custom",
+        }
+    }
+}
+
+/// An error on the wire.
+#[derive(Serialize, Deserialize)]
+struct Sent {
+    kind: String,
+    message: String,
+    #[serde(default)]
+    chain: Vec<String>,
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (message, chain) = match self {
+            Self::Remote { message, chain, .. } => (message.clone(), chain.clone()),
+            _ => (self.to_string(), causes(self)),
+        };
+        Sent { kind: self.kind().into(), message, chain }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Sent { kind, message, chain } = Sent::deserialize(deserializer)?;
+        Ok(Self::Remote { kind, message, chain })
+    }
+}
