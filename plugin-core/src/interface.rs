@@ -11,6 +11,15 @@ use crate::{
 ///
 /// The attribute implements it; nobody else should. It is what the turbofish of [`connect`](crate::connect),
 /// [`serve`](crate::serve) and the others asks for.
+///
+/// ```
+/// use plugin_core::{Interface, Plugin, Process};
+///
+/// /// The plugins among `processes` that serve interface `I`.
+/// fn having<I: Interface + ?Sized + 'static>(processes: &[Process]) -> Vec<Plugin<I>> {
+///     processes.iter().filter_map(|process| process.interface::<I>().ok()).collect()
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a plugin interface",
     label = "not a plugin interface",
@@ -149,6 +158,15 @@ const fn same(left: &[u8], right: &[u8]) -> bool {
 ///
 /// Implemented for every `'static` implementor of the trait behind `I`; it lets
 /// [`serve::<dyn Trait>(value)`](crate::serve) infer the type of `value`.
+///
+/// ```
+/// use plugin_core::{Implements, Interface, Plugin};
+///
+/// /// A plugin for tests.
+/// fn fake<I: Interface + ?Sized + 'static>(value: impl Implements<I>) -> Plugin<I> {
+///     plugin_core::in_process(value).expect("threads can be started")
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not implement the plugin interface `{I}`",
     label = "does not implement `{I}`",

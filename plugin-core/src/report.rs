@@ -5,6 +5,20 @@ use std::{fmt, process::ExitStatus};
 /// How a plugin's process ended, and what it printed last.
 ///
 /// Returned by [`Process::shutdown`](crate::Process::shutdown) and carried by the errors of calls that a death cut short.
+///
+/// ```
+/// # #[plugin_core::plugin_interface]
+/// # pub trait Adder { fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64>; }
+/// # struct Exact;
+/// # impl Adder for Exact {
+/// #     fn add(&self, a: i64, b: i64) -> plugin_core::Result<i64> { Ok(a + b) }
+/// # }
+/// let adder = plugin_core::in_process::<dyn Adder>(Exact)?;
+/// let report = plugin_core::Plugin::process(&adder).shutdown()?;
+/// assert!(report.status().is_none() && report.output().is_empty(), "there is no process of its own");
+/// # Ok::<(), plugin_core::Error>(())
+/// ```
+///
 /// Displayed, it is the exit status and, unless that is success, the last ten lines of the output, without backtraces.
 #[derive(Debug, Clone, Default)]
 pub struct ExitReport {

@@ -141,6 +141,23 @@ fn a_crash_during_on_start_fails_the_start_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_panic_in_on_start_fails_the_start_and_nothing_else() {
+    watchdog(60, || {
+        let error = launcher().on_start(|_| panic!("on purpose")).spawn().map(drop).unwrap_err();
+        assert!(error.to_string().contains("`on_start` panicked"), "{error}");
+        let starts = AtomicUsize::new(0);
+        let second_fails = launcher().on_start(move |_| match starts.fetch_add(1, Ordering::SeqCst) {
+            1 => panic!("on purpose"),
+            _ => Ok(()),
+        });
+        let probe = connect(second_fails);
+        probe.exit(1, "").unwrap_err();
+        assert!(probe.add(1, 2).unwrap_err().to_string().contains("`on_start` panicked"));
+        assert_eq!(probe.add(1, 2).unwrap(), 3, "the next call tries again");
+    });
+}
+
+#[test]
 fn a_restart_that_fails_is_told_to_those_who_wait_and_tried_again_by_the_next() {
     watchdog(60, || {
         let directory = tempfile::tempdir().unwrap();

@@ -15,6 +15,20 @@ use crate::{ExitReport, connection::lock};
 const REMEMBERED: usize = 256;
 
 /// Something that happened to a plugin.
+///
+/// ```no_run
+/// use plugin_core::{Event, Launcher};
+///
+/// let process = Launcher::new("target/debug/english").spawn()?;
+/// for event in process.events() {
+///     match event {
+///         Event::Crashed(report) => println!("it crashed: {report}"),
+///         Event::Restarting { attempt, delay } => println!("restart {attempt} in {delay:?}"),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # Ok::<(), plugin_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     thread,
     time::{Duration, Instant},
@@ -106,13 +107,15 @@ impl Supervisor {
         let Some(on_start) = &self.on_start else { return Ok(instance) };
         lock(&self.state).last = Some(Arc::clone(&instance));
         ADMITTED.set(Some(Arc::clone(&instance)));
-        let outcome = on_start(&Process::of(Arc::clone(handle)));
+        let process = Process::of(Arc::clone(handle));
+        let outcome = catch_unwind(AssertUnwindSafe(|| on_start(&process)));
         ADMITTED.set(None);
-        if let Err(error) = outcome {
-            instance.end()?;
-            return Err(error);
-        }
-        Ok(instance)
+        let Err(error) = outcome.unwrap_or_else(|_| Err(Error::custom("the launcher's `on_start` panicked"))) else {
+            return Ok(instance);
+        };
+        // What it says of its own end is less than why it had to end.
+        let _ = instance.kill();
+        Err(error)
     }
 
     /// Lets calls through to a run, unless the plugin was stopped meanwhile.
@@ -148,7 +151,9 @@ impl Supervisor {
         began: Instant,
         deadline: Option<Instant>,
     ) -> Result<Arc<Instance>> {
-        if let Some(instance) = ADMITTED.with_borrow(Clone::clone).filter(|instance| instance.name == self.name) {
+        if let Some(instance) =
+            ADMITTED.with_borrow(Clone::clone).filter(|instance| Arc::ptr_eq(&instance.name, &self.name))
+        {
             return if instance.is_usable() { Ok(instance) } else { Err(instance.lost(method, false)) };
         }
         let mut has_waited = false;
