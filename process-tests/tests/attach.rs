@@ -1,13 +1,10 @@
 //! Plugins started by hand.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and says why")]
-#![cfg(unix)]
 
 mod common;
 
 use std::{
-    fs,
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -35,9 +32,13 @@ fn listen(socket: &Path) -> ByHand {
     ByHand(child)
 }
 
+/// An address that is free, and its directory: on Windows the name of a pipe, which is in none.
 fn private() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
+    #[cfg(unix)]
     let socket = directory.path().join("probe.sock");
+    #[cfg(windows)]
+    let socket = PathBuf::from(format!("probe-{}", directory.path().file_name().unwrap().to_string_lossy()));
     (directory, socket)
 }
 
@@ -71,6 +72,31 @@ fn an_attached_plugin_that_dies_is_reported_as_lost() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn an_address_is_left_to_the_plugin_that_listens_there() {
+    watchdog(60, || {
+        let (_directory, socket) = private();
+        let _plugin = listen(&socket);
+        let output = Command::new(PROBE).env("PLUGIN_CORE_LISTEN", &socket).output().unwrap();
+        assert!(!output.status.success());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("another plugin is listening there already"), "{text}");
+        assert_eq!(attach::<dyn Probe>(&socket).unwrap().add(1, 2).unwrap(), 3);
+    });
+}
+
+#[test]
+fn an_address_where_nobody_listens_is_told() {
+    watchdog(60, || {
+        let (_directory, socket) = private();
+        let error = attach::<dyn Probe>(&socket).map(drop).unwrap_err();
+        assert!(matches!(&error, Error::Attach { .. }), "{error:?}");
+        assert!(error.to_string().contains("no plugin listens there"), "{error}");
+    });
+}
+
+#[cfg(unix)]
 #[test]
 fn a_socket_left_by_a_killed_plugin_is_replaced() {
     watchdog(60, || {
@@ -85,20 +111,23 @@ fn a_socket_left_by_a_killed_plugin_is_replaced() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_file_that_is_no_socket_is_left_alone() {
     watchdog(60, || {
         let (directory, _) = private();
         let notes = directory.path().join("notes.txt");
-        fs::write(&notes, "precious").unwrap();
+        std::fs::write(&notes, "precious").unwrap();
         let output = Command::new(PROBE).env("PLUGIN_CORE_LISTEN", &notes).output().unwrap();
         assert!(!output.status.success());
-        assert_eq!(fs::read_to_string(&notes).unwrap(), "precious");
+        assert_eq!(std::fs::read_to_string(&notes).unwrap(), "precious");
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_directory_that_others_can_write_is_refused_on_both_sides() {
+    use std::{fs, os::unix::fs::PermissionsExt};
     watchdog(60, || {
         let (directory, socket) = private();
         let _plugin = listen(&socket);

@@ -56,6 +56,7 @@ fn one_process_serves_several_interfaces_and_ends_with_its_last_handle() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_default_body_answers_for_a_plugin_that_lacks_the_method() {
     watchdog(60, || {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Probe, launcher, milliseconds, probe, process, rogue, watchdog};
+use common::{Probe, launcher, milliseconds, probe, process, watchdog};
 use plugin_core::{Error, Restart, State, within};
 
 #[test]
@@ -158,10 +158,11 @@ fn a_timeout_that_the_plugin_met_does_not_pass_for_one_of_this_call() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_late_answer_is_dropped_and_does_not_reach_another_call() {
     watchdog(60, || {
-        let probe = rogue("answers-late").spawn().unwrap().interface::<dyn Probe>().unwrap();
+        let probe = common::rogue("answers-late").spawn().unwrap().interface::<dyn Probe>().unwrap();
         let error = within(milliseconds(20), || probe.add(1, 2)).unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }));
         assert_eq!(probe.add(3, 4).unwrap(), 7);

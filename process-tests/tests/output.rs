@@ -95,7 +95,8 @@ fn the_last_lines_of_stderr_come_with_the_error() {
 fn by_default_lines_go_to_the_hosts_stderr_with_the_plugins_name() {
     watchdog(60, || {
         let mut host = Command::new(common::HOST);
-        // The rogue, told no mode, panics at its first call and says so on its standard error.
+        // The rogue, told no mode, panics at its first call, or where it knows no modes ends at once, and says so on its
+        // standard error.
         let output = host.arg(common::ROGUE).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stderr.contains("[rogue] "), "{stderr}");

@@ -1,18 +1,16 @@
 //! Local sockets between processes, by the `interprocess` crate.
 
-use std::{
-    io::{self, Read},
-    path::Path,
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use interprocess::local_socket::{ConnectOptions, Listener, ListenerOptions, Name, Stream, prelude::*};
 
 use super::Link;
+#[cfg(windows)]
+use super::pipe::Pipe;
 
 /// A connected local socket.
 #[derive(Debug)]
-pub(crate) struct LocalLink(Stream);
+pub(crate) struct LocalLink(#[cfg(unix)] Stream, #[cfg(windows)] Pipe);
 
 /// A local socket that waits for connections, removed from the file system when dropped.
 #[derive(Debug)]
@@ -33,7 +31,7 @@ impl LocalListener {
     }
 
     pub(crate) fn accept(&self) -> io::Result<LocalLink> {
-        self.0.accept().map(LocalLink)
+        self.0.accept().map(LocalLink::new)
     }
 
     #[cfg(unix)]
@@ -46,21 +44,36 @@ impl LocalListener {
 impl LocalLink {
     /// Connects to `address`.
     pub(crate) fn dial(address: &Path) -> io::Result<Self> {
-        ConnectOptions::new().name(name(address)?).connect_sync().map(Self)
+        ConnectOptions::new().name(name(address)?).connect_sync().map(Self::new)
     }
 
-    /// Bounds every read from here on; `None` lifts the bound. Windows has no such bound: there a silent peer is dealt
-    /// with by ending its process.
+    fn new(stream: Stream) -> Self {
+        #[cfg(windows)]
+        let stream = Pipe::new(stream);
+        Self(stream)
+    }
+
+    fn stream(&self) -> &Stream {
+        #[cfg(unix)]
+        return &self.0;
+        #[cfg(windows)]
+        return self.0.stream();
+    }
+
+    /// Bounds every read from here on; `None` lifts the bound.
+    #[cfg_attr(windows, expect(clippy::unnecessary_wraps, reason = "the same on every platform"))]
     pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.0.set_recv_timeout(timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-            outcome => outcome,
-        }
+        #[cfg(unix)]
+        self.0.set_recv_timeout(timeout)?;
+        #[cfg(windows)]
+        self.0.set_read_limit(timeout);
+        Ok(())
     }
 
-    /// As [`set_read_timeout`](Self::set_read_timeout), for writes.
+    /// As [`set_read_timeout`](Self::set_read_timeout), for writes. Windows has no such bound: there a peer that does not
+    /// read is dealt with by ending its process.
     pub(crate) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.0.set_send_timeout(timeout) {
+        match self.stream().set_send_timeout(timeout) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
             outcome => outcome,
         }
@@ -69,7 +82,7 @@ impl LocalLink {
     /// The process at the other end, where the operating system tells.
     #[cfg_attr(windows, expect(clippy::useless_conversion, reason = "only on Windows is it a u32 already"))]
     pub(crate) fn peer_pid(&self) -> Option<u32> {
-        let pid = self.0.peer_creds().ok()?.pid()?;
+        let pid = self.stream().peer_creds().ok()?.pid()?;
         u32::try_from(pid).ok()
     }
 
@@ -78,7 +91,7 @@ impl LocalLink {
     #[cfg_attr(windows, expect(clippy::unused_self, reason = "the same on every platform"))]
     pub(crate) fn is_same_user(&self) -> bool {
         #[cfg(unix)]
-        return match self.0.peer_creds() {
+        return match self.stream().peer_creds() {
             Ok(credentials) => credentials.euid().is_none_or(|uid| uid == rustix::process::geteuid().as_raw()),
             Err(_) => false,
         };
@@ -100,8 +113,14 @@ impl LocalLink {
 }
 
 impl Link for LocalLink {
+    #[cfg(unix)]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        retry(|| (&self.0).read(buffer))
+        retry(|| io::Read::read(&mut &self.0, buffer))
+    }
+
+    #[cfg(windows)]
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(|| self.0.read(buffer))
     }
 
     #[cfg(unix)]
@@ -111,7 +130,7 @@ impl Link for LocalLink {
 
     #[cfg(windows)]
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| io::Write::write(&mut &self.0, bytes))
+        retry(|| self.0.write(bytes))
     }
 
     #[cfg(unix)]
@@ -132,7 +151,9 @@ impl Link for LocalLink {
     }
 
     #[cfg(windows)]
-    fn close(&self) {}
+    fn close(&self) {
+        self.0.close();
+    }
 }
 
 fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -5,6 +5,8 @@
 
 pub(crate) mod local;
 pub(crate) mod memory;
+#[cfg(windows)]
+mod pipe;
 
 use std::io;
 
@@ -21,7 +23,7 @@ pub(crate) trait Link: Send + Sync {
 
     /// Ends both directions, waking a blocked read and a blocked write.
     ///
-    /// On Windows a pipe cannot be shut down from this side: there the other side's end wakes them.
+    /// What had arrived before can still be read. The other side is told at once, on Windows once nobody holds the link.
     fn close(&self);
 }
 

@@ -7,7 +7,9 @@ fn main() {
 }
 
 #[cfg(not(unix))]
-fn main() {}
+fn main() {
+    eprintln!("this rogue harms no hosts but those on Unix");
+}
 
 #[cfg(unix)]
 mod unix {
