@@ -30,8 +30,9 @@ const HELLO_LIMIT: Duration = Duration::from_secs(10);
 
 /// Joins a plugin that was started by hand with `PLUGIN_CORE_LISTEN=address`, mostly under a debugger.
 ///
-/// `address` is the path given there, on Windows the name of the pipe. Its directory must belong to this user and must not
-/// be writable by others, and both sides check that the other belongs to the same user.
+/// `address` is the path given there, on Windows the name of the pipe. On Unix its directory must belong to this user and must
+/// not be writable by others, and both sides check that the other belongs to the same user; on Windows the pipe's default
+/// access rules are all there is, so attach only where nobody else can log in.
 ///
 /// The plugin is nobody's to stop: dropping the handle or [`Process::shutdown`] only detaches, and it goes on waiting for
 /// others. Several hosts may be attached at once.
