@@ -85,7 +85,8 @@ fn a_handler_that_ends_the_process_is_told_with_status_and_last_words() {
 #[test]
 fn all_calls_in_flight_fail_when_the_plugin_is_killed() {
     watchdog(60, || {
-        let probe = probe();
+        // A call that has not left yet would go to the next process, and hang there as it was told to.
+        let probe = launcher().restart(Restart::Never).spawn().unwrap().interface::<dyn Probe>().unwrap();
         thread::scope(|scope| {
             let calls: Vec<_> = (0..20).map(|_| scope.spawn(|| probe.hang_forever())).collect();
             while probe.add(1, 1).is_err() {}
