@@ -74,7 +74,7 @@ pub trait Probe {
     /// An environment variable of the plugin.
     fn variable(&self, name: &str) -> Result<Option<String>>;
 
-    /// The time left for this call, as a call made by the plugin would see it, in milliseconds.
+    /// Makes a call that never ends by itself, and notes after how many milliseconds the deadline of this one ended it.
     fn call_back_limit(&self) -> Result<u64>;
 
     /// Notes the number; gives how many were noted before.

@@ -23,6 +23,10 @@ pub mod kind {
     pub const ERROR: u8 = 18;
     /// Neither.
     pub const FAILURE: u8 = 19;
+    /// Nothing but an acknowledgement.
+    pub const ACK: u8 = 23;
+    /// The caller no longer waits.
+    pub const CANCEL: u8 = 20;
     /// Goodbye.
     pub const GOODBYE: u8 = 26;
 }
@@ -138,6 +142,9 @@ pub struct Interface {
 pub struct Welcome {
     /// The protocol version.
     pub protocol: u16,
+    /// The session.
+    #[serde(default)]
+    pub session: String,
     /// The limit.
     pub max_message: u64,
 }

@@ -37,7 +37,7 @@ impl Bare {
         let hello: Hello = rmp_serde::from_slice(&frame.payload).unwrap();
         assert_eq!((hello.protocols, hello.token), (vec![1], token));
         assert_eq!(hello.interfaces[0].methods, ProbeMethods::NAMES);
-        let welcome = Welcome { protocol: 1, max_message: 1 << 20 };
+        let welcome = Welcome { protocol: 1, max_message: 1 << 20, ..Welcome::default() };
         let frame = Frame::new(kind::WELCOME, 0, rmp_serde::to_vec_named(&welcome).unwrap());
         raw::write(&mut stream, &frame).unwrap();
         Self { child, stream, _directory: directory }
@@ -191,5 +191,44 @@ fn goodbye_ends_the_plugin() {
         let mut plugin = Bare::start();
         raw::write(&mut plugin.stream, &Frame::new(kind::GOODBYE, 0, Vec::new())).unwrap();
         plugin.hangs_up();
+    });
+}
+
+#[test]
+fn a_cancellation_reaches_the_method() {
+    watchdog(60, || {
+        let mut plugin = Bare::start();
+        // Without a deadline, so that nothing else ends it.
+        let work = Frame { method: method("work"), ..Frame::new(kind::REQUEST, 1, vec![0x91, 3]) };
+        raw::write(&mut plugin.stream, &work).unwrap();
+        raw::write(&mut plugin.stream, &Frame::new(kind::CANCEL, 1, Vec::new())).unwrap();
+        let answer = raw::read(&mut plugin.stream).unwrap();
+        assert_eq!((answer.call, failure(&answer).0.as_str()), (1, "cancelled"));
+        plugin.still_serves();
+    });
+}
+
+#[test]
+fn more_requests_than_can_wait_are_refused_and_those_that_wait_are_kept() {
+    watchdog(120, || {
+        let mut plugin = Bare::start();
+        // 512 run, 65,536 wait.
+        let requests = 512 + 65_536 + 1;
+        let mut bytes = Vec::new();
+        for call in 1..=requests {
+            let hang = Frame { method: method("hang_forever"), ..Frame::new(kind::REQUEST, call, vec![0x90]) };
+            bytes.extend(hang.to_bytes());
+        }
+        std::io::Write::write_all(&mut plugin.stream, &bytes).unwrap();
+        let answer = loop {
+            let frame = raw::read(&mut plugin.stream).unwrap();
+            if frame.kind != kind::ACK {
+                break frame;
+            }
+        };
+        let (found, message) = failure(&answer);
+        assert_eq!(found, "overloaded");
+        assert!(message.contains("too many requests wait"), "{message}");
+        assert!(answer.call > 65_536, "call {} of {requests} was refused", answer.call);
     });
 }

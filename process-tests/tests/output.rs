@@ -70,8 +70,10 @@ fn a_taker_that_blocks_blocks_no_plugin() {
             let _ = blocked.lock().unwrap().recv();
         });
         let probe = Launcher::new(PROBE).output(output).spawn().unwrap().interface::<dyn Probe>().unwrap();
+        // More than the pipes and the queue hold together.
+        let line = "a long line ".repeat(20);
         for number in 0..3000 {
-            probe.say("a line", "another").unwrap();
+            probe.say(&line, &line).unwrap();
             assert_eq!(probe.add(number, 1).unwrap(), number + 1);
         }
         drop(release);

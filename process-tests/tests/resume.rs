@@ -95,6 +95,14 @@ fn a_stale_session_is_refused() {
 }
 
 #[test]
+fn a_session_is_resumed_with_its_token_only_and_a_token_begins_one_session_only() {
+    watchdog(60, || {
+        let probe = connect(common::rogue("steals-sessions"));
+        assert_eq!(probe.add(1, 2).unwrap(), 0, "the host let in who had only half of it");
+    });
+}
+
+#[test]
 fn a_process_that_dies_while_it_is_cut_off_is_told_at_once() {
     watchdog(60, || {
         let probe = connect(common::rogue("hangs-up-and-dies"));

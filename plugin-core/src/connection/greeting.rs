@@ -91,3 +91,57 @@ pub(crate) fn send<T: Serialize>(
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixStream,
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::transport::local::LocalListener;
+
+    /// Why `peer`, which has 200 ms, has not introduced itself.
+    fn greeted_by(peer: impl FnOnce(UnixStream) + Send + 'static) -> GreetingError {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let listener = LocalListener::bind(&socket).unwrap();
+        let stream = UnixStream::connect(&socket).unwrap();
+        let link = listener.accept().unwrap();
+        let peer = thread::spawn(move || peer(stream));
+        let deadline = Instant::now() + Duration::from_millis(200);
+        let error = receive(&link, &mut Deframer::new(), deadline, |_| Ok(())).unwrap_err();
+        drop(link);
+        peer.join().unwrap();
+        error
+    }
+
+    #[test]
+    fn who_is_silent_or_slow_runs_out_of_time() {
+        let silent = greeted_by(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it is given up, not waited for");
+        });
+        assert!(matches!(silent, GreetingError::Timeout), "{silent:?}");
+        let slow = greeted_by(|mut stream| {
+            let header = Header { length: 100, kind: Kind::Hello as u8, ..Header::default() };
+            stream.write_all(&header.to_wire()).unwrap();
+            for _ in 0..100 {
+                if stream.write_all(&[0]).is_err() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        assert!(matches!(slow, GreetingError::Timeout), "bytes now and then buy no time: {slow:?}");
+    }
+
+    #[test]
+    fn who_hangs_up_is_noticed_at_once() {
+        assert!(matches!(greeted_by(drop), GreetingError::Closed));
+    }
+}

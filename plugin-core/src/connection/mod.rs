@@ -11,6 +11,8 @@ pub(crate) mod greeting;
 mod outbox;
 mod reader;
 mod resume;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use calls::CallFailure;
 

@@ -322,3 +322,20 @@ fn write_all(link: &dyn Link, mut bytes: &[u8]) -> io::Result<()> {
 fn end_link(link: &dyn Link) {
     link.close();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::memory;
+
+    #[test]
+    fn a_new_link_begins_with_a_whole_frame() {
+        let ((old, _), (new, _)) = (memory::pair(), memory::pair());
+        let mut outbox = Outbox::default();
+        outbox.link(Arc::new(old), 1, 0).unwrap();
+        outbox.unwritten = b"the rest of a frame".to_vec();
+        outbox.link(Arc::new(new), 2, 0).unwrap();
+        let (_, generation, batch) = outbox.begin_batch(Writing::Sender).unwrap();
+        assert_eq!((generation, batch), (2, Vec::new()));
+    }
+}

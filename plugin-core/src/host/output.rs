@@ -407,4 +407,16 @@ mod tests {
         assert_eq!(taken[0], "(5 lines were dropped: they came faster than they were taken)");
         assert_eq!(taken.len(), QUEUE + 1);
     }
+
+    #[test]
+    fn lines_that_wait_are_bounded_in_bytes_too() {
+        let (sender, _receiver) = sync_channel(QUEUE);
+        let forwarder = Forwarder { queue: sender, dropped: Arc::default(), waiting: Arc::default() };
+        for _ in 0..2 * QUEUE_BYTES / MAX_LINE {
+            let (plugin, text) = ("test".into(), "x".repeat(MAX_LINE));
+            forwarder.push(Line { plugin, stream: OutputStream::Stdout, text, output: Output::Discard });
+        }
+        assert!(forwarder.waiting.load(Ordering::Relaxed) <= QUEUE_BYTES + MAX_LINE);
+        assert!(forwarder.dropped.load(Ordering::Relaxed) > 0);
+    }
 }

@@ -362,4 +362,14 @@ mod tests {
         assert!(take_expected(&token, &expected).is_none());
         assert_eq!(take_expected("other", &expected).unwrap().id, 1);
     }
+
+    #[test]
+    fn one_process_cannot_keep_others_waiting_at_the_door() {
+        let guests = Guests::default();
+        for _ in 0..MAX_DIALLERS_OF_ONE {
+            assert!(guests.let_wait(Some(1)));
+        }
+        assert!(!guests.let_wait(Some(1)));
+        assert!(guests.let_wait(Some(2)) && guests.let_wait(None));
+    }
 }

@@ -40,6 +40,7 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T
 #[allow(clippy::cast_possible_truncation, reason = "the tests' numbers are small")]
 mod tests {
     use super::*;
+    use crate::protocol::message::{Failure, FailureKind, InterfaceEntry, Refused, Welcome};
 
     #[test]
     fn the_highest_common_version_is_chosen() {
@@ -53,6 +54,29 @@ mod tests {
         let newer = serde_json_like(&[("protocols", rmp_serde::to_vec(&[1_u16, 2]).unwrap()), ("novelty", vec![0xc3])]);
         let hello: Hello = decode(&newer).unwrap();
         assert_eq!(hello.protocols, [1, 2]);
+    }
+
+    /// Whether `message` is still read with a key behind its others that nobody knows.
+    fn takes_more<T: serde::Serialize + serde::de::DeserializeOwned>(message: &T) -> bool {
+        let mut newer = rmp_serde::to_vec_named(message).unwrap();
+        assert!((0x80..0x8f).contains(&newer[0]), "a map that has room for one more");
+        newer[0] += 1;
+        rmp::encode::write_str(&mut newer, "novelty").unwrap();
+        newer.push(0xc3);
+        decode::<T>(&newer).is_ok()
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_in_everything_that_newer_versions_may_add_to() {
+        let interface = InterfaceEntry { name: "I".into(), version: None, methods: Vec::new() };
+        let taken = [
+            ("hello", takes_more(&Hello::default())),
+            ("welcome", takes_more(&Welcome::default())),
+            ("refused", takes_more(&Refused { reason: "no".into(), protocols: Vec::new() })),
+            ("interface", takes_more(&interface)),
+            ("failure", takes_more(&Failure::new(FailureKind::Stopping, "later"))),
+        ];
+        assert_eq!(taken.map(|(name, _)| (name, true)), taken);
     }
 
     /// A MessagePack map of ready-made values.

@@ -126,6 +126,7 @@ impl CallState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interface::Timeout;
 
     #[test]
     fn a_call_is_current_while_it_runs_and_cancelled_by_hand_or_by_time() {
@@ -143,5 +144,15 @@ mod tests {
             assert!(Call::current().is_cancelled());
             assert_eq!(Call::current().remaining(), Some(Duration::ZERO));
         });
+    }
+
+    #[test]
+    fn calls_made_while_answering_inherit_the_deadline() {
+        let now = Instant::now();
+        let limit = now + Duration::from_secs(5);
+        let made = || deadline::for_call(now, Timeout::Unlimited, Duration::from_secs(30));
+        assert_eq!(CallState::new(Some(limit)).run(made), Some(limit));
+        assert_eq!(CallState::new(None).run(made), None);
+        assert_eq!(made(), None, "and only then");
     }
 }

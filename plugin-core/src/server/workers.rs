@@ -221,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_panics_takes_no_thread_along() {
+        let workers = Arc::<Workers>::default();
+        let (begun, begins) = mpsc::channel();
+        let run = move || {
+            begun.send(()).unwrap();
+            panic!("on purpose");
+        };
+        workers.submit(job(run)).unwrap();
+        begins.recv_timeout(LONG).unwrap();
+        assert!(workers.stop(LONG), "its thread is still counted");
+    }
+
+    #[test]
     fn stopping_does_not_wait_past_its_grace() {
         let workers = Arc::<Workers>::default();
         let (release, blocked) = mpsc::channel::<()>();

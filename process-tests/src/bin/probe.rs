@@ -107,7 +107,7 @@ impl Probe for Real {
         let inner = plugin_core::in_process::<dyn Probe>(Real)?;
         let began = Instant::now();
         match inner.hang_forever() {
-            Err(Error::Timeout { .. }) => Ok(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            Err(Error::Timeout { .. }) => self.record(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)),
             other => Err(Error::custom(format!("{other:?}"))),
         }
     }

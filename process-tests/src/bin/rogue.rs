@@ -24,7 +24,7 @@ mod unix {
 
     use process_tests::{
         ProbeMethods,
-        raw::{Frame, Hello, Interface, header, kind, nested, read, write},
+        raw::{Frame, Hello, Interface, Welcome, header, kind, nested, read, write},
     };
 
     pub(super) fn main() {
@@ -66,8 +66,12 @@ mod unix {
     fn answer(mode: &str, hello: &Hello) {
         let mut stream = dial();
         write(&mut stream, &introduction(hello)).expect("the host listens");
-        read(&mut stream).expect("the host answers");
+        let welcome = read(&mut stream).expect("the host answers");
+        let mut cancelled = 0;
         while let Ok(request) = read(&mut stream) {
+            if request.kind == kind::CANCEL {
+                cancelled = request.call;
+            }
             if request.kind != kind::REQUEST {
                 continue;
             }
@@ -101,6 +105,9 @@ mod unix {
                     return wait();
                 }
                 "lacks-describe" => value(vec![2]),
+                "steals-sessions" => value(vec![u8::from(steal(&welcome.payload, hello))]),
+                "told-of-cancellations" if request.call == 1 => continue,
+                "told-of-cancellations" => value(rmp_serde::to_vec(&cancelled).expect("plain data")),
                 "answers-late" => {
                     thread::sleep(Duration::from_millis(100));
                     value(vec![7])
@@ -112,6 +119,17 @@ mod unix {
                 return;
             }
         }
+    }
+
+    /// Whether the host lets anybody in with half of what it takes: a session without its token, a token that was used.
+    fn steal(welcome: &[u8], hello: &Hello) -> bool {
+        let session = rmp_serde::from_slice::<Welcome>(welcome).expect("a welcome").session;
+        let attempts = [Hello { session, token: "00".repeat(32), ..hello.clone() }, hello.clone()];
+        attempts.iter().any(|attempt| {
+            let mut stream = dial();
+            write(&mut stream, &introduction(attempt)).expect("the host listens");
+            read(&mut stream).expect("the host answers").kind != kind::REFUSED
+        })
     }
 
     fn fragments(call: u32, payload: &[u8]) -> Vec<u8> {
