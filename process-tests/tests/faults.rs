@@ -196,7 +196,7 @@ fn a_caller_that_gives_up_is_noticed_by_the_method() {
 #[test]
 fn a_plugin_is_told_that_a_caller_has_given_up() {
     watchdog(60, || {
-        let probe = rogue("told-of-cancellations").spawn().unwrap().interface::<dyn Probe>().unwrap();
+        let probe = common::rogue("told-of-cancellations").spawn().unwrap().interface::<dyn Probe>().unwrap();
         let error = within(milliseconds(50), || probe.add(1, 2)).unwrap_err();
         assert!(matches!(error, Error::Timeout { may_have_run: true, .. }), "{error:?}");
         assert_eq!(probe.add(1, 2).unwrap(), 1, "the number of the call given up, or 0");
