@@ -141,6 +141,67 @@ fn a_crash_during_on_start_fails_the_start_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_plugin_can_be_killed_while_its_on_start_hangs() {
+    watchdog(60, || {
+        let (begun, begins) = std::sync::mpsc::channel();
+        let starts = AtomicUsize::new(0);
+        let launcher = launcher().on_start(move |process| {
+            if starts.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Ok(());
+            }
+            begun.send(process.pid()).map_err(Error::custom)?;
+            process.interface::<dyn Probe>()?.hang_forever()
+        });
+        let probe = connect(launcher);
+        probe.exit(1, "").unwrap_err();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| probe.add(1, 2));
+            let pid = begins.recv_timeout(LONG).unwrap().unwrap();
+            process(&probe).kill().unwrap();
+            assert!(!process_tests::system::is_running(pid));
+            assert!(matches!(waiting.join().unwrap(), Err(Error::Stopped { .. })));
+        });
+        let told: Vec<String> = process(&probe).events().take(4).map(|event| format!("{event:?}")).collect();
+        assert!(told[3].starts_with("Stopped"), "{told:?}");
+    });
+}
+
+#[test]
+fn an_on_start_may_start_another_plugin_that_has_one_too() {
+    watchdog(60, || {
+        let outer = launcher().call_timeout(Duration::from_secs(5)).on_start(|process| {
+            let inner = launcher().on_start(|process| process.interface::<dyn Probe>()?.record(1).map(drop));
+            let inner = inner.spawn()?.interface::<dyn Probe>()?;
+            let found = inner.recorded()?.len() as u64;
+            process.interface::<dyn Probe>()?.record(found).map(drop)
+        });
+        assert_eq!(connect(outer).recorded().unwrap(), [1]);
+    });
+}
+
+#[test]
+fn always_goes_on_trying_where_a_restart_fails() {
+    watchdog(60, || {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("probe");
+        fs::copy(common::PROBE, &program).unwrap();
+        let restart = Restart::Always { budget: budget(50) };
+        let probe = connect(Launcher::new(&program).output(plugin_core::Output::Discard).restart(restart));
+        let events = process(&probe).events();
+        fs::remove_file(&program).unwrap();
+        probe.exit(1, "").unwrap_err();
+        let expected = ["Started", "Crashed", "Restarting", "Restarting"];
+        assert_eq!(expected.map(|_| next(&events)), expected);
+        // Under another name first: a program that is being written cannot be executed.
+        let copy = directory.path().join("copy");
+        fs::copy(common::PROBE, &copy).unwrap();
+        fs::rename(copy, &program).unwrap();
+        while next(&events) != "Started" {}
+        assert_eq!(probe.add(1, 2).unwrap(), 3);
+    });
+}
+
+#[test]
 fn a_panic_in_on_start_fails_the_start_and_nothing_else() {
     watchdog(60, || {
         let error = launcher().on_start(|_| panic!("on purpose")).spawn().map(drop).unwrap_err();

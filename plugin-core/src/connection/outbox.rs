@@ -5,6 +5,7 @@
 //! no link, messages wait in the queue.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{Arc, MutexGuard, PoisonError},
     time::Instant,
@@ -14,6 +15,7 @@ use super::{Cause, Connection, End, calls::Waiter, lock};
 use crate::{
     protocol::{
         Violation,
+        frame::MAX_PAYLOAD,
         incoming::Received,
         message::Message,
         outgoing::{Outgoing, Withdrawn},
@@ -35,6 +37,11 @@ pub(super) struct Outbox {
     unwritten: Vec<u8>,
     /// How many threads wait for `Connection::changed`: a signal costs a system call, heard or not.
     waiting: usize,
+    /// A link was shut out to make place for another, and nobody has been told that it is gone.
+    has_untold_loss: bool,
+    /// The senders of large messages that wait for room, in the order in which they came.
+    in_line: VecDeque<u64>,
+    last_in_line: u64,
     end: Option<End>,
 }
 
@@ -75,11 +82,30 @@ impl Outbox {
         self.link.take()
     }
 
+    /// As [`unlink`](Self::unlink), to make place for another link that may never come.
+    pub(super) fn unlink_untold(&mut self) -> Option<Arc<dyn Link>> {
+        self.has_untold_loss |= self.is_linked();
+        self.unlink()
+    }
+
+    /// Whether it has to be told that a link is gone; once.
+    pub(super) fn take_untold(&mut self) -> bool {
+        std::mem::take(&mut self.has_untold_loss)
+    }
+
+    /// Whether a message of `length` bytes may be added now. Large ones wait in line, or a stream of less large ones would
+    /// keep the largest out for ever; small ones pass, as they do on the wire.
+    fn admits(&self, length: usize, place: u64) -> bool {
+        let is_next = self.in_line.front().is_none_or(|first| *first == place);
+        self.queue.has_room(length) && (length <= MAX_PAYLOAD || is_next)
+    }
+
     /// Takes a link into use whose other side has received `count` frames.
     pub(super) fn link(&mut self, link: Arc<dyn Link>, generation: u64, count: u32) -> Result<(), Violation> {
         self.queue.rewind(count)?;
         self.unlink();
         self.generation = generation;
+        self.has_untold_loss = false;
         self.link = Some(link);
         Ok(())
     }
@@ -115,10 +141,11 @@ impl Connection {
     /// Queues a message, waiting for room until `deadline`, and sees to it that it gets written; gives it back if it cannot.
     pub(crate) fn send(&self, message: Message, deadline: Option<Instant>) -> Result<(), (Unsent, Message)> {
         let mut outbox = lock(&self.outbox);
-        while outbox.end.is_none() && !outbox.queue.has_room(message.payload.len()) {
-            match self.wait_for_change(outbox, deadline) {
-                Some(guard) => outbox = guard,
-                None => return Err((Unsent::Late, message)),
+        if !outbox.admits(message.payload.len(), 0) {
+            let admitted;
+            (outbox, admitted) = self.wait_in_line(outbox, message.payload.len(), deadline);
+            if !admitted {
+                return Err((Unsent::Late, message));
             }
         }
         if outbox.end.is_some() {
@@ -127,6 +154,35 @@ impl Connection {
         outbox.queue.push(message);
         self.write_a_batch(outbox);
         Ok(())
+    }
+
+    /// Waits until a message of `length` bytes may be added or the connection has ended; `false` where neither came in time.
+    fn wait_in_line<'a>(
+        &'a self,
+        mut outbox: MutexGuard<'a, Outbox>,
+        length: usize,
+        deadline: Option<Instant>,
+    ) -> (MutexGuard<'a, Outbox>, bool) {
+        outbox.last_in_line += 1;
+        let place = outbox.last_in_line;
+        if length > MAX_PAYLOAD {
+            outbox.in_line.push_back(place);
+        }
+        let is_admitted = loop {
+            if outbox.end.is_some() || outbox.admits(length, place) {
+                break true;
+            }
+            if let Some(guard) = self.wait_for_change(outbox, deadline) {
+                outbox = guard;
+            } else {
+                outbox = lock(&self.outbox);
+                break false;
+            }
+        };
+        outbox.in_line.retain(|waiting| *waiting != place);
+        // Whoever is next in line may go now.
+        self.changed.notify_all();
+        (outbox, is_admitted)
     }
 
     /// Queues a short message that must not get lost, without ever waiting. Where the connection has ended, there is nobody

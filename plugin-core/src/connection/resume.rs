@@ -35,8 +35,6 @@ impl Inbox {
 pub(crate) struct Resumption {
     generation: u64,
     received: u32,
-    /// It was this that shut the last link out, so nobody has been told that it is gone.
-    has_unlinked: bool,
 }
 
 impl Resumption {
@@ -52,9 +50,8 @@ impl Connection {
         let mut inbox = lock(&self.inbox);
         inbox.generation += 1;
         // With the inbox still locked: whoever begins after this finds the outbox as this left it.
-        let link = lock(&self.outbox).unlink();
-        let received = inbox.incoming.received().frames;
-        let resumption = Resumption { generation: inbox.generation, received, has_unlinked: link.is_some() };
+        let link = lock(&self.outbox).unlink_untold();
+        let resumption = Resumption { generation: inbox.generation, received: inbox.incoming.received().frames };
         drop(inbox);
         if let Some(link) = link {
             link.close();
@@ -108,7 +105,7 @@ impl Connection {
     /// Notes that a resumption has come to nothing, if nobody else will.
     pub(crate) fn resume_failed(self: &Arc<Self>, resumption: Resumption, reason: &str) {
         let is_present = lock(&self.inbox).generation == resumption.generation;
-        if resumption.has_unlinked && is_present && !lock(&self.outbox).is_linked() {
+        if is_present && lock(&self.outbox).take_untold() {
             self.handler.lost(self, reason.into());
         }
     }

@@ -45,7 +45,7 @@ impl Handler for HostHandler {
     /// the connection.
     fn lost(&self, connection: &Arc<Connection>, reason: String) {
         if self.life.is_stopping() || self.life.report().is_some() || self.resume_timeout.is_zero() {
-            return connection.close(Cause::Lost(reason));
+            return connection.close_if_lost(Cause::Lost(reason));
         }
         self.events.cut();
         let (lost, events, limit) = (Arc::clone(connection), Arc::clone(&self.events), self.resume_timeout);

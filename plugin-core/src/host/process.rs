@@ -109,7 +109,7 @@ impl Process {
     /// What this host did not start, and cannot start again.
     pub(super) fn found(supervisor: Arc<Supervisor>, instance: Instance) -> Result<Self> {
         let handle = Handle::new(supervisor);
-        handle.supervisor.let_through(Arc::new(instance))?;
+        handle.supervisor.let_through(&Arc::new(instance))?;
         Ok(Self { handle })
     }
 

@@ -108,6 +108,10 @@ fn watch(
                 connection.close(Cause::Lost("its process ended".into()));
             }
             life.end(Arc::clone(&report));
+            // Again, for one that was set meanwhile: whoever set it looks at the report after that.
+            if let Some(connection) = connection.get() {
+                connection.close(Cause::Lost("its process ended".into()));
+            }
             if let Some(supervisor) = supervisor.upgrade() {
                 supervisor.process_ended(child.pid(), &report);
             }

@@ -19,8 +19,8 @@ use super::{
 use crate::{Error, ExitReport, Result, connection::lock, deadline};
 
 thread_local! {
-    /// The run whose `on_start` this thread is in: it may be called before others are let through.
-    static ADMITTED: RefCell<Option<Arc<Instance>>> = const { RefCell::new(None) };
+    /// The runs whose `on_start` this thread is in, the innermost last: they may be called before others are let through.
+    static ADMITTED: RefCell<Vec<Arc<Instance>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One plugin through all its runs.
@@ -41,8 +41,11 @@ struct State {
     phase: Phase,
     /// The present run, or the last.
     last: Option<Arc<Instance>>,
+    /// The run whose `on_start` is under way.
+    greeting: Option<Arc<Instance>>,
     history: History,
     is_stopped: bool,
+    has_told_stopped: bool,
     has_given_up: bool,
 }
 
@@ -67,7 +70,15 @@ impl Supervisor {
         on_start: Option<OnStart>,
     ) -> Arc<Self> {
         let history = History::new(if launch.is_some() { restart } else { Restart::Never });
-        let state = State { phase: Phase::Starting, last: None, history, is_stopped: false, has_given_up: false };
+        let state = State {
+            phase: Phase::Starting,
+            last: None,
+            greeting: None,
+            history,
+            is_stopped: false,
+            has_told_stopped: false,
+            has_given_up: false,
+        };
         Arc::new(Self {
             name,
             settings,
@@ -94,7 +105,7 @@ impl Supervisor {
         };
         let outcome = started.and_then(|instance| self.greet(instance, handle));
         match outcome {
-            Ok(instance) => self.let_through(instance),
+            Ok(instance) => self.let_through(&instance),
             Err(error) => {
                 self.enter(Phase::Failed(error.clone()));
                 Err(error)
@@ -105,11 +116,16 @@ impl Supervisor {
     /// Runs `on_start`, before others may call.
     fn greet(&self, instance: Arc<Instance>, handle: &Arc<Handle>) -> Result<Arc<Instance>> {
         let Some(on_start) = &self.on_start else { return Ok(instance) };
-        lock(&self.state).last = Some(Arc::clone(&instance));
-        ADMITTED.set(Some(Arc::clone(&instance)));
+        {
+            let mut state = lock(&self.state);
+            state.last = Some(Arc::clone(&instance));
+            state.greeting = Some(Arc::clone(&instance));
+        }
+        ADMITTED.with_borrow_mut(|admitted| admitted.push(Arc::clone(&instance)));
         let process = Process::of(Arc::clone(handle));
         let outcome = catch_unwind(AssertUnwindSafe(|| on_start(&process)));
-        ADMITTED.set(None);
+        ADMITTED.with_borrow_mut(Vec::pop);
+        lock(&self.state).greeting = None;
         let Err(error) = outcome.unwrap_or_else(|_| Err(Error::custom("the launcher's `on_start` panicked"))) else {
             return Ok(instance);
         };
@@ -119,8 +135,9 @@ impl Supervisor {
     }
 
     /// Lets calls through to a run, unless the plugin was stopped meanwhile.
-    pub(super) fn let_through(&self, instance: Arc<Instance>) -> Result<()> {
+    pub(super) fn let_through(self: &Arc<Self>, instance: &Arc<Instance>) -> Result<()> {
         let mut state = lock(&self.state);
+        state.last = Some(Arc::clone(instance));
         if state.is_stopped {
             drop(state);
             let stopped = instance.stop();
@@ -128,11 +145,14 @@ impl Supervisor {
             return stopped.map(drop);
         }
         self.events.tell(&Event::Started { pid: instance.pid() });
-        state.last = Some(Arc::clone(&instance));
         state.has_given_up = false;
-        state.phase = Phase::Running(instance);
+        state.phase = Phase::Running(Arc::clone(instance));
         drop(state);
         self.changed.notify_all();
+        // Whoever waits for its end may have looked when it was not let through yet.
+        if let Some(report) = instance.life.report() {
+            self.ended(instance, &report);
+        }
         Ok(())
     }
 
@@ -151,9 +171,7 @@ impl Supervisor {
         began: Instant,
         deadline: Option<Instant>,
     ) -> Result<Arc<Instance>> {
-        if let Some(instance) =
-            ADMITTED.with_borrow(Clone::clone).filter(|instance| Arc::ptr_eq(&instance.name, &self.name))
-        {
+        if let Some(instance) = self.admitted() {
             return if instance.is_usable() { Ok(instance) } else { Err(instance.lost(method, false)) };
         }
         let mut has_waited = false;
@@ -178,6 +196,13 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// The run that this thread may call since it is in its `on_start`.
+    fn admitted(&self) -> Option<Arc<Instance>> {
+        // The name is shared by all runs of one plugin, and by those of no other.
+        let is_ours = |instance: &&Arc<Instance>| Arc::ptr_eq(&instance.name, &self.name);
+        ADMITTED.with_borrow(|admitted| admitted.iter().rev().find(is_ours).cloned())
     }
 
     /// Sees to the end of a run that is of no use any more, so that the next can begin.
@@ -229,12 +254,13 @@ impl Supervisor {
     fn decide(self: &Arc<Self>, state: &mut State, method: &str) -> Result<()> {
         match state.history.decide(Instant::now()) {
             Decision::Restart { attempt, delay } => {
-                state.has_given_up = false;
-                self.events.tell(&Event::Restarting { attempt, delay });
                 let supervisor = Arc::clone(self);
                 let restart = move || supervisor.restart(delay);
                 let spawned = thread::Builder::new().name("plugin-core restart".into()).spawn(restart);
                 spawned.map_err(|error| Error::Spawn { program: self.name(), source: Arc::new(error) })?;
+                // The thread waits for the state, so this is told before anything that it does.
+                state.has_given_up = false;
+                self.events.tell(&Event::Restarting { attempt, delay });
                 state.phase = Phase::Starting;
                 Ok(())
             }
@@ -277,8 +303,15 @@ impl Supervisor {
         let handle = self.handle.get().and_then(Weak::upgrade);
         let is_wanted = !lock(&self.state).is_stopped;
         match handle.filter(|_| is_wanted) {
-            // What went wrong is told to those who wait.
-            Some(handle) => drop(self.start(&handle)),
+            Some(handle) => {
+                // What went wrong is told to those who wait; who restarts always tries again.
+                if self.start(&handle).is_err() {
+                    let mut state = lock(&self.state);
+                    if state.history.is_always() && !state.is_stopped && matches!(state.phase, Phase::Failed(_)) {
+                        let _ = self.decide(&mut state, "restart");
+                    }
+                }
+            }
             None => self.enter(Phase::Down(Arc::default())),
         }
     }
@@ -324,21 +357,22 @@ impl Supervisor {
     /// Stops the plugin for good, gracefully or at once, and waits for its end.
     pub(super) fn stop(&self, how: fn(&Instance) -> Result<ExitReport>) -> Result<ExitReport> {
         let mut state = lock(&self.state);
-        let is_first = !std::mem::replace(&mut state.is_stopped, true);
+        state.is_stopped = true;
         self.changed.notify_all();
         let limit = self.settings.start_timeout.saturating_add(self.settings.stop_timeout);
         let deadline = Some(deadline::after(Instant::now(), limit));
-        while let Phase::Starting = state.phase {
+        // A run in its `on_start` is stopped like any other: what that calls then fails, and it ends.
+        while matches!(state.phase, Phase::Starting) && state.greeting.is_none() {
             match self.wait(state, deadline) {
                 Some(guard) => state = guard,
-                None => return Err(self.late("shutdown", Instant::now(), None)),
+                None => return Err(Error::custom(format!("plugin `{}` is still being started; try again", self.name))),
             }
         }
-        let last = state.last.clone();
+        let last = state.greeting.clone().or_else(|| state.last.clone());
         drop(state);
         let Some(instance) = last else { return Ok(ExitReport::default()) };
         let report = how(&instance)?;
-        if is_first {
+        if !std::mem::replace(&mut lock(&self.state).has_told_stopped, true) {
             self.events.tell(&Event::Stopped(Arc::new(report.clone())));
         }
         Ok(report)

@@ -178,8 +178,13 @@ impl Outgoing {
     /// The large message whose turn it is. None is begun while those under way fill the memory of the other side.
     fn next_large(&mut self) -> Option<Large> {
         let begun = self.begun;
-        let may_go = |large: &Large| large.offset > 0 || begun == 0 || begun + large.payload.len() <= MEMORY;
-        let place = self.large.iter().position(may_go)?;
+        let mut may_begin = true;
+        let place = self.large.iter().position(|large| {
+            let fits = begun == 0 || begun + large.payload.len() <= MEMORY;
+            // Those behind one that does not fit wait with it, or it would never come to its turn.
+            may_begin &= large.offset > 0 || fits;
+            large.offset > 0 || may_begin
+        })?;
         self.large.remove(place)
     }
 

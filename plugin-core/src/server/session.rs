@@ -60,7 +60,7 @@ impl Handler for Session {
 
     fn lost(&self, connection: &Arc<Connection>, reason: String) {
         if self.stop.is_requested() || self.agreed.resume_timeout.is_zero() {
-            return connection.close(Cause::Lost(reason));
+            return connection.close_if_lost(Cause::Lost(reason));
         }
         let hello = Hello { session: self.agreed.session.clone(), ..self.hello.clone() };
         let redial = Redial {

@@ -80,7 +80,10 @@ impl Workers {
         state.queue.push_back(job);
         // Compared with the queue, not with zero: an idle thread that was already woken has not taken its job yet.
         if state.idle < state.queue.len() && state.threads < MAX_RUNNING {
-            self.spawn(&mut state)
+            let unserved = self.spawn(&mut state);
+            drop(state);
+            // Dropped without the lock: it may hold the last handle of something.
+            if unserved.is_some() { Err(Rejected::Full) } else { Ok(()) }
         } else {
             drop(state);
             self.work.notify_one();
@@ -88,19 +91,20 @@ impl Workers {
         }
     }
 
-    /// Starts a thread for the job just queued.
-    fn spawn(self: &Arc<Self>, state: &mut State) -> Result<(), Rejected> {
+    /// Starts a thread for the job just queued; gives it back if there is none to run it.
+    fn spawn(self: &Arc<Self>, state: &mut State) -> Option<Job> {
         let workers = Arc::clone(self);
         let spawned = thread::Builder::new().name("plugin-core handler".into()).spawn(move || workers.work());
         if spawned.is_ok() {
             state.threads += 1;
-        } else if state.threads == 0 {
-            if let Some(job) = state.queue.pop_back() {
-                state.queued_bytes -= job.bytes;
-            }
-            return Err(Rejected::Full);
-        } // Else one of the threads that there are will come to it.
-        Ok(())
+        }
+        // If there are others, one of them will come to it.
+        if state.threads > 0 {
+            return None;
+        }
+        let job = state.queue.pop_back()?;
+        state.queued_bytes -= job.bytes;
+        Some(job)
     }
 
     fn work(&self) {
