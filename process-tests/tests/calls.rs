@@ -5,7 +5,10 @@ mod common;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Barrier},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -109,6 +112,28 @@ fn small_calls_are_quick_beside_a_60_mib_call() {
         assert!(times.len() >= 20, "only {} small calls beside the large ones", times.len());
         let p99 = times[times.len() * 99 / 100];
         assert!(p99 < Duration::from_millis(20), "p99 {p99:?} of {} calls", times.len());
+    });
+}
+
+#[test]
+fn the_largest_message_gets_through_beside_many_less_large_ones() {
+    watchdog(120, || {
+        let probe = probe();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        assert_eq!(probe.measure(vec![0; 1_000_000]).unwrap(), 1_000_000);
+                    }
+                });
+            }
+            for _ in 0..3 {
+                let largest = vec![0; (64 << 20) - 1000];
+                assert_eq!(probe.measure(largest).unwrap(), (64 << 20) - 1000, "within the 30 s of any call");
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
     });
 }
 
