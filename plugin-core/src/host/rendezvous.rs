@@ -319,14 +319,14 @@ fn introduce(introduced: Introduced, expected: &Mutex<Vec<Expected>>, deadline: 
         return refuse(&introduced.link, reason.into(), deadline);
     };
     let theirs = introduced.hello.protocols.clone();
-    let arrival = if handshake::choose_version(&theirs).is_some() {
-        Arrival::Introduced(Box::new(introduced))
+    // In either case whoever waited may have given up; the link then closes with the arrival.
+    if handshake::choose_version(&theirs).is_some() {
+        let _ = expected.arrivals.send(Arrival::Introduced(Box::new(introduced)));
     } else {
+        // Told before the plugin is refused, or its end would be known before its cause.
+        let _ = expected.arrivals.send(Arrival::Incompatible(theirs.clone()));
         refuse(&introduced.link, format!("this host speaks protocol {VERSIONS:?}, the plugin {theirs:?}"), deadline);
-        Arrival::Incompatible(theirs)
-    };
-    // Whoever waited may have given up; the link then closes with the arrival.
-    let _ = expected.arrivals.send(arrival);
+    }
 }
 
 /// Finds who the token belongs to. A token is good once.

@@ -121,6 +121,7 @@ impl Supervisor {
             state.last = Some(Arc::clone(&instance));
             state.greeting = Some(Arc::clone(&instance));
         }
+        self.changed.notify_all(); // Whoever waits to stop the plugin can do so now.
         ADMITTED.with_borrow_mut(|admitted| admitted.push(Arc::clone(&instance)));
         let process = Process::of(Arc::clone(handle));
         let outcome = catch_unwind(AssertUnwindSafe(|| on_start(&process)));
