@@ -193,6 +193,7 @@ fn a_caller_that_gives_up_is_noticed_by_the_method() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_plugin_is_told_that_a_caller_has_given_up() {
     watchdog(60, || {
