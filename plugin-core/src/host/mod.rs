@@ -2,17 +2,17 @@
 //!
 //! In reading order: [`launcher`] says what to start; [`process`] is the plugin and [`plugin`] the typed handle to one of its
 //! interfaces; [`supervisor`] keeps it running, as [`restart`] allows, and tells [`events`]; [`start`] starts it once, and
-//! [`instance`] is what then runs; [`attach`] and [`in_process`] are the two other ways to have a
-//! process. Below them: [`rendezvous`] is where plugins dial in, in a private [`directory`]; [`child`] is the operating
-//! system's process; [`diagnose`] says why one would not start; [`output`] forwards what it prints; [`handler`] is the host's
-//! end of the connection; [`life`] is what is
-//! known about whether it still runs.
+//! [`instance`] is what then runs; [`attach`] and [`in_process`] are the two other ways to have a process. Below them:
+//! [`rendezvous`] is where plugins dial in, in a private [`directory`]; [`child`] is the operating system's process;
+//! [`diagnose`] says why one would not start; [`output`] reads what it prints and [`forward`] hands it on; [`handler`] is the
+//! host's end of the connection; [`life`] is what is known about whether it still runs.
 
 mod attach;
 mod child;
 mod diagnose;
 mod directory;
 mod events;
+mod forward;
 mod handler;
 mod in_process;
 mod instance;
