@@ -3,17 +3,18 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, Weak},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use semver::{Version, VersionReq};
 
 use crate::{
     Error, Result,
+    buffer::Buffer,
     codec::{self, DecodeError, Decoder, EncodeError, Encoder},
-    connection::{CallFailure, lock},
+    connection::{CallFailure, Unsent, lock},
     deadline,
-    host::{Handle, Instance, explain},
+    host::{Handle, Instance, explain, limit},
     interface::{Descriptor, Method, Timeout, Verdict},
     protocol::{
         frame::Kind,
@@ -82,19 +83,91 @@ impl Client {
         let called = &self.descriptor.methods[method];
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
+        let mut payload = self.encode(called, arguments, encode)?;
+        let mut crash = None;
+        loop {
+            match self.attempt(method, payload, began, deadline) {
+                Ok(answer) => return Ok(answer),
+                Err(Attempt::Unsent(unsent)) => payload = unsent,
+                Err(Attempt::Crashed { instance, may_have_run, request }) => {
+                    let may_have_run = may_have_run || crash.is_some_and(|crash: Crash| crash.may_have_run);
+                    crash = Some(Crash { instance, may_have_run });
+                    payload = request;
+                }
+                Err(Attempt::Failed(error)) => return Err(Crash::weigh(crash, called, deadline, error)),
+            }
+        }
+    }
+
+    /// Sends a call of oneway method number `method` of the descriptor, with `arguments` values, which `encode` writes.
+    ///
+    /// # Errors
+    /// When it cannot be sent. What becomes of it then, nobody is told.
+    pub fn call_oneway(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<()> {
+        let called = &self.descriptor.methods[method];
+        let began = Instant::now();
+        let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
+        let mut payload = self.encode(called, arguments, encode)?;
+        loop {
+            let lease = self.plugin.acquire(called.name, began, deadline)?;
+            let (target, number) = self.bind(&lease, method)?;
+            let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
+            let failure = match lease.connection.send_oneway(call, deadline) {
+                Ok(()) => return Ok(()),
+                // It goes to the next run, if there is to be one.
+                Err((Unsent::Closed, call)) if !lease.is_stopping() => {
+                    payload = call.payload;
+                    continue;
+                }
+                Err((Unsent::Closed, call)) => CallFailure::Unsent(call),
+                Err((Unsent::Late, _)) => CallFailure::Late { may_have_run: false },
+            };
+            return Err(explain(&lease, called.name, began, deadline, &failure));
+        }
+    }
+
+    fn encode(
+        &self,
+        called: &Method,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<Buffer> {
         let mut encoder = Encoder::new(self.plugin.max_message());
         encoder.array(arguments).and_then(|()| encode(&mut encoder)).map_err(|error| self.unsent(called, error))?;
-        let mut payload = encoder.into_payload();
-        loop {
-            let instance = self.plugin.acquire(called.name, began, deadline)?;
-            let (target, number) = self.bind(&instance, method)?;
-            let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
-            match instance.connection.call(request, deadline) {
-                Ok(answer) => return self.answer(called, answer),
-                // It never left, so it goes to the next run, if there is to be one.
-                Err(CallFailure::Unsent(request)) if !instance.is_stopping() => payload = request.payload,
-                Err(failure) => return Err(explain(&instance, called.name, began, deadline, &failure)),
+        Ok(encoder.into_buffer())
+    }
+
+    /// Calls the method in the run that there is now.
+    fn attempt(
+        &self,
+        method: usize,
+        payload: Buffer,
+        began: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Attempt> {
+        let called = &self.descriptor.methods[method];
+        let lease = self.plugin.acquire(called.name, began, deadline)?;
+        let (target, number) = self.bind(&lease, method)?;
+        let kept = called.idempotent.then(|| payload.clone());
+        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        match (lease.connection.call(request, deadline), kept) {
+            // It was on its way when this host began to stop the plugin, which has not run it.
+            (Ok(answer), _) if lease.is_stopping() && is_refused_at_the_end(&answer) => {
+                let unsent = CallFailure::Unsent(answer);
+                Err(explain(&lease, called.name, began, deadline, &unsent).into())
             }
+            (Ok(answer), _) => Ok(self.answer(called, answer, limit(began, deadline))?),
+            // It never left, so it goes to the next run, if there is to be one.
+            (Err(CallFailure::Unsent(request)), _) if !lease.is_stopping() => Err(Attempt::Unsent(request.payload)),
+            (Err(CallFailure::Closed { may_have_run }), Some(request)) if lease.is_lost() => {
+                Err(Attempt::Crashed { instance: Arc::clone(&lease), may_have_run, request })
+            }
+            (Err(failure), _) => Err(explain(&lease, called.name, began, deadline, &failure).into()),
         }
     }
 
@@ -108,11 +181,11 @@ impl Client {
         Ok((binding.target, number))
     }
 
-    fn answer(&self, method: &'static Method, answer: Message) -> Result<Answer> {
+    fn answer(&self, method: &'static Method, answer: Message, limit: Duration) -> Result<Answer> {
         let verdict = match answer.kind {
             Kind::Value => Verdict::Value,
             Kind::Error => Verdict::Error,
-            _ => return Err(self.failed(method, &answer.payload)),
+            _ => return Err(self.failed(method, &answer.payload, limit)),
         };
         Ok(Answer { verdict, payload: answer.payload, plugin: Arc::clone(&self.plugin), method })
     }
@@ -130,7 +203,7 @@ impl Client {
     }
 
     /// Why the plugin's runtime has no answer from the method.
-    fn failed(&self, method: &Method, payload: &[u8]) -> Error {
+    fn failed(&self, method: &Method, payload: &[u8], limit: Duration) -> Error {
         let failure = match codec::from_slice::<Failure>(payload) {
             Ok(failure) => failure,
             Err(error) => return bad_answer(&self.plugin, method, &error),
@@ -146,9 +219,60 @@ impl Client {
                 let limit = message.parse().unwrap_or_else(|_| self.plugin.max_message());
                 Error::TooLarge { plugin, method: name, what: "answer".into(), limit }
             }
-            // `Cancelled` is seen only where this side's clock runs later: its own deadline is about to pass.
-            FailureKind::Overloaded | FailureKind::Cancelled => Error::Overloaded { plugin, method: name, message },
+            FailureKind::Overloaded => Error::Overloaded { plugin, method: name, message },
+            // The plugin's clock was first to say so.
+            FailureKind::Cancelled => {
+                Error::Timeout { plugin, method: name, after: limit, may_have_run: false, silent_for: None }
+            }
             FailureKind::Stopping => Error::Disconnected { plugin, method: name, may_have_run: false, reason: message },
+        }
+    }
+}
+
+/// Whether the plugin did not run the method since it is stopping.
+fn is_refused_at_the_end(answer: &Message) -> bool {
+    let is_stopping = |failure: Failure| failure.kind == FailureKind::Stopping;
+    answer.kind == Kind::Failure && codec::from_slice(&answer.payload).is_ok_and(is_stopping)
+}
+
+/// Why one attempt at a call has no answer.
+enum Attempt {
+    /// Nothing of it left; here are its arguments.
+    Unsent(Buffer),
+    /// The run ended during it, and it may be repeated in the next.
+    Crashed { instance: Arc<Instance>, may_have_run: bool, request: Buffer },
+    /// There is to be no other.
+    Failed(Error),
+}
+
+impl From<Error> for Attempt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The last run that ended during a call which is being repeated.
+struct Crash {
+    instance: Arc<Instance>,
+    /// Whether any run so far may have run the method.
+    may_have_run: bool,
+}
+
+impl Crash {
+    /// What to tell where `error` ended a call: after a crash, never that the method did not run if it may have.
+    fn weigh(crash: Option<Self>, method: &Method, deadline: Option<Instant>, error: Error) -> Error {
+        let Some(Self { instance, may_have_run: true }) = crash else { return error };
+        let last = || instance.lost(method.name, true, deadline);
+        match error {
+            Error::GaveUp { plugin, method, .. } => {
+                Error::GaveUp { plugin, method, may_have_run: true, last: Arc::new(last()) }
+            }
+            Error::Stopped { plugin, method, .. } => Error::Stopped { plugin, method, may_have_run: true },
+            error if error.may_have_run() => error,
+            error => {
+                tracing::debug!(%error, "a call could not be repeated");
+                last()
+            }
         }
     }
 }
@@ -194,7 +318,7 @@ fn number_methods(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry)
 #[doc(hidden)]
 pub struct Answer {
     verdict: Verdict,
-    payload: Vec<u8>,
+    payload: Buffer,
     plugin: Arc<Handle>,
     method: &'static Method,
 }
@@ -223,7 +347,7 @@ mod tests {
     use super::*;
 
     const fn method(name: &'static str, optional: bool) -> Method {
-        Method { name, timeout: Timeout::Inherit, optional }
+        Method { name, timeout: Timeout::Inherit, optional, idempotent: false }
     }
 
     static DESCRIPTOR: Descriptor =

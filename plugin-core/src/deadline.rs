@@ -1,14 +1,17 @@
 //! How long a call may take, and who has the last word about it.
 //!
 //! [`within`] replaces the method's own timeout, which replaces the launcher's `call_timeout`; nested `within`s, and the
-//! deadline of the call that a handler is answering, only ever shorten.
+//! deadline of the call that a handler is answering, only ever shorten. Every other time limit is told by [`after`] too, so that
+//! all of them can be suspended here.
 
 use std::{
     cell::Cell,
+    env,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
-use crate::interface::Timeout;
+use crate::{environment, interface::Timeout};
 
 thread_local! {
     static CHOSEN: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -20,7 +23,8 @@ thread_local! {
 /// The deadline is `limit` from now, for all the calls together. It takes the place of the method's own timeout and of
 /// [`Launcher::call_timeout`](crate::Launcher::call_timeout), so that it may also lengthen them; inside another `within`, or
 /// in a plugin's method that was itself called with a deadline, it can only shorten. Calls that run out of it fail with
-/// [`Error::Timeout`](crate::Error::Timeout); other code in `body` is not interrupted.
+/// [`Error::Timeout`](crate::Error::Timeout); other code in `body` is not interrupted. With `PLUGIN_CORE_DEBUG=1` in the
+/// environment there are no deadlines, this one included.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,10 +47,27 @@ pub fn within<R>(limit: Duration, body: impl FnOnce() -> R) -> R {
     scope(&CHOSEN, earlier(CHOSEN.get(), Some(deadline)), body)
 }
 
-/// `limit` after `now`; decades later where that is too far away to be told.
+/// Whether this process knows no time limits, since somebody debugs it.
+pub(crate) fn is_suspended() -> bool {
+    static IS_SUSPENDED: OnceLock<bool> = OnceLock::new();
+    *IS_SUSPENDED.get_or_init(|| {
+        let is_suspended = env::var_os(environment::DEBUG).is_some_and(|value| value == "1");
+        if is_suspended {
+            tracing::warn!("{}=1: all timeouts of plugins are suspended", environment::DEBUG);
+        }
+        is_suspended
+    })
+}
+
+/// `limit` after `now`; `None` where time limits are suspended or that is too far away to be told.
+pub(crate) fn limited(now: Instant, limit: Duration) -> Option<Instant> {
+    now.checked_add(limit).filter(|_| !is_suspended())
+}
+
+/// As [`limited`], for those who cannot wait without a limit: decades.
 pub(crate) fn after(now: Instant, limit: Duration) -> Instant {
     const DECADES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-    now.checked_add(limit).unwrap_or_else(|| now + DECADES)
+    limited(now, limit).unwrap_or_else(|| now + DECADES)
 }
 
 /// Runs a handler under the deadline of the call that it answers.
@@ -57,8 +78,8 @@ pub(crate) fn inherit<R>(deadline: Option<Instant>, body: impl FnOnce() -> R) ->
 /// The deadline of a call made now, on this thread, of a method with its own `method` timeout; `None` is no limit.
 pub(crate) fn for_call(now: Instant, method: Timeout, call_timeout: Duration) -> Option<Instant> {
     let own = CHOSEN.get().or_else(|| match method {
-        Timeout::Inherit => now.checked_add(call_timeout),
-        Timeout::After(limit) => now.checked_add(limit),
+        Timeout::Inherit => limited(now, call_timeout),
+        Timeout::After(limit) => limited(now, limit),
         Timeout::Unlimited => None,
     });
     earlier(own, INHERITED.get())

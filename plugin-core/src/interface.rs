@@ -99,6 +99,8 @@ pub struct Method {
     pub timeout: Timeout,
     /// Whether the trait has a default body for plugins that lack the method.
     pub optional: bool,
+    /// Whether a call may be repeated in the next process if this one dies during it.
+    pub idempotent: bool,
 }
 
 /// A method's own time limit.

@@ -59,8 +59,8 @@
 //! - **A lost connection loses nothing**: while both processes live and meet again within 10 s, every call in flight completes
 //!   exactly once.
 //! - **A lost process is reported honestly**: calls in flight fail with its exit status and the last lines it printed, and say
-//!   whether they may have run ([`Error::may_have_run`]). Nothing is repeated behind your back; the next call finds a new
-//!   process, within a budget ([`Restart`]).
+//!   whether they may have run ([`Error::may_have_run`]). Nothing is repeated behind your back but methods marked
+//!   `#[method(idempotent)]`; the next call finds a new process, within a budget ([`Restart`]).
 //! - **A panic fails one call**, with its message and place; the plugin goes on serving. (Not where the plugin is built with
 //!   `panic = "abort"`.)
 //! - **Calls run side by side**: any number of threads may call through one handle, and a slow method or a large message
@@ -74,16 +74,25 @@
 //! - **Versions may differ**: methods are matched by name, those with default bodies may be missing, structs may grow fields
 //!   with `#[serde(default)]`, and interfaces may carry a semantic version.
 //!
+//! # Debugging
+//!
+//! With `PLUGIN_CORE_DEBUG=1` in the environment of the host, all timeouts are suspended, in the host and in the plugins that it
+//! starts, so that either can sit in a debugger: starting, calls (whatever [`within`] and `#[method(timeout)]` say), stopping,
+//! resuming, being idle. What hangs then hangs until you end it: [`Process::kill`] kills at once as ever, and a plugin still
+//! ends when its host is gone. The variable is read once, and plugins get it even after [`Launcher::env_clear`].
+//!
 //! # Limits
 //!
 //! Arguments and results are serialised: no borrowed results, no generics, no `&mut` arguments. 65,535 methods an interface;
-//! a greeting (all names of interfaces and methods) of at most 64 KiB. 512 methods run at once in a plugin, 65,536 wait.
+//! a greeting (all names of interfaces and methods) of at most 64 KiB. 512 methods run at once in a plugin, 65,536 wait;
+//! 1,024 oneway calls wait, or 1 MiB of them and one more.
 //! `Option<Option<T>>` and `Option<()>` lose their inner level in MessagePack; in signatures the attribute refuses them, in
 //! your own types it cannot see them.
 //!
 //! Unix (tested on Linux) and Windows. How it works inside is in the repository's `ARCHITECTURE.md`, the wire in
 //! `docs/protocol.md`.
 
+mod buffer;
 mod client;
 mod codec;
 mod connection;
@@ -98,13 +107,14 @@ mod protocol;
 mod reply;
 mod report;
 mod server;
+mod sync;
 mod transport;
 
 pub use deadline::within;
 pub use error::{Error, Result, StartStage};
 pub use host::{
     Budget, Event, Events, Info, InterfaceInfo, Launcher, Output, OutputLine, OutputStream, Plugin, Process, Restart,
-    State, attach, connect, in_process,
+    State, Wait, attach, connect, in_process,
 };
 pub use interface::{Implements, Interface};
 pub use plugin_macros::plugin_interface;

@@ -9,5 +9,8 @@ pub use crate::{
     interface::{
         Descriptor, Dispatch, Fault, Interface, Method, Timeout, Verdict, Wraps, assert_unique, method_number,
     },
-    reply::{CallError, Reply},
+    reply::{CallError, OnewayReply, Reply},
 };
+
+#[cfg(unix)]
+pub use crate::transport::tally::{SystemCalls, system_calls};

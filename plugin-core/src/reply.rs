@@ -74,6 +74,54 @@ impl<T, E> Reply for Result<T, E> {
     }
 }
 
+/// The return type of a oneway method: a `Result` of nothing, under whatever name.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a oneway method must return a `Result` of `()`, not `{Self}`",
+    label = "nothing comes back from a oneway call but whether it could be sent",
+    note = "write `plugin_core::Result<()>`, or `Result<(), E>` with an `E` of your own; or remove `oneway`"
+)]
+pub trait OnewayReply: Sized {
+    /// The `E` of `Result<(), E>`.
+    type Error;
+
+    /// Encodes what a method returned.
+    ///
+    /// # Errors
+    /// When the value cannot be encoded.
+    fn send(
+        self,
+        answer: &mut Encoder,
+        value: impl FnOnce(&(), &mut Encoder) -> Result<(), EncodeError>,
+        error: impl FnOnce(&Self::Error, &mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<Verdict, Fault>;
+
+    /// Says whether a call could be sent.
+    fn sent(outcome: Result<(), Error>) -> Self
+    where
+        Self::Error: CallError;
+}
+
+impl<E> OnewayReply for Result<(), E> {
+    type Error = E;
+
+    fn send(
+        self,
+        answer: &mut Encoder,
+        value: impl FnOnce(&(), &mut Encoder) -> Result<(), EncodeError>,
+        error: impl FnOnce(&E, &mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<Verdict, Fault> {
+        Reply::send(self, answer, value, error)
+    }
+
+    fn sent(outcome: Result<(), Error>) -> Self
+    where
+        E: CallError,
+    {
+        outcome.map_err(E::from_call_error)
+    }
+}
+
 /// The error type of an interface method: one that a [`plugin_core::Error`](Error) turns into.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(

@@ -44,26 +44,44 @@ impl InterfaceOptions {
 pub(crate) struct MethodOptions {
     pub(crate) name: Option<LitStr>,
     pub(crate) timeout: Timeout,
+    pub(crate) oneway: bool,
+    pub(crate) idempotent: bool,
 }
 
 impl MethodOptions {
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut options = Self::default();
-        for setting in settings(tokens, errors) {
+        let settings = settings(tokens, errors);
+        refuse_oneway_idempotent(&settings, errors);
+        for setting in settings {
             match setting.key.unraw().to_string().as_str() {
                 "name" => options.name = errors.take(setting.value().and_then(|value| name(&value).map(|_| value))),
                 "timeout" => {
                     options.timeout =
                         errors.take(setting.value().and_then(|value| timeout(&value))).unwrap_or_default();
                 }
-                "idempotent" | "oneway" => {
-                    errors.at(&setting.key, format!("`{}` is not supported yet", setting.key));
-                }
-                unknown => errors
-                    .at(&setting.key, format!("unknown option `{unknown}`; `#[method]` takes `name` and `timeout`")),
+                "oneway" => options.oneway = errors.take(setting.flag()).is_some(),
+                "idempotent" => options.idempotent = errors.take(setting.flag()).is_some(),
+                unknown => errors.at(
+                    &setting.key,
+                    format!(
+                        "unknown option `{unknown}`; `#[method]` takes `name`, `timeout`, `idempotent` and `oneway`"
+                    ),
+                ),
             }
         }
         options
+    }
+}
+
+/// A call is repeated where its answer was lost, and a oneway call has none.
+fn refuse_oneway_idempotent(settings: &[Setting], errors: &mut Errors) {
+    let find = |name| settings.iter().find(|setting| setting.key == name);
+    if let (Some(_), Some(idempotent)) = (find("oneway"), find("idempotent")) {
+        errors.at(
+            &idempotent.key,
+            "a oneway call has no answer to be lost, so it is never repeated; remove `idempotent` or `oneway`",
+        );
     }
 }
 
@@ -103,6 +121,14 @@ impl Parse for Setting {
 }
 
 impl Setting {
+    /// Nothing, where there is no value, as there must not be.
+    fn flag(&self) -> syn::Result<()> {
+        match &self.value {
+            Some(_) => Err(syn::Error::new_spanned(&self.key, format!("`{0}` takes no value; write `{0}`", self.key))),
+            None => Ok(()),
+        }
+    }
+
     /// The value, which must be a string.
     fn value(&self) -> syn::Result<LitStr> {
         let wanted = || syn::Error::new_spanned(&self.key, format!("write `{} = \"...\"`", self.key));

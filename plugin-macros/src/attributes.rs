@@ -63,9 +63,21 @@ pub(crate) fn relax_expectations(attributes: &mut [Attribute]) {
     }
 }
 
+/// Removes options of `#[method(..)]` that were written as attributes of their own, and gives them back.
+pub(crate) fn take_bare_options(attributes: &mut Vec<Attribute>) -> Vec<Attribute> {
+    take(attributes, |path| BARE_OPTIONS.iter().any(|option| path.is_ident(option)))
+}
+
+/// Not `timeout`: other crates have an attribute of that name.
+const BARE_OPTIONS: [&str; 2] = ["idempotent", "oneway"];
+
 /// Removes the `#[method(..)]` attributes and gives them back.
 pub(crate) fn take_method(attributes: &mut Vec<Attribute>) -> Vec<Attribute> {
-    let (ours, theirs) = attributes.drain(..).partition(|attribute| attribute.path().is_ident("method"));
+    take(attributes, |path| path.is_ident("method"))
+}
+
+fn take(attributes: &mut Vec<Attribute>, is_wanted: impl Fn(&Path) -> bool) -> Vec<Attribute> {
+    let (ours, theirs) = attributes.drain(..).partition(|attribute| is_wanted(attribute.path()));
     *attributes = theirs;
     ours
 }

@@ -57,13 +57,14 @@ use proc_macro::TokenStream;
 /// | `version = "1.2"` | none | `MAJOR.MINOR` or `MAJOR.MINOR.PATCH`. Host and plugin must be compatible as semver defines it. |
 /// | `crate = some::path` | `::plugin_core` | Where plugin-core is, if it is renamed or re-exported. A string will do, too. |
 ///
-/// `#[method(name = "...", timeout = "...")]`
+/// `#[method(name = "...", timeout = "...", idempotent, oneway)]`
 ///
 /// | Option | Default | Meaning |
 /// |---|---|---|
 /// | `name = "greet"` | the method's name | What the method is called on the wire: keep it when you rename the method. |
 /// | `timeout = "5s"` | the launcher's `call_timeout` | How long a call may take: `"250ms"`, `"5s"`, `"2m"`, or `"none"` for no limit. |
-/// | `idempotent`, `oneway` | | Not supported yet. |
+/// | `idempotent` | not repeated | Running it twice does no more than once: if the plugin's process dies during a call, the call is repeated in the next process, within its deadline and the restart budget. |
+/// | `oneway` | the call waits for its answer | The call returns once it is queued, and nothing answers it: see below. |
 ///
 /// # Arguments
 ///
@@ -88,6 +89,34 @@ use proc_macro::TokenStream;
 /// `From<plugin_core::Error>`: a call to another process can fail, and `E` is how the caller learns of it.
 /// `plugin_core::Result<T>` will do. Results are owned: there is no message left to borrow from. Byte strings travel as
 /// such here, too.
+///
+/// # Oneway methods
+///
+/// A call of a method with `#[method(oneway)]` returns `Ok(())` as soon as it is queued to be sent. Its return type is a
+/// `Result` of `()`. For what is told often and where nobody waits for the outcome: progress, log lines, samples.
+///
+/// ```ignore
+/// #[plugin_core::plugin_interface]
+/// pub trait Sampler {
+///     #[method(oneway)]
+///     fn sample(&self, value: f64) -> plugin_core::Result<()>;
+///
+///     fn mean(&self) -> plugin_core::Result<f64>;
+/// }
+/// ```
+///
+/// - **Order.** The plugin runs the oneway calls of a connection one at a time, in the order in which they were made. Other
+///   calls do not wait for them, so one made later may run earlier.
+/// - **Room.** At most 1,024 calls, and one call more than 1 MiB of arguments, are under way; a caller beyond that waits until
+///   the plugin has run some. That is all that `timeout` (or `call_timeout`, or `within`) bounds: where it passes, the call
+///   fails with `Error::Timeout`, and was not sent. A call that was sent has no deadline in the plugin.
+/// - **Errors.** The caller is told only if the call cannot be queued: its arguments are too large, there was no room in time,
+///   or the plugin is gone and not to be started again. What the method returns as `Err` is told to the plugin's `tracing`
+///   subscriber as a warning and dropped, and so is a panic (its message is on the plugin's standard error, too); the next
+///   call runs.
+/// - **At most once.** A cut connection loses no call and repeats none. If the plugin's process dies, the calls that were
+///   queued and had not run are lost; the next goes to the next process. A plugin that is stopped runs what it was sent
+///   before, as far as 500 ms suffice.
 ///
 /// # Default bodies
 ///

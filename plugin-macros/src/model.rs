@@ -85,6 +85,9 @@ pub(crate) struct Method {
     /// The lint levels that its body was written under.
     pub(crate) lint_levels: Vec<Attribute>,
     pub(crate) timeout: Timeout,
+    /// Whether nothing answers a call.
+    pub(crate) oneway: bool,
+    pub(crate) idempotent: bool,
     /// As written, but with plain identifiers for argument patterns.
     pub(crate) signature: Signature,
     /// The receiver's `self`, whose hygiene generated bodies must share.

@@ -4,7 +4,7 @@
 //! rustc itself explains well (patterns in a declaration, duplicate methods, unknown types) is left to it.
 
 use proc_macro2::{Span, TokenStream};
-use quote::format_ident;
+use quote::{ToTokens as _, format_ident};
 use syn::{
     FnArg, GenericParam, Ident, ItemTrait, LitStr, Meta, Pat, PatIdent, PatType, Receiver, ReturnType, Safety,
     Signature, Token, TraitItem, TraitItemFn, Type, TypeParamBound, WherePredicate, ext::IdentExt as _, parse_quote,
@@ -122,6 +122,8 @@ fn method(place: usize, function: &mut TraitItemFn, errors: &mut Errors) -> Meth
         hidden: attributes::hidden(&function.attrs),
         lint_levels: attributes::lint_levels(&function.attrs),
         timeout: options.timeout,
+        oneway: options.oneway,
+        idempotent: options.idempotent,
         output: output(&signature, errors),
         default: function.default.is_some().then(|| function.clone()),
         ident,
@@ -132,6 +134,10 @@ fn method(place: usize, function: &mut TraitItemFn, errors: &mut Errors) -> Meth
 }
 
 fn method_options(function: &mut TraitItemFn, errors: &mut Errors) -> MethodOptions {
+    for attribute in attributes::take_bare_options(&mut function.attrs) {
+        let name = attribute.path().to_token_stream();
+        errors.at(&attribute, format!("an option of `#[method]`; write `#[method({name})]`"));
+    }
     let mut options = MethodOptions::default();
     for (index, attribute) in attributes::take_method(&mut function.attrs).into_iter().enumerate() {
         if index > 0 {

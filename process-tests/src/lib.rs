@@ -1,8 +1,13 @@
 //! The interfaces of the test plugins.
 #![allow(clippy::missing_errors_doc, reason = "what fails and how is what the tests say")]
 
+pub mod allocations;
+#[cfg(unix)]
+pub mod chaos;
 #[cfg(unix)]
 pub mod cutter;
+#[cfg(unix)]
+pub mod ledger;
 #[cfg(unix)]
 pub mod raw;
 #[cfg(target_os = "linux")]
@@ -15,6 +20,13 @@ use std::collections::BTreeMap;
 
 use plugin_core::{Result, plugin_interface};
 use serde::{Deserialize, Serialize};
+
+/// How often this process has sent to local sockets, received from them, and waited for them so far; counted in debug builds.
+#[cfg(unix)]
+pub fn system_calls() -> [u64; 3] {
+    let plugin_core::private::SystemCalls { sends, receives, waits } = plugin_core::private::system_calls();
+    [sends, receives, waits]
+}
 
 /// A plugin that does what it is told, misbehaviour included.
 #[plugin_interface(version = "1.2")]
@@ -86,6 +98,54 @@ pub trait Probe {
     /// All numbers noted.
     fn recorded(&self) -> Result<Vec<u64>>;
 
+    /// Notes the number in turn.
+    #[method(oneway)]
+    fn note(&self, number: u64) -> Result<()>;
+
+    /// Notes the number in turn, if so many bytes came with it.
+    #[method(oneway, timeout = "20s")]
+    fn note_with(&self, number: u64, bytes: &[u8], length: usize) -> Result<(), ProbeError>;
+
+    /// Holds up what comes behind it until `release` is called or the plugin stops, then notes the number.
+    #[method(oneway)]
+    fn hold(&self, number: u64) -> Result<()>;
+
+    /// Lets `hold` go on.
+    fn release(&self) -> Result<()>;
+
+    /// Panics in turn.
+    #[method(oneway)]
+    fn panic_in_turn(&self, message: &str) -> Result<()>;
+
+    /// Notes how many milliseconds the call has, `u64::MAX` for no limit.
+    #[method(oneway)]
+    fn note_remaining(&self) -> Result<()>;
+
+    /// Where a plugin lacks it, the host notes the number by asking.
+    #[method(oneway)]
+    fn note_optionally(&self, number: u64) -> Result<()> {
+        self.record(number).map(drop)
+    }
+
+    /// Prints a line in turn.
+    #[method(oneway)]
+    fn say_in_turn(&self, text: &str) -> Result<()>;
+
+    /// All numbers noted, once there are so many.
+    fn recorded_at_last(&self, count: usize) -> Result<Vec<u64>>;
+    /// Adds a line to the file `journal`, does what `script` says for a run of that number, and gives the number, from 1.
+    ///
+    /// A script is words, the last of which is for all further runs: `exit`, `fail`, `hang`, `panic`, `return`.
+    #[method(idempotent)]
+    fn perform(&self, journal: &str, script: &str) -> Result<usize>;
+
+    /// The same, not to be repeated.
+    fn perform_once(&self, journal: &str, script: &str) -> Result<usize>;
+
+    /// How often the plugin has sent, received and waited so far.
+    #[cfg(unix)]
+    fn system_calls(&self) -> Result<[u64; 3]>;
+
     /// Calls itself through a plugin of its own, so deep.
     fn nested_timeout(&self) -> Result<()>;
 }
@@ -126,4 +186,26 @@ impl From<plugin_core::Error> for ProbeError {
     fn from(error: plugin_core::Error) -> Self {
         Self::Call(error.to_string())
     }
+}
+
+/// A plugin that counts its own allocations.
+#[plugin_interface]
+pub trait Counter {
+    /// How often its process has allocated.
+    fn allocations(&self) -> Result<u64>;
+
+    /// How many bytes its process has allocated and not freed.
+    fn live_bytes(&self) -> Result<i64>;
+
+    /// How many bytes arrived.
+    fn measure(&self, text: &str) -> Result<usize>;
+
+    /// Nothing.
+    fn ignore(&self, text: &str, number: u64) -> Result<()>;
+
+    /// The same text.
+    fn greet(&self, name: &str) -> Result<String>;
+
+    /// The same bytes.
+    fn echo(&self, bytes: &[u8]) -> Result<Vec<u8>>;
 }

@@ -29,6 +29,10 @@ pub mod kind {
     pub const CANCEL: u8 = 20;
     /// Goodbye.
     pub const GOODBYE: u8 = 26;
+    /// A call that nothing answers.
+    pub const ONEWAY: u8 = 27;
+    /// So many of them are finished.
+    pub const CREDIT: u8 = 28;
 }
 
 /// A frame.
@@ -145,6 +149,15 @@ pub struct Welcome {
     /// The session.
     #[serde(default)]
     pub session: String,
+    /// How many frames of it were received.
+    #[serde(default)]
+    pub received: u32,
+    /// How many milliseconds it outlives a cut.
+    #[serde(default)]
+    pub resume_timeout: u64,
+    /// Whether it is to be gone on with.
+    #[serde(default)]
+    pub resume: bool,
     /// The limit.
     pub max_message: u64,
 }

@@ -1,11 +1,13 @@
 //! What the operating system says of processes, threads and files.
 
 use std::{
-    fs,
+    fs, io,
     path::Path,
     thread,
     time::{Duration, Instant},
 };
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Whether a process runs; a zombie that waits to be reaped counts as gone.
 pub fn is_running(pid: u32) -> bool {
@@ -48,4 +50,15 @@ pub fn children() -> usize {
 /// How many entries a directory has.
 pub fn count(directory: impl AsRef<Path>) -> usize {
     fs::read_dir(directory).into_iter().flatten().count()
+}
+
+/// From now on this thread, and the threads and processes that it starts, run on one processor.
+///
+/// # Errors
+/// What the operating system says.
+pub fn stay_on_one_processor() -> io::Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).unwrap_or(0));
+    Ok(sched_setaffinity(None, &one)?)
 }

@@ -223,3 +223,30 @@ impl Empty for Record {
         Self { name: String::new(), values: BTreeMap::new(), parts: Vec::new() }
     }
 }
+
+#[test]
+fn a_thread_may_call_to_its_very_end() {
+    /// Calls when its thread's own values are dropped, and tells what came of it.
+    struct Last(Plugin<dyn Probe>, std::sync::mpsc::Sender<u64>);
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.1.send(self.0.add(20, 22).unwrap()).unwrap();
+        }
+    }
+
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
+    }
+
+    watchdog(60, || {
+        let probe = probe();
+        let (sender, sum) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            LAST.set(Some(Last(probe.clone(), sender)));
+            // What this leaves with the thread is dropped before what was there first.
+            probe.add(1, 2).unwrap();
+        });
+        assert_eq!(sum.recv_timeout(Duration::from_secs(20)).unwrap(), 42);
+    });
+}

@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     error::Error as _,
     thread,
     time::{Duration, Instant},
@@ -113,7 +114,7 @@ fn a_handler_that_never_returns_is_given_up_and_others_are_served() {
         assert!(began.elapsed() >= milliseconds(300) && began.elapsed() < Duration::from_secs(5));
         let Error::Timeout { after, may_have_run: true, .. } = &error else { panic!("{error:?}") };
         assert_eq!(*after, milliseconds(300), "the method's own timeout");
-        assert!(error.to_string().contains("`hang` of plugin `probe` had no answer within 300ms (it may have run)"));
+        assert!(error.to_string().contains("`hang` of plugin `probe` was not done within 300ms (it may have run)"));
         assert!(error.source().is_none());
         assert_eq!(probe.add(1, 2).unwrap(), 3);
     });
@@ -226,6 +227,38 @@ fn a_deadline_that_has_passed_sends_nothing() {
         let error = within(Duration::ZERO, || probe.exit(1, "")).unwrap_err();
         assert!(matches!(&error, Error::Timeout { may_have_run: false, .. }), "{error:?}");
         assert_eq!(probe.add(1, 2).unwrap(), 3, "the plugin still runs");
+    });
+}
+
+#[test]
+fn where_the_deadline_races_the_answer_a_call_has_one_or_the_other_and_runs_at_most_once() {
+    watchdog(60, || {
+        let probe = probe();
+        let outcomes = thread::scope(|scope| {
+            let calls = |thread: u64| {
+                let (mut random, probe) = (fastrand::Rng::with_seed(thread), &probe);
+                // About as long as an answer takes, so that some come and some do not.
+                scope.spawn(move || {
+                    let call = |number| within(Duration::from_micros(random.u64(0..400)), || probe.record(number));
+                    (thread * 2000..(thread + 1) * 2000).map(call).collect::<Vec<_>>()
+                })
+            };
+            let threads: Vec<_> = (0..8).map(calls).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        let recorded = probe.recorded().unwrap();
+        let ran: BTreeSet<u64> = recorded.iter().copied().collect();
+        assert_eq!(ran.len(), recorded.len(), "none ran twice");
+        for (number, outcome) in (0..).zip(&outcomes) {
+            match outcome {
+                Ok(_) => assert!(ran.contains(&number)),
+                Err(Error::Timeout { may_have_run, .. }) => assert!(*may_have_run || !ran.contains(&number)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let answered = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert!(answered > 0 && answered < outcomes.len(), "{answered} of {} were answered", outcomes.len());
+        assert_eq!(probe.add(1, 2).unwrap(), 3);
     });
 }
 

@@ -18,18 +18,24 @@ use process_tests::raw::{self, Failure, Frame, Hello, Welcome, kind};
 struct Bare {
     child: Child,
     stream: UnixStream,
+    listener: UnixListener,
     _directory: tempfile::TempDir,
 }
 
 impl Bare {
     fn start() -> Self {
+        Self::start_session(&Welcome::default())
+    }
+
+    /// Starts a plugin whose session is as `welcome` says.
+    fn start_session(welcome: &Welcome) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
         let token = "5a".repeat(32);
         let mut command = Command::new(PROBE);
         command.env("PLUGIN_CORE_SOCKET", &socket).env("PLUGIN_CORE_TOKEN", &token);
-        let child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let frame = raw::read(&mut stream).unwrap();
@@ -37,10 +43,19 @@ impl Bare {
         let hello: Hello = rmp_serde::from_slice(&frame.payload).unwrap();
         assert_eq!((hello.protocols, hello.token), (vec![1], token));
         assert_eq!(hello.interfaces[0].methods, ProbeMethods::NAMES);
-        let welcome = Welcome { protocol: 1, max_message: 1 << 20, ..Welcome::default() };
-        let frame = Frame::new(kind::WELCOME, 0, rmp_serde::to_vec_named(&welcome).unwrap());
-        raw::write(&mut stream, &frame).unwrap();
-        Self { child, stream, _directory: directory }
+        let welcome = Welcome { protocol: 1, max_message: 1 << 20, ..welcome.clone() };
+        raw::write(&mut stream, &welcoming(&welcome)).unwrap();
+        Self { child, stream, listener, _directory: directory }
+    }
+
+    /// Hangs up, waits for the plugin to dial again, and answers its introduction with `answer`.
+    fn cut(&mut self, answer: &Frame) {
+        self.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        let (mut stream, _) = self.listener.accept().unwrap();
+        let hello: Hello = rmp_serde::from_slice(&raw::read(&mut stream).unwrap().payload).unwrap();
+        assert_eq!(hello.session, SESSION);
+        raw::write(&mut stream, answer).unwrap();
+        self.stream = stream;
     }
 
     fn request(&mut self, frame: &Frame) -> Frame {
@@ -55,12 +70,15 @@ impl Bare {
     }
 
     /// The plugin hangs up by itself, and says with its status that its host is at fault.
-    fn gives_up(mut self) {
+    fn gives_up(mut self) -> String {
         let mut rest = Vec::new();
         // Reset rather than ended, where something was still unread.
         let _ = self.stream.read_to_end(&mut rest);
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         let status: ExitStatus = self.child.wait().unwrap();
         assert_eq!(status.code(), Some(1), "{status}");
+        said
     }
 
     /// The plugin hangs up and ends as it does when its host is gone.
@@ -69,6 +87,12 @@ impl Bare {
         let status: ExitStatus = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
     }
+}
+
+const SESSION: &str = "a session";
+
+fn welcoming(welcome: &Welcome) -> Frame {
+    Frame::new(kind::WELCOME, 0, rmp_serde::to_vec_named(welcome).unwrap())
 }
 
 impl Drop for Bare {
@@ -80,6 +104,11 @@ impl Drop for Bare {
 
 fn method(name: &str) -> u16 {
     u16::try_from(ProbeMethods::NAMES.iter().position(|known| *known == name).unwrap()).unwrap()
+}
+
+/// A call that nothing answers.
+fn oneway(name: &str, arguments: &[u8]) -> Frame {
+    Frame { method: method(name), ..Frame::new(kind::ONEWAY, 0, arguments.to_vec()) }
 }
 
 fn add(call: u32, arguments: &[u8]) -> Frame {
@@ -158,7 +187,7 @@ fn a_frame_claiming_4_gib() {
     watchdog(60, || {
         let mut plugin = Bare::start();
         std::io::Write::write_all(&mut plugin.stream, &raw::header(u32::MAX, &add(1, &[]))).unwrap();
-        plugin.gives_up();
+        assert!(plugin.gives_up().contains("the host broke the protocol"));
     });
 }
 
@@ -170,7 +199,7 @@ fn a_message_past_the_agreed_limit() {
             // The plugin may hang up before the last is written.
             let _ = raw::write(&mut plugin.stream, &Frame { flags: 2, ..add(1, &vec![0; 64 << 10]) });
         }
-        plugin.gives_up();
+        assert!(plugin.gives_up().contains("the host broke the protocol"));
     });
 }
 
@@ -195,6 +224,113 @@ fn goodbye_ends_the_plugin() {
 }
 
 #[test]
+fn a_oneway_call_of_a_method_that_answers_has_no_answer_and_a_request_of_one_that_does_not_has_one() {
+    watchdog(60, || {
+        let mut plugin = Bare::start();
+        raw::write(&mut plugin.stream, &oneway("record", &[0x91, 5])).unwrap();
+        raw::write(&mut plugin.stream, &oneway("check", &[0x91, 5])).unwrap();
+        raw::write(&mut plugin.stream, &oneway("panic", &[0x91, 0xa1, b'x'])).unwrap();
+        raw::write(&mut plugin.stream, &Frame { method: 999, ..oneway("note", &[0x91, 5]) }).unwrap();
+        raw::write(&mut plugin.stream, &Frame { target: 77, ..oneway("note", &[0x91, 5]) }).unwrap();
+        raw::write(&mut plugin.stream, &oneway("note", &[0x91, 6])).unwrap();
+        let at_last = Frame {
+            method: method("recorded_at_last"),
+            deadline: 30_000,
+            ..Frame::new(kind::REQUEST, 1, vec![0x91, 2])
+        };
+        let answer = plugin.request(&at_last);
+        assert_eq!((answer.kind, answer.call, answer.payload), (kind::VALUE, 1, vec![0x92, 5, 6]));
+        let note = Frame { method: method("note"), ..Frame::new(kind::REQUEST, 2, vec![0x91, 7]) };
+        let answer = plugin.request(&note);
+        assert_eq!((answer.kind, answer.call, answer.payload), (kind::VALUE, 2, vec![0xc0]));
+        plugin.still_serves();
+    });
+}
+
+#[test]
+fn half_a_window_of_oneway_calls_is_told_to_be_finished() {
+    watchdog(60, || {
+        let mut plugin = Bare::start();
+        for _ in 0..512 {
+            raw::write(&mut plugin.stream, &oneway("note", &[0x91, 1])).unwrap();
+        }
+        let told = loop {
+            let frame = raw::read(&mut plugin.stream).unwrap();
+            if frame.kind != kind::ACK {
+                break frame;
+            }
+        };
+        assert_eq!((told.kind, told.call, told.payload), (kind::CREDIT, 512, Vec::new()));
+    });
+}
+
+#[test]
+fn more_oneway_calls_than_the_window_takes() {
+    watchdog(60, || {
+        let window = |count: usize| {
+            let mut plugin = Bare::start();
+            let calls = [vec![oneway("hold", &[0x91, 0])], vec![oneway("note", &[0x91, 1]); count - 1]].concat();
+            for call in calls {
+                raw::write(&mut plugin.stream, &call).unwrap();
+            }
+            plugin
+        };
+        window(1025).gives_up();
+        let mut plugin = window(1024);
+        raw::write(&mut plugin.stream, &add(9, &[0x92, 3, 4])).unwrap();
+        let answer = loop {
+            let frame = raw::read(&mut plugin.stream).unwrap();
+            if frame.kind != kind::ACK {
+                break frame;
+            }
+        };
+        assert_eq!((answer.kind, answer.call, answer.payload), (kind::VALUE, 9, vec![7]), "as many as it takes");
+    });
+}
+
+#[test]
+fn more_bytes_of_oneway_calls_than_the_window_takes() {
+    watchdog(60, || {
+        let mut plugin = Bare::start();
+        raw::write(&mut plugin.stream, &oneway("hold", &[0x91, 0])).unwrap();
+        for _ in 0..18 {
+            // The plugin may hang up before the last is written.
+            let _ = raw::write(&mut plugin.stream, &oneway("note", &vec![0; 64 << 10]));
+        }
+        plugin.gives_up();
+    });
+}
+
+#[test]
+fn fragments_of_oneway_calls_that_are_mixed() {
+    watchdog(60, || {
+        let mut plugin = Bare::start();
+        raw::write(&mut plugin.stream, &Frame { flags: 2, ..oneway("note_with", &vec![0; 64 << 10]) }).unwrap();
+        raw::write(&mut plugin.stream, &oneway("note", &[0x91, 1])).unwrap();
+        plugin.gives_up();
+    });
+}
+
+#[test]
+fn a_violation_met_while_resuming_ends_the_plugin_at_once_and_is_named() {
+    let lasting = Welcome { session: SESSION.into(), resume_timeout: 50_000, ..Welcome::default() };
+    let ahead = welcoming(&Welcome { protocol: 1, received: 1000, max_message: 1 << 20, ..lasting.clone() });
+    let answers = [
+        (ahead, "acknowledges 1000 frames of 0 sent"),
+        (Frame::new(99, 0, Vec::new()), "frame kind 99"),
+        (Frame::new(kind::WELCOME, 0, vec![0xc1]), "the greeting cannot be read"),
+    ];
+    for (answer, why) in answers {
+        watchdog(30, || {
+            let mut plugin = Bare::start_session(&lasting);
+            plugin.cut(&answer);
+            let said = plugin.gives_up();
+            assert!(said.contains("the host broke the protocol") && said.contains(why), "{said}");
+        });
+    }
+}
+
+#[test]
 fn a_cancellation_reaches_the_method() {
     watchdog(60, || {
         let mut plugin = Bare::start();
@@ -212,8 +348,8 @@ fn a_cancellation_reaches_the_method() {
 fn more_requests_than_can_wait_are_refused_and_those_that_wait_are_kept() {
     watchdog(120, || {
         let mut plugin = Bare::start();
-        // 512 run, 65,536 wait.
-        let requests = 512 + 65_536 + 1;
+        // 512 run, one more on the thread that read it before it was known to be slow; 65,536 wait.
+        let requests = 512 + 1 + 65_536 + 1;
         let mut bytes = Vec::new();
         for call in 1..=requests {
             let hang = Frame { method: method("hang_forever"), ..Frame::new(kind::REQUEST, call, vec![0x90]) };

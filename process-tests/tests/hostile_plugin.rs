@@ -43,6 +43,11 @@ fn an_acknowledgement_of_what_was_never_sent() {
 }
 
 #[test]
+fn an_end_of_oneway_calls_that_were_never_made() {
+    breaks_the_protocol("credits-unsent", "has finished with 1 oneway messages of 0");
+}
+
+#[test]
 fn half_a_frame_and_then_the_end() {
     let error = add("half-a-frame").unwrap_err();
     assert!(matches!(error, Error::Died { .. }), "{error:?}");
@@ -64,7 +69,7 @@ fn answers_of_the_wrong_shape() {
 
 #[test]
 fn what_a_newer_version_may_say_is_passed_over() {
-    for mode in ["ignorable-kind", "unknown-call", "request-to-host"] {
+    for mode in ["ignorable-kind", "unknown-call", "request-to-host", "oneway-to-host"] {
         assert_eq!(add(mode).unwrap(), 7, "{mode}");
     }
 }

@@ -7,9 +7,10 @@ use std::{
     process::Command,
     sync::{Arc, Mutex},
     thread,
+    time::Instant,
 };
 
-use common::{PROBE, Probe, launcher, probe, process, watchdog};
+use common::{PROBE, Probe, launcher, milliseconds, probe, process, watchdog};
 use plugin_core::{Launcher, Output, OutputStream};
 
 type Lines = Arc<Mutex<Vec<(OutputStream, String)>>>;
@@ -90,6 +91,25 @@ fn the_last_lines_of_stderr_come_with_the_error() {
         let error = probe.exit(1, "the last one").unwrap_err().to_string();
         assert!(error.contains("line 4999\n  the last one"), "{error}");
         assert!(error.lines().count() < 15, "{error}");
+    });
+}
+
+/// The last words are here those of a process that the plugin's end does not end, so that they surely come after it. There is
+/// a limit of 200 ms to that.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_death_is_told_once_the_output_has_ended() {
+    watchdog(60, || {
+        let directory = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        let late = "while read -r _; do :; done; i=0; while [ $i -lt 5000 ]; do i=$((i + 1)); done; echo late >&2";
+        let script = format!("mkfifo \"$1\"; setsid sh -c '{late}' <\"$1\" & exec \"$0\" 3>\"$1\"");
+        shell.arg("-c").arg(script).arg(PROBE).arg(directory.path().join("end"));
+        let probe = common::connect(Launcher::new(shell).output(Output::Discard));
+        let began = Instant::now();
+        let error = probe.exit(1, "early").unwrap_err().to_string();
+        let has_waited = began.elapsed() >= milliseconds(200);
+        assert!(error.contains("early\n  late") || has_waited, "{error}");
     });
 }
 

@@ -16,7 +16,7 @@ use std::{
 
 use common::{Probe, launcher, milliseconds, process, watchdog};
 use plugin_core::{Budget, Error, Events, Launcher, Plugin, Restart, State, within};
-use process_tests::system::{children, eventually};
+use process_tests::system::{children, eventually, is_running};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -141,6 +141,35 @@ fn a_crash_during_on_start_fails_the_start_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_crash_during_on_start_of_a_restart_is_told_to_those_who_wait_and_tried_again_by_the_next() {
+    watchdog(60, || {
+        let starts = AtomicUsize::new(0);
+        let second_crashes = launcher().on_start(move |process| match starts.fetch_add(1, Ordering::SeqCst) {
+            1 => process.interface::<dyn Probe>()?.exit(3, "not today"),
+            _ => Ok(()),
+        });
+        let probe = connect(second_crashes);
+        let events = process(&probe).events();
+        probe.exit(1, "").unwrap_err();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| match probe.add(1, 2) {
+                    Ok(sum) => assert_eq!(sum, 3, "it came later, and its own start succeeded"),
+                    Err(error) => {
+                        assert!(error.to_string().contains("not today"), "{error}");
+                        assert!(matches!(&error, Error::OnStart { method, .. } if method == "add"), "{error}");
+                        assert!(!error.may_have_run(), "{error}");
+                    }
+                });
+            }
+        });
+        assert_eq!(probe.add(1, 2).unwrap(), 3);
+        let expected = ["Started", "Crashed", "Restarting", "Restarting", "Started"];
+        assert_eq!(expected.map(|_| next(&events)), expected);
+    });
+}
+
+#[test]
 fn a_plugin_can_be_killed_while_its_on_start_hangs() {
     watchdog(60, || {
         let (begun, begins) = std::sync::mpsc::channel();
@@ -158,7 +187,7 @@ fn a_plugin_can_be_killed_while_its_on_start_hangs() {
             let waiting = scope.spawn(|| probe.add(1, 2));
             let pid = begins.recv_timeout(LONG).unwrap().unwrap();
             process(&probe).kill().unwrap();
-            assert!(!process_tests::system::is_running(pid));
+            assert!(!is_running(pid));
             assert!(matches!(waiting.join().unwrap(), Err(Error::Stopped { .. })));
         });
         let told: Vec<String> = process(&probe).events().take(4).map(|event| format!("{event:?}")).collect();
@@ -213,7 +242,8 @@ fn a_panic_in_on_start_fails_the_start_and_nothing_else() {
         });
         let probe = connect(second_fails);
         probe.exit(1, "").unwrap_err();
-        assert!(probe.add(1, 2).unwrap_err().to_string().contains("`on_start` panicked"));
+        let error = probe.add(1, 2).unwrap_err();
+        assert!(error.to_string().contains("`on_start` panicked") && !error.may_have_run(), "{error}");
         assert_eq!(probe.add(1, 2).unwrap(), 3, "the next call tries again");
     });
 }
@@ -273,5 +303,21 @@ fn dropping_the_last_handle_ends_a_restart_in_progress() {
             drop(probe);
         }
         assert!(eventually(LONG, || children() == 0), "{} children are left", children());
+    });
+}
+
+#[test]
+fn a_process_that_outlives_its_connection_makes_no_caller_wait_past_its_deadline() {
+    watchdog(60, || {
+        let probe = connect(common::rogue("hangs-up").resume_timeout(milliseconds(200)));
+        let began = Instant::now();
+        let error = within(milliseconds(300), || probe.add(1, 2)).unwrap_err();
+        assert!(matches!(&error, Error::Disconnected { may_have_run: true, .. }), "{error:?}");
+        assert!(began.elapsed() < milliseconds(800), "its exit status was waited for: {:?}", began.elapsed());
+        let began = Instant::now();
+        let error = within(milliseconds(100), || probe.add(3, 4)).unwrap_err();
+        assert!(matches!(&error, Error::Timeout { may_have_run: false, .. }), "{error:?}");
+        assert!(began.elapsed() < milliseconds(500), "{:?}", began.elapsed());
+        assert!(is_running(process(&probe).pid().unwrap()), "it is not killed for want of a caller's time");
     });
 }

@@ -6,30 +6,14 @@ mod common;
 
 use std::{
     collections::BTreeSet,
-    fs,
-    path::Path,
-    process::Command,
     sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
 
-use common::{PROBE, Probe, milliseconds, process, watchdog};
-use plugin_core::{Error, Launcher, Output, Plugin, State};
-use process_tests::system::eventually;
-
-/// The probe behind a cutter; the second value is where the number of cuts is found.
-fn behind_a_cutter(seed: u64, distance: u64, cuts: u64, directory: &Path) -> (Launcher, impl Fn() -> u64 + use<>) {
-    let count = directory.join("cuts");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cutter"));
-    command.arg(PROBE).args([seed, distance, cuts].map(|number| number.to_string())).arg(&count);
-    let launcher = Launcher::new(command).env("TMPDIR", directory).output(Output::Discard).name("probe");
-    (launcher, move || fs::read_to_string(&count).ok().and_then(|text| text.parse().ok()).unwrap_or(0))
-}
-
-fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
-    launcher.spawn().unwrap().interface().unwrap()
-}
+use common::{behind_a_cutter, connect, milliseconds, process, watchdog};
+use plugin_core::{Error, State};
+use process_tests::system::{eventually, stay_on_one_processor};
 
 #[test]
 fn every_call_of_many_threads_runs_exactly_once_whatever_is_cut() {
@@ -103,6 +87,34 @@ fn a_session_is_resumed_with_its_token_only_and_a_token_begins_one_session_only(
 }
 
 #[test]
+fn of_two_connections_dialled_at_once_for_one_session_the_host_takes_one() {
+    watchdog(120, || {
+        let probe = connect(common::rogue("dials-twice"));
+        for number in 1..=100 {
+            assert_eq!(probe.add(1, 2).unwrap(), number, "every answer came over both and was taken once");
+        }
+    });
+}
+
+#[test]
+fn a_session_can_be_resumed_as_soon_as_its_plugin_knows_it() {
+    watchdog(120, || {
+        // On one processor a plugin often runs on before the host that has just greeted it does.
+        stay_on_one_processor().unwrap();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..15 {
+                        let probe = connect(common::rogue("resumes-at-once"));
+                        assert_eq!(probe.add(1, 2).unwrap(), 7);
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
 fn a_process_that_dies_while_it_is_cut_off_is_told_at_once() {
     watchdog(60, || {
         let probe = connect(common::rogue("hangs-up-and-dies"));
@@ -117,7 +129,7 @@ fn a_process_that_dies_while_it_is_cut_off_is_told_at_once() {
 fn cuts_are_told_as_events_and_leave_no_threads_behind() {
     watchdog(240, || {
         let directory = tempfile::tempdir().unwrap();
-        let (launcher, cuts) = behind_a_cutter(3, 500, 200, directory.path());
+        let (launcher, cuts) = behind_a_cutter(3, 1000, 200, directory.path());
         let probe = connect(launcher);
         let events = process(&probe).events();
         for number in 0..3000 {

@@ -4,6 +4,8 @@ use std::io;
 
 use serde::Serialize;
 
+use crate::buffer::Buffer;
+
 /// Why a value could not be encoded.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EncodeError {
@@ -18,7 +20,7 @@ pub enum EncodeError {
 /// A message payload being written.
 #[derive(Debug)]
 pub struct Encoder {
-    payload: Vec<u8>,
+    payload: Buffer,
     /// `payload.len() <= limit`
     limit: usize,
 }
@@ -26,7 +28,7 @@ pub struct Encoder {
 impl Encoder {
     /// An empty payload that may grow to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { payload: Vec::new(), limit }
+        Self { payload: Buffer::new(), limit }
     }
 
     /// Announces how many values follow.
@@ -56,6 +58,10 @@ impl Encoder {
 
     /// What was written.
     pub fn into_payload(self) -> Vec<u8> {
+        self.payload.into_vec()
+    }
+
+    pub(crate) fn into_buffer(self) -> Buffer {
         self.payload
     }
 }

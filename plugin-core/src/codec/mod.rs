@@ -19,11 +19,13 @@ pub use lend::{Lend, LendBytes, LendFromMessage, LendOwned, LendValue};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::buffer::Buffer;
+
 /// Encodes one of the protocol's own messages.
-pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Buffer, EncodeError> {
     let mut encoder = Encoder::new(usize::MAX);
     encoder.value(value)?;
-    Ok(encoder.into_payload())
+    Ok(encoder.into_buffer())
 }
 
 /// Decodes one of the protocol's own messages, refusing deep nesting and trailing bytes.

@@ -2,19 +2,54 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Condvar, Mutex, PoisonError},
-    time::Instant,
+    hash::{BuildHasherDefault, Hasher},
+    time::Duration,
 };
 
-use super::{Connection, lock, outbox::Unsent};
-use crate::protocol::{frame::Kind, message::Message, outgoing::Withdrawn};
+use super::{
+    Connection,
+    baton::{Baton, Reading},
+    lock,
+    outbox::{Sent, Unsent},
+    read::Progress,
+    waiter::{State, Waiter},
+};
+use crate::{
+    protocol::{frame::Kind, message::Message, outgoing::Withdrawn},
+    sync::{Arc, Instant},
+};
 
-/// The calls of this side that have no answer yet.
+/// How often one who waits looks for signs of life.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The calls of this side that have no answer yet, and who of them reads.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    waiting: HashMap<u32, Slot>,
+    waiting: HashMap<u32, Slot, BuildHasherDefault<NumberHasher>>,
     last: u32,
     is_closed: bool,
+    pub(super) baton: Baton,
+}
+
+/// Hashes the numbers of calls. This side gives them itself, one after the other, so nobody can make them collide.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // Spreads neighbours over all bits, the highest of which the table looks at, too.
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What becomes of an answer.
@@ -24,21 +59,6 @@ enum Slot {
     Waited(Arc<Waiter>),
     /// Nobody does any more. The number stays taken until the answer has come, or a late one would pass for another's.
     Abandoned,
-}
-
-/// Where one caller waits.
-#[derive(Debug, Default)]
-pub(super) struct Waiter {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Waiting,
-    Answered(Message),
-    Closed,
 }
 
 /// Why a call has no answer.
@@ -53,7 +73,7 @@ pub(crate) enum CallFailure {
 }
 
 impl Calls {
-    fn register(&mut self) -> Option<(u32, Arc<Waiter>)> {
+    pub(super) fn register(&mut self, waiter: &Arc<Waiter>) -> Option<u32> {
         if self.is_closed {
             return None;
         }
@@ -63,119 +83,182 @@ impl Calls {
                 break;
             }
         }
-        let waiter = Arc::<Waiter>::default();
-        self.waiting.insert(self.last, Slot::Waited(Arc::clone(&waiter)));
-        Some((self.last, waiter))
+        self.waiting.insert(self.last, Slot::Waited(Arc::clone(waiter)));
+        Some(self.last)
     }
 
-    /// Refuses further calls; gives those to wake.
+    /// How many have no answer yet.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Who waits for the answer to `call`.
+    pub(super) fn waiter(&self, call: u32) -> Option<&Arc<Waiter>> {
+        match self.waiting.get(&call) {
+            Some(Slot::Waited(waiter)) => Some(waiter),
+            Some(Slot::Abandoned) | None => None,
+        }
+    }
+
+    /// Gives an answer to whom it belongs, and whom to wake for it. One that nobody waits for is dropped.
+    pub(super) fn answer(&mut self, answer: Message) -> Option<Arc<Waiter>> {
+        match self.waiting.remove(&answer.call) {
+            Some(Slot::Waited(waiter)) => waiter.answer(answer).then_some(waiter),
+            Some(Slot::Abandoned) | None => None,
+        }
+    }
+
+    /// Refuses further calls, and lets nobody read any more; gives those to wake.
     pub(super) fn close(&mut self) -> Vec<Arc<Waiter>> {
         self.is_closed = true;
+        self.baton.renew(u64::MAX, None);
         let slots = std::mem::take(&mut self.waiting).into_values();
-        slots.filter_map(|slot| if let Slot::Waited(waiter) = slot { Some(waiter) } else { None }).collect()
-    }
-}
-
-impl Waiter {
-    fn answered(&self, answer: Message) {
-        *lock(&self.state) = State::Answered(answer);
-        self.changed.notify_one();
+        let waiters = slots.filter_map(|slot| if let Slot::Waited(waiter) = slot { Some(waiter) } else { None });
+        waiters.filter(|waiter| waiter.close()).collect()
     }
 
-    pub(super) fn connection_closed(&self) {
-        let mut state = lock(&self.state);
-        if let State::Waiting = *state {
-            *state = State::Closed;
+    /// Forgets who waits for the answer to `call`, which may still come if `is_expected`.
+    fn leave_unanswered(&mut self, call: u32, is_expected: bool) {
+        if is_expected {
+            if let Some(slot) = self.waiting.get_mut(&call) {
+                *slot = Slot::Abandoned;
+            }
+        } else {
+            self.waiting.remove(&call);
         }
-        self.changed.notify_one();
-    }
-
-    /// Waits for a change until `deadline`; still `Waiting` if none came.
-    fn wait(&self, deadline: Option<Instant>) -> State {
-        let mut state = lock(&self.state);
-        while let State::Waiting = *state {
-            state = match deadline {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        std::mem::take(&mut *state)
     }
 }
 
 impl Connection {
     /// Sends a request or a ping, and waits for what answers it.
-    pub(crate) fn call(&self, mut request: Message, deadline: Option<Instant>) -> Result<Message, CallFailure> {
+    pub(crate) fn call(
+        self: &Arc<Self>,
+        mut request: Message,
+        deadline: Option<Instant>,
+    ) -> Result<Message, CallFailure> {
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(CallFailure::Late { may_have_run: false });
         }
-        let Some((call, waiter)) = lock(&self.calls).register() else {
+        let waiter = Waiter::take();
+        let Some(call) = lock(&self.calls).register(&waiter) else {
             return Err(CallFailure::Unsent(request));
         };
         request.call = call;
-        if request.kind == Kind::Request {
-            request.deadline = milliseconds_left(deadline);
-        }
-        if let Err((unsent, request)) = self.send(request, deadline) {
-            lock(&self.calls).waiting.remove(&call);
-            return Err(match unsent {
-                Unsent::Closed => CallFailure::Unsent(request),
-                Unsent::Late => CallFailure::Late { may_have_run: false },
-            });
-        }
-        match waiter.wait(deadline) {
+        let outcome = match self.send(request, deadline) {
+            Ok(sent) => self.wait_for_answer(call, &waiter, deadline, sent),
+            Err((unsent, request)) => {
+                lock(&self.calls).leave_unanswered(call, false);
+                Err(match unsent {
+                    Unsent::Closed => CallFailure::Unsent(request),
+                    Unsent::Late => CallFailure::Late { may_have_run: false },
+                })
+            }
+        };
+        // Whatever has come of it, the calls do not know the waiter any more.
+        waiter.put_back();
+        outcome
+    }
+
+    fn wait_for_answer(
+        self: &Arc<Self>,
+        call: u32,
+        waiter: &Waiter,
+        deadline: Option<Instant>,
+        sent: Sent,
+    ) -> Result<Message, CallFailure> {
+        match self.wait(call, waiter, deadline, sent) {
             State::Answered(answer) => Ok(answer),
             State::Closed => Err(match self.withdraw(call) {
                 Withdrawn::Unsent(request) => CallFailure::Unsent(request),
                 withdrawn => CallFailure::Closed { may_have_run: withdrawn == Withdrawn::Sent },
             }),
-            State::Waiting => self.abandon(call, &waiter),
+            _ => self.abandon(call, waiter),
         }
     }
 
-    /// Gives up a call whose time is over, unless its answer has just come.
-    fn abandon(&self, call: u32, waiter: &Waiter) -> Result<Message, CallFailure> {
-        let withdrawn = self.withdraw(call);
-        {
-            let mut calls = lock(&self.calls);
-            // Under the lock that `answered` takes to find the waiter: after this no answer can reach it.
-            match &withdrawn {
-                // The other side will never have the whole request, so it will not answer.
-                Withdrawn::Unsent(_) | Withdrawn::Partly => drop(calls.waiting.remove(&call)),
-                Withdrawn::Sent => {
-                    if let Some(slot) = calls.waiting.get_mut(&call) {
-                        *slot = Slot::Abandoned;
+    /// Waits for the answer until `deadline`, reading for everybody while nobody else does.
+    fn wait(self: &Arc<Self>, call: u32, waiter: &Waiter, deadline: Option<Instant>, mut sent: Sent) -> State {
+        let mut held: Option<Box<Reading>> = None;
+        loop {
+            if let Some(mut reading) = held.take() {
+                let progress = self.read_on(&mut reading, deadline);
+                let is_over = waiter.is_over() || deadline.is_some_and(|deadline| deadline <= Instant::now());
+                if progress == Progress::Over {
+                    if is_over {
+                        return waiter.look();
                     }
+                } else if is_over {
+                    self.leave(reading);
+                    return waiter.look();
+                } else {
+                    if progress == Progress::Nothing {
+                        self.check_pulse();
+                    }
+                    held = Some(reading);
                 }
+                continue;
+            }
+            held = self.take_or_park(call, waiter);
+            if held.is_some() {
+                continue;
+            }
+            if std::mem::take(&mut sent) == Sent::Partly {
+                self.handler.stalled(self);
+            }
+            match waiter.sleep(self.next_look(deadline)) {
+                State::Promoted(reading) => held = Some(reading),
+                State::Waiting if deadline.is_none_or(|deadline| deadline > Instant::now()) => self.check_pulse(),
+                state => return state,
             }
         }
-        if let State::Answered(answer) = std::mem::take(&mut *lock(&waiter.state)) {
-            return Ok(answer);
+    }
+
+    /// Until when to sleep. Where a thread of its own reads, those who wait look for signs of life; else the reader does.
+    fn next_look(&self, deadline: Option<Instant>) -> Option<Instant> {
+        if self.is_shared() || !self.options.ticks {
+            return deadline;
+        }
+        let look = Instant::now() + LOOK;
+        Some(deadline.map_or(look, |deadline| deadline.min(look)))
+    }
+
+    /// Takes the reading if nobody has it; else prepares to sleep, unless the wait is over.
+    fn take_or_park(&self, call: u32, waiter: &Waiter) -> Option<Box<Reading>> {
+        let mut calls = lock(&self.calls);
+        if waiter.is_over() {
+            return None;
+        }
+        let reading = calls.baton.take();
+        if reading.is_none() {
+            calls.park(call);
+            waiter.park();
+        }
+        reading
+    }
+
+    /// Gives up a call whose time is over, unless its answer has just come.
+    fn abandon(self: &Arc<Self>, call: u32, waiter: &Waiter) -> Result<Message, CallFailure> {
+        let withdrawn = self.withdraw(call);
+        // The other side will not answer a request of which it will never have the whole. After this nobody finds the
+        // waiter any more.
+        lock(&self.calls).leave_unanswered(call, withdrawn == Withdrawn::Sent);
+        match waiter.look() {
+            State::Answered(answer) => return Ok(answer),
+            State::Promoted(reading) => self.leave(reading),
+            State::Waiting | State::Parked | State::Closed => {}
         }
         if withdrawn == Withdrawn::Sent {
             self.send_control(Message::control(Kind::Cancel, call));
         }
-        self.write_now();
-        Err(CallFailure::Late { may_have_run: withdrawn == Withdrawn::Sent })
-    }
-
-    /// Gives an answer to whom it belongs. One that nobody waits for is dropped.
-    pub(super) fn answered(&self, answer: Message) {
-        let mut calls = lock(&self.calls);
-        if let Some(Slot::Waited(waiter)) = calls.waiting.remove(&answer.call) {
-            waiter.answered(answer);
+        if self.write_now() {
+            self.handler.stalled(self);
         }
+        Err(CallFailure::Late { may_have_run: withdrawn == Withdrawn::Sent })
     }
 }
 
 /// What the header says: 0 for no deadline, else at least 1.
-fn milliseconds_left(deadline: Option<Instant>) -> u32 {
+pub(super) fn milliseconds_left(deadline: Option<Instant>) -> u32 {
     deadline.map_or(0, |deadline| {
         let left = deadline.saturating_duration_since(Instant::now()).as_millis();
         u32::try_from(left).unwrap_or(u32::MAX).max(1)

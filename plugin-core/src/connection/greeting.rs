@@ -1,6 +1,6 @@
 //! The greeting: one frame each way before a session begins, within a time limit.
 
-use std::{io, time::Instant};
+use std::io;
 
 use serde::Serialize;
 
@@ -10,6 +10,7 @@ use crate::{
         Violation,
         frame::{Deframer, Frame, Header, Kind, MAX_PAYLOAD},
     },
+    sync::Instant,
     transport::{Link, local::LocalLink},
 };
 
@@ -62,13 +63,13 @@ pub(crate) fn send<T: Serialize>(
     message: &T,
     deadline: Instant,
 ) -> Result<(), GreetingError> {
-    let payload = codec::to_vec(message).map_err(io::Error::other)?;
+    let payload = codec::encode(message).map_err(io::Error::other)?;
     if payload.len() > MAX_PAYLOAD {
         return Err(GreetingError::TooLarge);
     }
     let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
     let mut frame = Header { length, kind: kind as u8, ..Header::default() }.to_wire().to_vec();
-    frame.extend(payload);
+    frame.extend_from_slice(&payload);
     let mut rest = frame.as_slice();
     while !rest.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -1,33 +1,52 @@
 //! A session over a transport: the only place where the protocol meets bytes, threads and waiting.
 //!
 //! A [`Connection`] is shared by everybody who calls or answers. It outlives its links: when one is cut, what was sent and
-//! not received waits, and goes out on the next ([`resume`]). A reader thread per link ([`reader`]) turns bytes into messages
-//! and hands each to whom it concerns, and never blocks on anything else; a writer thread ([`outbox`]) writes what could not
-//! be written at once. A caller ([`calls`]) only ever waits for its own answer, within its deadline: it tries to write
-//! without blocking and leaves the rest to the writer. So no side ever waits to write while nobody reads.
+//! not received waits, and goes out on the next ([`resume`]), which one side dials and the other waits for ([`cut`]). Whoever
+//! needs an answer reads the link, for everybody, while nobody else does ([`baton`], [`read`]): bytes become messages, and each
+//! goes to whom it concerns. Whoever sends writes, for everybody, without blocking ([`outbox`]). A caller ([`calls`]) only ever
+//! waits for its own answer, within its deadline. While nobody calls, the [`Handler`] sees to it that somebody reads. So no side
+//! ever waits to write while nobody reads.
 
+mod baton;
 mod calls;
+mod cut;
+#[cfg(test)]
+mod fault_tests;
 pub(crate) mod greeting;
+mod liveness;
+mod oneway;
 mod outbox;
-mod reader;
+mod read;
 mod resume;
 #[cfg(test)]
 mod tests;
+mod wait;
+mod waiter;
+#[cfg(any(unix, test))]
+mod watched;
 
+#[cfg(any(unix, test))]
+pub(crate) use baton::Presence;
+pub(crate) use baton::Reading;
 pub(crate) use calls::CallFailure;
+pub(crate) use cut::{Cut, Failed};
+pub(crate) use outbox::{Sent, Unsent};
+pub(crate) use read::{Progress, Recalled};
 
-use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 use crate::{
-    codec,
+    codec, deadline,
     protocol::{
         Violation,
         frame::{Deframer, Kind},
         message::{Failure, Message},
+        pulse::Pulse,
+    },
+    sync::{
+        Arc, Condvar, Instant, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        thread,
     },
     transport::Link,
 };
@@ -37,8 +56,38 @@ use resume::Inbox;
 
 /// What a side does with what the other one starts. None of it may block: the reader runs it.
 pub(crate) trait Handler: Send + Sync {
+    /// Whether this side sees to it that somebody reads a link while no caller does. If not, a thread does nothing else, and
+    /// callers leave it alone; so it is with links that only one thread can read anyway.
+    fn reads(&self) -> bool {
+        false
+    }
+
+    /// There is a new link, which callers read in turn.
+    fn linked(&self, _connection: &Arc<Connection>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A caller has stopped reading, and no other has gone on.
+    fn unread(&self, _connection: &Arc<Connection>) {}
+
+    /// The other side has given no sign of life although it was asked for one, and somebody waits for it.
+    fn unresponsive(&self) {}
+
+    /// It has given one again.
+    fn responsive(&self) {}
+
+    /// The socket is full, and whoever sent last does not see to the rest.
+    fn stalled(&self, _connection: &Arc<Connection>) {}
+
     /// A method is to be called.
     fn request(&self, connection: &Arc<Connection>, request: Message);
+
+    /// A method is to be called, and nothing answers. Whoever is finished with it says [`Connection::oneway_finished`].
+    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
+        tracing::debug!(target = call.target, method = call.method, "a oneway call that nobody here runs");
+        // The thread that reads writes what that gives to write.
+        let _ = connection.oneway_finished();
+    }
 
     /// Nobody waits for the answer to `call` any more.
     fn cancel(&self, _call: u32) {}
@@ -46,12 +95,15 @@ pub(crate) trait Handler: Send + Sync {
     /// The other side says goodbye.
     fn goodbye(&self) {}
 
+    /// There is no link any more, or not the one there was. The connection is locked: whatever comes of it is told later.
+    fn unlinked(&self) {}
+
     /// The link was cut, for the reason given. Unless the connection is closed, it waits for [`Connection::resume`].
     fn lost(&self, connection: &Arc<Connection>, reason: String) {
         connection.close(Cause::Lost(reason));
     }
 
-    /// A new link has taken the place of one that was cut.
+    /// A new link has taken the place of one that was cut. The connection is locked.
     fn resumed(&self) {}
 
     /// The connection has ended for good.
@@ -90,12 +142,30 @@ pub(crate) struct Connection {
     /// Signalled when the outbox has room again, when a link comes or goes, and at the end.
     changed: Condvar,
     handler: Arc<dyn Handler>,
-    max_message: usize,
+    /// Callers read the present link in turn.
+    is_shared: AtomicBool,
+    /// How often something has been received: a sign of life.
+    heard: AtomicU64,
+    pulse: Mutex<Pulse>,
+    /// What the pulse says, to be looked at without a lock.
+    is_unresponsive: AtomicBool,
+    options: Options,
+}
+
+/// What a connection is set to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// The most bytes that a message may have.
+    pub(crate) max_message: usize,
+    /// Whether threads that wait may yield the processor for a while before they sleep.
+    pub(crate) yields: bool,
+    /// Whether threads that wait look around now and then.
+    pub(crate) ticks: bool,
 }
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("max_message", &self.max_message).finish_non_exhaustive()
+        f.debug_struct("Connection").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -105,36 +175,48 @@ impl Connection {
         link: Box<dyn Link>,
         deframer: Deframer,
         handler: Arc<dyn Handler>,
-        max_message: usize,
-    ) -> std::io::Result<Arc<Self>> {
-        let connection = Arc::new(Self {
-            inbox: Mutex::new(Inbox::new(max_message)),
+        options: Options,
+    ) -> io::Result<Arc<Self>> {
+        let connection = Self::open(handler, options);
+        let first = connection.begin_resume();
+        if let Err(error) = connection.resume(first, link, deframer, 0) {
+            connection.close(Cause::Local("no thread could be started"));
+            return Err(io::Error::other(error));
+        }
+        Ok(connection)
+    }
+
+    /// A side of a session that has no link yet: its first is brought as every other, by [`begin_resume`](Self::begin_resume)
+    /// and [`resume`](Self::resume).
+    pub(crate) fn open(handler: Arc<dyn Handler>, options: Options) -> Arc<Self> {
+        Arc::new(Self {
+            inbox: Mutex::new(Inbox::new(options.max_message)),
             outbox: Mutex::default(),
             calls: Mutex::default(),
             work: Condvar::new(),
             changed: Condvar::new(),
             handler,
-            max_message,
-        });
-        let first = connection.begin_resume();
-        let started = connection
-            .spawn("plugin-core writer", Self::write_until_closed)
-            .and_then(|()| connection.resume(first, link, deframer, 0));
-        if let Err(error) = started {
-            connection.close(Cause::Local("no thread could be started"));
-            return Err(error);
-        }
-        Ok(connection)
+            is_shared: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+            pulse: Mutex::default(),
+            is_unresponsive: AtomicBool::new(false),
+            options,
+        })
     }
 
-    fn spawn(self: &Arc<Self>, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> std::io::Result<()> {
+    fn spawn(self: &Arc<Self>, name: &str, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> io::Result<()> {
         let connection = Arc::clone(self);
         thread::Builder::new().name(name.into()).spawn(move || run(&connection)).map(drop)
     }
 
+    /// Whether threads read in turn.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared.load(Ordering::Relaxed)
+    }
+
     /// The most bytes that a message may have.
     pub(crate) fn max_message(&self) -> usize {
-        self.max_message
+        self.options.max_message
     }
 
     /// Ends the connection for good. Callers fail, threads end; the first cause given is the one they tell.
@@ -147,7 +229,7 @@ impl Connection {
         self.close_where(cause, |outbox| !outbox.is_linked());
     }
 
-    fn close_where(&self, cause: Cause, condition: fn(&Outbox) -> bool) {
+    fn close_where(&self, cause: Cause, condition: impl Fn(&Outbox) -> bool) {
         let end = End { cause, at: Instant::now() };
         let Some(LeftBehind { link, waiting }) = self.close_outbox_and_calls(&end, condition) else { return };
         // First, so that the reason is known before anybody can see the consequences.
@@ -158,12 +240,12 @@ impl Connection {
         self.work.notify_all();
         self.changed.notify_all();
         for waiter in waiting {
-            waiter.connection_closed();
+            waiter.wake();
         }
     }
 
     /// Tells the other side goodbye, behind everything sent so far.
-    pub(crate) fn say_goodbye(&self) {
+    pub(crate) fn say_goodbye(self: &Arc<Self>) {
         self.send_control(Message::control(Kind::Goodbye, 0));
     }
 
@@ -174,12 +256,20 @@ impl Connection {
 
     /// Waits until everything sent has been written, but not past `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
-        self.wait_while(Instant::now() + limit, Outbox::is_busy);
+        let deadline = deadline::after(Instant::now(), limit);
+        while self.write_now() {
+            let Some(link) = lock(&self.outbox).present().cloned() else { return };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || link.pollable().is_none_or(|link| link.wait(false, true, left).is_err()) {
+                return;
+            }
+        }
+        self.wait_while(deadline, Outbox::is_busy);
     }
 
-    /// Waits until the connection has ended or has a link again, but not past `deadline`; whether it has either.
-    pub(crate) fn wait_linked(&self, deadline: Instant) -> bool {
-        self.wait_while(deadline, |outbox| !outbox.is_linked() && outbox.end().is_none())
+    /// Whether there is a link, as far as is known.
+    pub(crate) fn is_linked(&self) -> bool {
+        lock(&self.outbox).is_linked()
     }
 
     fn wait_while(&self, deadline: Instant, condition: impl Fn(&Outbox) -> bool) -> bool {
@@ -194,9 +284,9 @@ impl Connection {
     }
 
     /// Answers a request that this side cannot run. Never blocks.
-    pub(crate) fn refuse(&self, call: u32, failure: &Failure) {
+    pub(crate) fn refuse(self: &Arc<Self>, call: u32, failure: &Failure) {
         // Three strings and a variant: their encoding cannot fail.
-        let payload = codec::to_vec(failure).unwrap_or_default();
+        let payload = codec::encode(failure).unwrap_or_default();
         self.send_control(Message::answer(Kind::Failure, call, payload));
     }
 }

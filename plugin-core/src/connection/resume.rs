@@ -5,11 +5,12 @@
 //! them: [`begin_resume`](Connection::begin_resume) shuts the old link out and reads the number under one lock;
 //! [`resume`](Connection::resume) takes the new link into use. If two try at once, the one that began last wins.
 
-use std::{io, sync::Arc};
+use std::io;
 
-use super::{Connection, lock};
+use super::{Connection, baton::Reading, greeting::GreetingError, lock, wait::Patience};
 use crate::{
     protocol::{frame::Deframer, incoming::Incoming},
+    sync::{Arc, atomic::Ordering},
     transport::Link,
 };
 
@@ -50,7 +51,14 @@ impl Connection {
         let mut inbox = lock(&self.inbox);
         inbox.generation += 1;
         // With the inbox still locked: whoever begins after this finds the outbox as this left it.
-        let link = lock(&self.outbox).unlink_untold();
+        let link = {
+            let mut outbox = lock(&self.outbox);
+            lock(&self.calls).baton.renew(inbox.generation, None);
+            if outbox.is_linked() {
+                self.handler.unlinked();
+            }
+            outbox.unlink_untold()
+        };
         let resumption = Resumption { generation: inbox.generation, received: inbox.incoming.received().frames };
         drop(inbox);
         if let Some(link) = link {
@@ -70,8 +78,12 @@ impl Connection {
         link: Box<dyn Link>,
         deframer: Deframer,
         count: u32,
-    ) -> io::Result<()> {
+    ) -> Result<(), GreetingError> {
         let link: Arc<dyn Link> = link.into();
+        // Before anybody reads: a read that has begun goes by what was set then.
+        if let Some(link) = link.pollable().filter(|_| self.options.ticks) {
+            link.tick()?;
+        }
         let inbox = lock(&self.inbox);
         let mut outbox = lock(&self.outbox);
         if inbox.generation != resumption.generation || outbox.end().is_some() {
@@ -82,24 +94,49 @@ impl Connection {
         if let Err(violation) = outbox.link(Arc::clone(&link), resumption.generation, count) {
             drop((outbox, inbox));
             link.close();
-            return Err(io::Error::other(violation));
+            return Err(violation.into());
         }
-        drop((outbox, inbox));
-        self.changed.notify_all();
+        let patience = Patience::new(self.options.yields);
+        let reading = Box::new(Reading::new(Arc::clone(&link), resumption.generation, deframer, patience));
+        // Told before anybody can read, and find that this link is gone, too.
         if resumption.generation > FIRST {
             self.handler.resumed();
         }
-        let read = Arc::clone(&link);
-        let reading = self.spawn("plugin-core reader", move |reader| {
-            reader.read_link(&*read, resumption.generation, deframer);
-        });
-        if let Err(error) = reading {
+        // With all the locks, so that whoever sleeps is found, and whoever comes finds the reading.
+        let unshared = self.offer(reading);
+        drop((outbox, inbox));
+        self.changed.notify_all();
+        if let Err(error) = self.see_to_reading(unshared) {
             link.close();
-            self.link_lost(resumption.generation, format!("no thread could be started to read: {error}"));
-            return Err(error);
+            self.link_lost(resumption.generation, format!("nobody can read the connection: {error}"));
+            return Err(error.into());
         }
-        self.write_now();
+        if self.write_now() {
+            self.handler.stalled(self);
+        }
         Ok(())
+    }
+
+    /// Lets callers read, where a link can be read in turn and somebody does while no caller does; else gives it back.
+    fn offer(&self, reading: Box<Reading>) -> Option<Box<Reading>> {
+        let mut calls = lock(&self.calls);
+        let is_shared = reading.link.pollable().is_some() && self.handler.reads();
+        self.is_shared.store(is_shared, Ordering::Relaxed);
+        if !is_shared {
+            calls.baton.renew(reading.generation, None);
+            return Some(reading);
+        }
+        calls.baton.renew(reading.generation, Some(reading));
+        calls.promote();
+        None
+    }
+
+    fn see_to_reading(self: &Arc<Self>, unshared: Option<Box<Reading>>) -> io::Result<()> {
+        if let Some(reading) = unshared {
+            self.start_writer()?;
+            return self.spawn("plugin-core reader", move |reader| reader.read_link(reading));
+        }
+        self.handler.linked(self)
     }
 
     /// Notes that a resumption has come to nothing, if nobody else will.
@@ -117,6 +154,9 @@ impl Connection {
             if outbox.generation() != generation || !outbox.is_linked() {
                 return;
             }
+            // Whoever reads another link meanwhile finds another generation, and has not come here.
+            lock(&self.calls).baton.renew(generation, None);
+            self.handler.unlinked();
             drop(outbox.unlink());
         }
         self.changed.notify_all();

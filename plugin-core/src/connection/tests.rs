@@ -2,14 +2,16 @@
 
 use std::sync::mpsc;
 
-use super::{outbox::Unsent, *};
+use super::{greeting::GreetingError, outbox::Unsent, *};
 use crate::{
     protocol::{
         frame::{HEADER, Header, MAX_PAYLOAD},
-        outgoing::MEMORY,
+        outgoing::{MEMORY, Withdrawn},
     },
     transport::memory::{self, MemoryLink},
 };
+
+const OPTIONS: Options = Options { max_message: usize::MAX, yields: false, ticks: false };
 
 struct Nobody;
 
@@ -19,15 +21,30 @@ impl Handler for Nobody {
     fn closed(&self, _: &End) {}
 }
 
+/// Whoever waits for another link is not told.
+struct Patient;
+
+impl Handler for Patient {
+    fn request(&self, _: &Arc<Connection>, _: Message) {}
+
+    fn lost(&self, _: &Arc<Connection>, _: String) {}
+
+    fn closed(&self, _: &End) {}
+}
+
 /// One side of a session, and the bare other end of its link.
-fn connect() -> (Arc<Connection>, MemoryLink) {
+pub(super) fn connect() -> (Arc<Connection>, MemoryLink) {
+    connect_with(Arc::new(Nobody))
+}
+
+fn connect_with(handler: Arc<dyn Handler>) -> (Arc<Connection>, MemoryLink) {
     let (link, other) = memory::pair();
-    let connection = Connection::start(Box::new(link), Deframer::new(), Arc::new(Nobody), usize::MAX).unwrap();
+    let connection = Connection::start(Box::new(link), Deframer::new(), handler, OPTIONS).unwrap();
     (connection, other)
 }
 
 /// What `body` gives; a failure if it does not end.
-fn promptly<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
+pub(super) fn promptly<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, over) = mpsc::channel();
     thread::spawn(move || done.send(body()));
     over.recv_timeout(Duration::from_secs(20)).expect("it must end by itself")
@@ -86,8 +103,186 @@ fn a_peer_that_asks_without_reading_is_hung_up_on() {
                 rest = &rest[other.write(rest)?..];
             }
         }
-        std::io::Result::Ok(())
+        io::Result::Ok(())
     });
     assert!(outcome.is_err(), "its questions are answered into memory without bound");
     assert!(matches!(connection.end().unwrap().cause, Cause::Local(_)));
+}
+
+/// Gives the connection another link.
+fn relink(connection: &Arc<Connection>) -> MemoryLink {
+    let (link, other) = memory::pair();
+    connection.resume(connection.begin_resume(), Box::new(link), Deframer::new(), 0).unwrap();
+    other
+}
+
+#[test]
+fn the_time_of_a_cut_is_over_when_the_next_link_comes_even_if_that_is_cut_too() {
+    let (connection, first) = connect_with(Arc::new(Patient));
+    let soon = || Instant::now() + Duration::from_secs(20);
+    let cut = |other: MemoryLink| {
+        other.close();
+        connection.wait_lost(soon());
+        connection.cut("cut".into(), Duration::from_millis(1))
+    };
+    let earlier = cut(first);
+    assert!(!connection.wait_resumed(&earlier, Duration::from_secs(20)), "its time is over, and there is no link");
+    let later = cut(relink(&connection));
+    assert!(connection.wait_resumed(&earlier, Duration::from_secs(20)), "there was one");
+    connection.give_up(&earlier, "it did not come back");
+    assert!(connection.end().is_none(), "the later cut has its own time");
+    connection.give_up(&later, "it did not come back");
+    assert_eq!(connection.end().unwrap().cause.to_string(), "cut, and it did not come back");
+}
+
+#[test]
+fn dialling_again_ends_with_the_first_link_the_last_moment_or_what_no_other_try_can_mend() {
+    let (connection, first) = connect_with(Arc::new(Patient));
+    first.close();
+    connection.wait_lost(Instant::now() + Duration::from_secs(20));
+    let cut = connection.cut("cut".into(), Duration::from_secs(20));
+    let mut tries = 0;
+    let mut other = None;
+    connection.redial(
+        &cut,
+        |_| false,
+        || {
+            tries += 1;
+            if tries < 3 {
+                return Err(Failed::ForNow("not yet".into()));
+            }
+            other = Some(relink(&connection));
+            Ok(())
+        },
+    );
+    assert_eq!((tries, connection.is_linked()), (3, true));
+
+    drop(other);
+    connection.wait_lost(Instant::now() + Duration::from_secs(20));
+    let cut = connection.cut("cut".into(), Duration::ZERO);
+    let (late, other) = connect_with(Arc::new(Patient));
+    other.close();
+    late.wait_lost(Instant::now() + Duration::from_secs(20));
+    late.redial(&late.cut("cut".into(), Duration::ZERO), |_| false, || Err(Failed::ForNow("nobody".into())));
+    let cause = late.end().unwrap().cause.to_string();
+    assert_eq!(cause, "cut, and the other side could not be reached again: nobody");
+
+    let broken = || Err(GreetingError::from(Violation::UnexpectedKind(99)).into());
+    connection.redial(&cut, |_| false, broken);
+    assert!(matches!(connection.end().unwrap().cause, Cause::Violation(Violation::UnexpectedKind(99))));
+}
+
+/// A link that brings what was sent before it was closed long after that. Closing `ended` says that nobody reads it any more.
+struct Belated {
+    bytes: Mutex<mpsc::Receiver<Vec<u8>>>,
+    _ended: mpsc::Sender<()>,
+}
+
+impl Link for Belated {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = lock(&self.bytes).recv().unwrap_or_default();
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn close(&self) {}
+}
+
+#[test]
+fn what_an_old_link_brings_once_the_number_received_is_said_is_not_received() {
+    let (arrive, bytes) = mpsc::channel();
+    let (sender, ended) = mpsc::channel();
+    let belated = Belated { bytes: Mutex::new(bytes), _ended: sender };
+    let handler = Arc::new(Patient);
+    let connection = Connection::start(Box::new(belated), Deframer::new(), handler, OPTIONS).unwrap();
+    let asked = |call| Header { kind: Kind::Ping as u8, call, ..Header::default() }.to_wire();
+    let resumption = connection.begin_resume();
+    assert_eq!(resumption.received(), 0);
+    arrive.send(asked(5).to_vec()).unwrap();
+    drop(arrive);
+    promptly(move || ended.recv().unwrap_err());
+    let (link, other) = memory::pair();
+    connection.resume(resumption, Box::new(link), Deframer::new(), 0).unwrap();
+    other.write(&asked(6)).unwrap();
+    let pong = promptly(move || {
+        let mut pong = [0; HEADER];
+        assert_eq!(other.read(&mut pong).unwrap(), HEADER);
+        Header::from_wire(pong)
+    });
+    assert_eq!((pong.kind, pong.call, pong.ack), (Kind::Pong as u8, 6, 1), "the other was neither heard nor counted");
+}
+
+#[test]
+fn a_request_says_how_much_time_is_left_behind_the_wait_for_room() {
+    let (connection, _unread) = connect();
+    let left = promptly(move || {
+        connection.send(request(MEMORY), None).unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let deadline = Instant::now() + Duration::from_secs(10);
+                let late = Message { call: 2, ..request(1) };
+                connection.send(late, Some(deadline)).map(drop).map_err(|(unsent, _)| unsent)
+            });
+            while lock(&connection.outbox).waiting() == 0 {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(50));
+            connection.withdraw(1);
+            waiting.join().unwrap().unwrap();
+        });
+        connection.withdraw(2)
+    });
+    let Withdrawn::Unsent(request) = left else { panic!("{left:?}") };
+    assert!((1..=9950).contains(&request.deadline), "{}", request.deadline);
+}
+
+/// Callers read in turn, and nobody else does.
+#[cfg(unix)]
+struct Reads;
+
+#[cfg(unix)]
+impl Handler for Reads {
+    fn reads(&self) -> bool {
+        true
+    }
+
+    fn request(&self, _: &Arc<Connection>, _: Message) {}
+
+    fn lost(&self, _: &Arc<Connection>, _: String) {}
+
+    fn closed(&self, _: &End) {}
+}
+
+#[cfg(unix)]
+#[test]
+fn who_reads_a_link_that_is_outdated_writes_nothing_to_the_next() {
+    use crate::transport::local::{LocalLink, LocalListener};
+
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let listener = LocalListener::bind(&socket).unwrap();
+    let pair = || (LocalLink::dial(&socket).unwrap(), listener.accept().unwrap());
+    let ((old, _old_end), (new, new_end)) = (pair(), pair());
+    let connection = Connection::start(Box::new(old), Deframer::new(), Arc::new(Reads), OPTIONS).unwrap();
+    let mut outdated = connection.take_reading().unwrap();
+    outdated.is_fresh = false;
+    connection.resume(connection.begin_resume(), Box::new(new), Deframer::new(), 0).unwrap();
+    let mut present = connection.take_reading().unwrap();
+    new_end.write(&Header { kind: Kind::Pong as u8, ..Header::default() }.to_wire()).unwrap();
+    assert_eq!(connection.read_on(&mut present, None), Progress::Some);
+    // Left to whoever reads the new link, and is awake.
+    connection.send(request(1), None).unwrap();
+    assert_eq!(connection.read_on(&mut outdated, None), Progress::Over);
+    let nothing = new_end.pollable().unwrap().try_read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    connection.leave(present);
+    assert!(new_end.pollable().unwrap().try_read(&mut [0]).is_ok());
 }

@@ -179,8 +179,8 @@ pub enum Error {
     },
 
     // ----- calling -----
-    /// The call took longer than its deadline.
-    #[error("`{method}` of plugin `{plugin}` had no answer within {after:?}{}; allow more with `plugin_core::within`, `#[method(timeout)]` or `Launcher::call_timeout`", ran(*may_have_run))]
+    /// The call took longer than its deadline. A oneway call: there was no room for it until then, and it did not run.
+    #[error("`{method}` of plugin `{plugin}` was not done within {after:?}{}; {}", ran(*may_have_run), late(*silent_for))]
     Timeout {
         /// The plugin's name.
         plugin: String,
@@ -190,6 +190,9 @@ pub enum Error {
         after: Duration,
         /// Whether the plugin may have begun to run the method.
         may_have_run: bool,
+        /// For how long the plugin had given no sign of life, if it was found to be
+        /// [unresponsive](crate::Event::Unresponsive).
+        silent_for: Option<Duration>,
     },
     /// The plugin's process ended before it answered.
     #[error("plugin `{plugin}` {}: {report}", died(method, *may_have_run))]
@@ -237,17 +240,32 @@ pub enum Error {
         /// Whether the plugin may have begun to run the method.
         may_have_run: bool,
     },
-    /// The plugin keeps dying, and the restart budget is spent. Nothing was run.
+    /// The plugin keeps dying, and the restart budget is spent.
     #[error(
-        "plugin `{plugin}` died too often, `{method}` was not called; mend it, or allow more with `Launcher::restart`; the last time: {last}"
+        "plugin `{plugin}` died too often, `{method}` was not called{}; mend it, or allow more with `Launcher::restart`; the last time: {last}",
+        again(*may_have_run)
     )]
     GaveUp {
         /// The plugin's name.
         plugin: String,
         /// The method called.
         method: String,
+        /// Whether the plugin may have begun to run the method before it died: only if that is idempotent.
+        may_have_run: bool,
         /// How it ended last.
         last: Arc<Error>,
+    },
+    /// The plugin was started for the call, but the launcher's `on_start` failed, so no call was let through to it.
+    #[error(
+        "`{method}` of plugin `{plugin}` was not called: the plugin was started for it, but the launcher's `on_start` failed: {why}"
+    )]
+    OnStart {
+        /// The plugin's name.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// What `on_start` gave.
+        why: Arc<Error>,
     },
     /// The method panicked. The plugin goes on serving.
     #[error("`{method}` of plugin `{plugin}` panicked{}: {message}", at(location.as_deref()))]
@@ -399,7 +417,8 @@ impl Error {
             | Self::Died { may_have_run, .. }
             | Self::Disconnected { may_have_run, .. }
             | Self::Protocol { may_have_run, .. }
-            | Self::Stopped { may_have_run, .. } => *may_have_run,
+            | Self::Stopped { may_have_run, .. }
+            | Self::GaveUp { may_have_run, .. } => *may_have_run,
             Self::Panicked { .. } | Self::BadAnswer { .. } | Self::Remote { .. } | Self::Custom(_) => true,
             Self::TooLarge { what, .. } => what == "answer",
             _ => false,
@@ -420,6 +439,17 @@ fn list(names: &[String]) -> String {
 
 fn ran(may_have_run: bool) -> &'static str {
     if may_have_run { " (it may have run)" } else { " (it did not run)" }
+}
+
+fn late(silent_for: Option<Duration>) -> String {
+    let Some(silent_for) = silent_for else {
+        return "allow more with `plugin_core::within`, `#[method(timeout)]` or `Launcher::call_timeout`".into();
+    };
+    format!("it has given no sign of life for {:.1} s: is it stopped, or its machine asleep?", silent_for.as_secs_f64())
+}
+
+fn again(may_have_run: bool) -> &'static str {
+    if may_have_run { " again (it may have run)" } else { "" }
 }
 
 fn died(method: &str, may_have_run: bool) -> String {

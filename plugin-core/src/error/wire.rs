@@ -29,6 +29,7 @@ impl Error {
             Self::Protocol { .. } => "protocol",
             Self::Stopped { .. } => "stopped",
             Self::GaveUp { .. } => "gave-up",
+            Self::OnStart { .. } => "on-start",
             Self::Panicked { .. } => "panicked",
             Self::UnknownMethod { .. } => "unknown-method",
             Self::BadArguments { .. } => "bad-arguments",

@@ -1,32 +1,41 @@
 //! Joining a plugin that somebody else started.
 
 use std::{
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     Plugin, Process, Restart,
-    handler::HostHandler,
+    handler::{HostHandler, WayBack},
     instance::{Body, Instance},
     launcher::Settings,
     life::Life,
     start::{greet, welcome},
     supervisor::Supervisor,
+    usage::Usage,
 };
 use crate::{
     Error, Interface, Result,
     connection::{
-        Connection,
+        Cause, Connection, Cut, Failed,
         greeting::{self, GreetingError},
     },
-    protocol::{frame::Deframer, handshake},
+    deadline,
+    protocol::{
+        frame::{Deframer, Kind},
+        handshake,
+        message::Welcome,
+    },
     transport::{self, local::LocalLink},
 };
 
 /// How long the plugin may take to introduce itself.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
+
+const FOREIGN: &str = "the plugin there belongs to another user";
 
 /// Joins a plugin that was started by hand with `PLUGIN_CORE_LISTEN=address`, mostly under a debugger.
 ///
@@ -36,6 +45,9 @@ const HELLO_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// The plugin is nobody's to stop: dropping the handle or [`Process::shutdown`] only detaches, and it goes on waiting for
 /// others. Several hosts may be attached at once.
+///
+/// If the connection is cut, this host dials again and the calls in flight go on, as with a plugin that it started; after
+/// 10 s, or once nobody listens at `address` any more, they fail with [`Error::Disconnected`].
 ///
 /// ```no_run
 /// # #[plugin_core::plugin_interface]
@@ -60,9 +72,9 @@ fn join(address: &Path) -> Result<Process> {
         failed(message.into(), Some(Arc::new(error)))
     })?;
     if !link.is_same_user() {
-        return Err(failed("the plugin there belongs to another user".into(), None));
+        return Err(failed(FOREIGN.into(), None));
     }
-    let deadline = Instant::now() + HELLO_LIMIT;
+    let deadline = deadline::after(Instant::now(), HELLO_LIMIT);
     let mut deframer = Deframer::new();
     let hello = greeting::receive(&link, &mut deframer, deadline, handshake::read_hello).map_err(|error| {
         let message = format!("what listens there did not introduce itself: {error}");
@@ -71,12 +83,61 @@ fn join(address: &Path) -> Result<Process> {
 
     let settings = Settings::default();
     let name: Arc<str> = address.file_stem().unwrap_or(address.as_os_str()).to_string_lossy().into();
-    greet(&link, &welcome(&hello, &name, &settings)?, deadline)?;
+    let welcome = welcome(&hello, &name, &settings)?;
+    greet(&link, &welcome, deadline)?;
     let life = Arc::<Life>::default();
     let supervisor = Supervisor::new(Arc::clone(&name), settings, None, Restart::Never, None);
-    let handler = HostHandler::new(Arc::clone(&name), Arc::clone(&life), Duration::ZERO, Arc::downgrade(&supervisor));
-    let connection = Connection::start(Box::new(link), deframer, Arc::new(handler), settings.max_message)
+    let way_back = Some(WayBack::HostDials(Arc::new(Address { path: address.into(), welcome })));
+    let watching = Arc::downgrade(&supervisor);
+    let handler = HostHandler::new(Arc::clone(&name), Arc::clone(&life), settings.resume_timeout, watching, way_back);
+    let connection = Connection::start(Box::new(link), deframer, Arc::new(handler), settings.connection())
         .map_err(|error| failed("no thread could be started".into(), Some(Arc::new(error))))?;
     let (interfaces, body) = (hello.interfaces, Body::Attached);
-    Process::found(supervisor, Instance { name, settings, connection, interfaces, life, body, began: Instant::now() })
+    let (usage, began) = (Usage::default(), Instant::now());
+    Process::found(supervisor, Instance { name, settings, connection, interfaces, life, usage, body, began })
+}
+
+/// Where an attached plugin is found again, and by what session.
+pub(super) struct Address {
+    path: PathBuf,
+    /// What the plugin was told when the session began.
+    welcome: Welcome,
+}
+
+impl Address {
+    /// Dials until the session goes on or is given up.
+    pub(super) fn dial_again(&self, connection: &Arc<Connection>, cut: &Cut) {
+        connection.redial(cut, |delay| connection.wait_resumed(cut, delay), || self.dial(connection, cut.deadline));
+    }
+
+    fn dial(&self, connection: &Arc<Connection>, deadline: Instant) -> std::result::Result<(), Failed> {
+        transport::private_directory(&self.path).map_err(Failed::ForNow)?;
+        let link = LocalLink::dial(&self.path).map_err(|error| {
+            let why = format!("nobody listens at {} any more: its process has ended", self.path.display());
+            if is_gone(&error) { Failed::ForGood(Cause::Lost(why)) } else { Failed::ForNow(error.to_string()) }
+        })?;
+        if !link.is_same_user() {
+            return Err(Failed::ForNow(FOREIGN.into()));
+        }
+        let (mut deframer, deadline) = (Deframer::new(), deadline.min(Instant::now() + HELLO_LIMIT));
+        greeting::receive(&link, &mut deframer, deadline, handshake::read_hello)?;
+        let resumption = connection.begin_resume();
+        let welcome = Welcome { received: resumption.received(), resume: true, ..self.welcome.clone() };
+        greeting::send(&link, Kind::Welcome, &welcome, deadline)?;
+        match greeting::receive(&link, &mut deframer, deadline, handshake::read_resumed)? {
+            Ok(plugin) => Ok(connection.resume(resumption, Box::new(link), deframer, plugin.received)?),
+            // What listens there has given the session up, or is another process.
+            Err(refused) => Err(Failed::ForGood(Cause::Lost(refused.reason))),
+        }
+    }
+}
+
+/// Whether an error of dialling says that nobody listens: whoever lives does so until its end.
+fn is_gone(error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => true,
+        // Elsewhere somebody may have removed the socket of a plugin that lives. Pipes cannot be removed.
+        io::ErrorKind::NotFound => cfg!(windows),
+        _ => false,
+    }
 }

@@ -3,18 +3,30 @@
 //! A host that is killed cannot remove its directory. So each holds a lock file locked, which the operating system unlocks
 //! with the process, and every new host sweeps away the directories whose lock is free. (A process id in the name would
 //! not do: ids are reused.)
+//!
+//! Others sweep too, and do not know about the lock: what they take away from a host that lives, it restores at the same
+//! path, since that is where its plugins dial.
 
 #[cfg(unix)]
 pub(super) use unix::Directory;
 #[cfg(windows)]
 pub(super) use windows::Directory;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Where a host listens, once it has somewhere to.
 pub(super) trait Place: Sized {
     fn create() -> io::Result<Self>;
     fn socket(&self) -> PathBuf;
+
+    /// Removes what dead hosts left behind beside the place of `socket`.
+    fn sweep(socket: &Path);
+
+    /// Makes again what somebody has taken away, apart from the socket.
+    fn restore(&mut self) -> io::Result<()>;
 }
 
 fn random_name() -> io::Result<String> {
@@ -28,14 +40,14 @@ mod unix {
     use std::{
         env,
         ffi::OsStr,
-        fs::{self, DirBuilder, File},
+        fs::{self, DirBuilder, File, Metadata},
         io,
         os::unix::{
             ffi::OsStrExt,
             fs::{DirBuilderExt, MetadataExt},
         },
         path::{Path, PathBuf},
-        time::Duration,
+        time::{Duration, SystemTime},
     };
 
     use rustix::fs::{FlockOperation, flock};
@@ -46,19 +58,21 @@ mod unix {
     /// Of directories whose lock is not yet held.
     const PREFIX_IN_MAKING: &str = ".plugin-core-";
     const LOCK: &str = "lock";
+    /// A lock file that is not locked yet.
+    const LOCK_IN_MAKING: &str = ".lock";
     const SOCKET: &str = "s";
 
     /// What `sun_path` holds on macOS, the shortest of the supported systems, with its terminating zero.
     const MAX_SOCKET_PATH: usize = 104;
 
-    /// After this long a directory in the making belongs to a host that died making it.
+    /// After this long a directory in the making, or one without a lock, belongs to a host that died making or removing it.
     const ABANDONED: Duration = Duration::from_secs(3600);
 
     #[derive(Debug)]
     pub(in crate::host) struct Directory {
         path: PathBuf,
         /// Held locked as long as the host lives.
-        _lock: File,
+        lock: File,
     }
 
     impl Place for Directory {
@@ -70,11 +84,8 @@ mod unix {
                 if path.join(SOCKET).as_os_str().len() >= MAX_SOCKET_PATH {
                     continue;
                 }
-                match make(&base, &name, &path) {
-                    Ok(lock) => {
-                        sweep(&base);
-                        return Ok(Self { path, _lock: lock });
-                    }
+                match make(&path) {
+                    Ok(lock) => return Ok(Self { path, lock }),
                     Err(error) => last = io::Error::new(error.kind(), format!("{}: {error}", base.display())),
                 }
             }
@@ -84,12 +95,62 @@ mod unix {
         fn socket(&self) -> PathBuf {
             self.path.join(SOCKET)
         }
+
+        fn sweep(socket: &Path) {
+            if let Some(base) = socket.parent().and_then(Path::parent) {
+                sweep(base);
+            }
+        }
+
+        fn restore(&mut self) -> io::Result<()> {
+            match fs::symlink_metadata(&self.path) {
+                Ok(found) => {
+                    check_private(&found)?;
+                    if !self.is_locked() {
+                        self.lock = make_lock(&self.path)?;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.lock = make(&self.path)?,
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        }
+    }
+
+    impl Directory {
+        /// Whether the lock that is held is the one that sweepers look at.
+        fn is_locked(&self) -> bool {
+            let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+            let found = fs::symlink_metadata(self.path.join(LOCK)).ok();
+            found.is_some_and(|found| self.lock.metadata().is_ok_and(|held| identity(&held) == identity(&found)))
+        }
     }
 
     impl Drop for Directory {
         fn drop(&mut self) {
-            remove(&self.path);
+            // Something else may have come to that path, and it may lead anywhere.
+            if fs::symlink_metadata(&self.path).is_ok_and(|found| check_private(&found).is_ok()) {
+                remove(&self.path);
+            }
         }
+    }
+
+    /// Checks that nobody else can put anything into what was found at the path of a directory. Links are not followed.
+    fn check_private(found: &Metadata) -> io::Result<()> {
+        let why = if !found.is_dir() {
+            "something else has taken the directory's place"
+        } else if !is_mine(found) {
+            "another user has made a directory in its place"
+        } else if found.mode() & 0o022 != 0 {
+            "others can write to the directory"
+        } else {
+            return Ok(());
+        };
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+    }
+
+    fn is_mine(found: &Metadata) -> bool {
+        found.uid() == rustix::process::geteuid().as_raw()
     }
 
     /// Where to try, the best first. A long `TMPDIR` is why there is a last resort.
@@ -99,11 +160,11 @@ mod unix {
     }
 
     /// Makes the directory under a name that nobody sweeps, and renames it once its lock is held.
-    fn make(base: &Path, name: &str, path: &Path) -> io::Result<File> {
-        let making = base.join(format!("{PREFIX_IN_MAKING}{name}"));
+    fn make(path: &Path) -> io::Result<File> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let making = path.with_file_name(format!(".{name}"));
         DirBuilder::new().mode(0o700).create(&making)?;
-        let made = File::create_new(making.join(LOCK)).and_then(|lock| {
-            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let made = make_lock(&making).and_then(|lock| {
             fs::rename(&making, path)?;
             Ok(lock)
         });
@@ -113,43 +174,70 @@ mod unix {
         made
     }
 
+    /// Makes a lock file under a name that no sweeper looks at, and renames it once it is locked.
+    fn make_lock(directory: &Path) -> io::Result<File> {
+        let making = directory.join(LOCK_IN_MAKING);
+        let made = File::create_new(&making).and_then(|lock| {
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            fs::rename(&making, directory.join(LOCK))?;
+            Ok(lock)
+        });
+        if made.is_err() {
+            let _ = fs::remove_file(&making);
+        }
+        made
+    }
+
     /// Removes what dead hosts left behind in `base`.
     fn sweep(base: &Path) {
         let Ok(entries) = fs::read_dir(base) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let is_ours = entry
-                .metadata()
-                .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw());
+            // By name first: there may be thousands of others.
+            let has_name = |prefix: &str| name.as_bytes().starts_with(prefix.as_bytes());
+            if !has_name(PREFIX) && !has_name(PREFIX_IN_MAKING) {
+                continue;
+            }
+            let is_ours = entry.metadata().is_ok_and(|found| found.is_dir() && is_mine(&found));
             if is_ours && is_abandoned(&name, &entry.path()) {
                 remove(&entry.path());
             }
         }
     }
 
+    /// Whether its host is dead. One that lives and whose lock somebody else has taken away restores what it needs.
     fn is_abandoned(name: &OsStr, path: &Path) -> bool {
+        let is_old = || fs::metadata(path).and_then(|found| found.modified()).is_ok_and(is_long_ago);
         if name.as_bytes().starts_with(PREFIX.as_bytes()) {
-            let lock = File::open(path.join(LOCK));
-            return lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok());
+            return match File::open(path.join(LOCK)) {
+                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
+                Err(error) => error.kind() == io::ErrorKind::NotFound && is_old(),
+            };
         }
-        let age = || fs::metadata(path).ok()?.modified().ok()?.elapsed().ok();
-        name.as_bytes().starts_with(PREFIX_IN_MAKING.as_bytes()) && age().is_some_and(|age| age > ABANDONED)
+        name.as_bytes().starts_with(PREFIX_IN_MAKING.as_bytes()) && is_old()
     }
 
-    /// Removes the three things that can be there. What is gone already is fine, and what cannot be removed stays.
+    fn is_long_ago(time: SystemTime) -> bool {
+        time.elapsed().is_ok_and(|age| age > ABANDONED)
+    }
+
+    /// Removes what can be there. What is gone already is fine, and what cannot be removed stays.
     fn remove(path: &Path) {
-        let _ = fs::remove_file(path.join(SOCKET));
-        let _ = fs::remove_file(path.join(LOCK));
+        for file in [SOCKET, LOCK, LOCK_IN_MAKING] {
+            let _ = fs::remove_file(path.join(file));
+        }
         let _ = fs::remove_dir(path);
     }
 
     #[cfg(test)]
     mod tests {
+        use std::os::unix::fs::PermissionsExt;
+
         use super::*;
 
         fn make_in(base: &Path, name: &str) -> (PathBuf, File) {
             let path = base.join(format!("{PREFIX}{name}"));
-            let lock = make(base, name, &path).unwrap();
+            let lock = make(&path).unwrap();
             (path, lock)
         }
 
@@ -175,12 +263,103 @@ mod unix {
             assert!(alive.exists() && other.exists() && making.exists());
             assert!(!dead.exists());
         }
+
+        #[test]
+        fn sweeping_removes_old_directories_without_a_lock_and_no_young_ones() {
+            let base = tempfile::tempdir().unwrap();
+            let [old, young] = ["old", "young"].map(|name| base.path().join(format!("{PREFIX}{name}")));
+            for directory in [&old, &young] {
+                fs::create_dir(directory).unwrap();
+                fs::write(directory.join(SOCKET), "").unwrap();
+            }
+            let then = SystemTime::now() - ABANDONED - Duration::from_secs(60);
+            File::open(&old).unwrap().set_modified(then).unwrap();
+            sweep(base.path());
+            assert!(young.join(SOCKET).exists());
+            assert!(!old.exists());
+        }
+
+        /// A directory that a host holds, as others find it.
+        fn held(base: &Path) -> Directory {
+            let (path, lock) = make_in(base, "held");
+            Directory { path, lock }
+        }
+
+        /// Whether a new host leaves the directory alone.
+        fn survives_sweeping(directory: &Directory) -> bool {
+            sweep(directory.path.parent().unwrap());
+            directory.path.join(LOCK).exists()
+        }
+
+        #[test]
+        fn what_is_taken_away_from_a_host_that_lives_is_restored() {
+            let base = tempfile::tempdir().unwrap();
+            let mut directory = held(base.path());
+            directory.restore().unwrap();
+            fs::remove_file(directory.path.join(LOCK)).unwrap();
+            directory.restore().unwrap();
+            assert!(survives_sweeping(&directory), "the lock is there again, and held");
+            fs::remove_dir_all(&directory.path).unwrap();
+            directory.restore().unwrap();
+            assert_eq!(fs::metadata(&directory.path).unwrap().mode() & 0o777, 0o700);
+            assert!(survives_sweeping(&directory), "the directory is there again, and its lock held");
+            fs::rename(directory.path.join(LOCK), directory.path.join("moved")).unwrap();
+            fs::write(directory.path.join(LOCK), "another's").unwrap();
+            directory.restore().unwrap();
+            assert!(survives_sweeping(&directory), "another file in the lock's place is no lock");
+        }
+
+        /// Why the directory is not restored after `replace` has done something to its path.
+        fn refused(replace: impl FnOnce(&Path)) -> String {
+            let base = tempfile::tempdir().unwrap();
+            let mut directory = held(base.path());
+            fs::remove_dir_all(&directory.path).unwrap();
+            replace(&directory.path);
+            let error = directory.restore().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            error.to_string()
+        }
+
+        #[test]
+        fn a_directory_of_others_is_not_accepted_in_its_place() {
+            let make = |path: &Path, mode| {
+                fs::create_dir(path).unwrap();
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            };
+            assert!(refused(|path| make(path, 0o777)).contains("others can write"));
+            assert!(refused(|path| make(path, 0o720)).contains("others can write"));
+            let elsewhere = tempfile::tempdir().unwrap();
+            let link = |path: &Path| std::os::unix::fs::symlink(elsewhere.path(), path).unwrap();
+            assert!(refused(link).contains("something else"));
+            if rustix::process::geteuid().is_root() {
+                let foreign = |path: &Path| {
+                    make(path, 0o700);
+                    std::os::unix::fs::chown(path, Some(65_534), None).unwrap();
+                };
+                assert!(refused(foreign).contains("another user"));
+            }
+        }
+
+        #[test]
+        fn what_has_come_to_the_path_of_a_directory_is_not_removed_with_it() {
+            let base = tempfile::tempdir().unwrap();
+            let elsewhere = tempfile::tempdir().unwrap();
+            fs::write(elsewhere.path().join(SOCKET), "precious").unwrap();
+            let directory = held(base.path());
+            fs::remove_dir_all(&directory.path).unwrap();
+            std::os::unix::fs::symlink(elsewhere.path(), &directory.path).unwrap();
+            drop(directory);
+            assert!(elsewhere.path().join(SOCKET).exists());
+        }
     }
 }
 
 #[cfg(windows)]
 mod windows {
-    use std::{io, path::PathBuf};
+    use std::{
+        io,
+        path::{Path, PathBuf},
+    };
 
     use super::{Place, random_name};
 
@@ -195,6 +374,14 @@ mod windows {
 
         fn socket(&self) -> PathBuf {
             self.0.clone()
+        }
+
+        /// Pipes go away with their hosts.
+        fn sweep(_socket: &Path) {}
+
+        /// Nobody can take a pipe away.
+        fn restore(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 }

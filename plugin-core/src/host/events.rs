@@ -37,10 +37,17 @@ pub enum Event {
         /// Its process id; `None` for an attached or in-process plugin.
         pid: Option<u32>,
     },
-    /// The connection was cut. Calls wait for it to be resumed.
+    /// The connection was cut. Calls wait for it to be resumed. That of an attached plugin may also be lost for good.
+    ///
+    /// A cut that the plugin has made good before this host noticed it is not told.
     Disconnected,
     /// The connection was resumed; no call was lost.
     Resumed,
+    /// Calls wait for it, and it has given no sign of life for 2 s although it was asked for one: it was stopped (`SIGSTOP`,
+    /// a debugger), or its machine sleeps. Nothing is done about it; calls go on when it wakes.
+    Unresponsive,
+    /// It has given a sign of life again.
+    Responsive,
     /// Its process ended although nobody had stopped it.
     Crashed(Arc<ExitReport>),
     /// It will be started again.
@@ -52,7 +59,13 @@ pub enum Event {
     },
     /// The restart budget is spent.
     GaveUp,
-    /// This host has stopped it.
+    /// It was stopped since nobody had called it for the launcher's
+    /// [`idle_timeout`](crate::Launcher::idle_timeout). The next call starts it again, which is told by `Started`.
+    Idle(Arc<ExitReport>),
+    /// This host has stopped it, for good.
+    ///
+    /// However it ended: what crashes while it is being stopped, or so shortly before that nobody had noticed yet, is told by
+    /// the report alone.
     Stopped(Arc<ExitReport>),
 }
 

@@ -1,27 +1,46 @@
 //! What a host does with what a plugin starts, and when the connection is cut.
 
+#[cfg(unix)]
+use std::io;
 use std::{
     sync::{Arc, Mutex, Weak},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Event, life::Life, supervisor::Supervisor};
+#[cfg(unix)]
+use super::watch::Sight;
+use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor};
 use crate::{
-    connection::{Cause, Connection, End, Handler, lock},
-    deadline,
+    connection::{Cause, Connection, Cut, End, Handler, lock},
     protocol::message::{Failure, FailureKind, Message},
 };
 
 /// A cut that lasts shorter and ends with the process's death is told as a crash alone.
 const DEATH_LIMIT: Duration = Duration::from_millis(100);
 
+/// How often to look, while a plugin does not come back, whether it still finds the socket.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// The host's end of one run of a plugin.
 pub(super) struct HostHandler {
     plugin: Arc<str>,
     life: Arc<Life>,
     resume_timeout: Duration,
+    /// `None` where there is none.
+    way_back: Option<WayBack>,
     events: Arc<CutEvents>,
+    #[cfg(unix)]
+    sight: Arc<Sight>,
+}
+
+/// How a cut connection is made again.
+#[derive(Clone)]
+pub(super) enum WayBack {
+    /// The plugin dials, and needs a socket to dial.
+    PluginDials(Weak<Rendezvous>),
+    /// This host dials.
+    HostDials(Arc<Address>),
 }
 
 impl HostHandler {
@@ -30,57 +49,120 @@ impl HostHandler {
         life: Arc<Life>,
         resume_timeout: Duration,
         supervisor: Weak<Supervisor>,
+        way_back: Option<WayBack>,
     ) -> Self {
-        Self { plugin, life, resume_timeout, events: Arc::new(CutEvents { supervisor, cut: Mutex::default() }) }
+        Self {
+            plugin,
+            life,
+            resume_timeout,
+            way_back,
+            events: Arc::new(CutEvents { supervisor, cut: Mutex::default() }),
+            #[cfg(unix)]
+            sight: Arc::default(),
+        }
     }
 }
 
 impl Handler for HostHandler {
+    #[cfg(unix)]
+    fn reads(&self) -> bool {
+        true
+    }
+
+    #[cfg(unix)]
+    fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
+        self.sight.watch(connection)
+    }
+
+    #[cfg(unix)]
+    fn unread(&self, _connection: &Arc<Connection>) {
+        self.sight.unread();
+    }
+
+    #[cfg(unix)]
+    fn stalled(&self, _connection: &Arc<Connection>) {
+        self.sight.stalled();
+    }
+
+    fn unresponsive(&self) {
+        tracing::warn!(plugin = &*self.plugin, "plugin gives no sign of life");
+        self.events.tell(&Event::Unresponsive);
+    }
+
+    fn responsive(&self) {
+        self.events.tell(&Event::Responsive);
+    }
+
     fn request(&self, connection: &Arc<Connection>, request: Message) {
         let failure = Failure::new(FailureKind::UnknownMethod, "this host serves nothing to plugins");
         connection.refuse(request.call, &failure);
     }
 
-    /// Waits for the plugin to dial again, on a thread of its own. If its process has ended, whoever waits for that closes
-    /// the connection.
+    /// Waits for the plugin to dial again, or dials, on a thread of its own. If the process has ended, whoever waits for that
+    /// closes the connection.
     fn lost(&self, connection: &Arc<Connection>, reason: String) {
-        if self.life.is_stopping() || self.life.report().is_some() || self.resume_timeout.is_zero() {
+        #[cfg(unix)]
+        self.sight.changed();
+        let is_over = self.life.is_stopping() || self.life.report().is_some() || self.resume_timeout.is_zero();
+        let Some(way_back) = self.way_back.clone().filter(|_| !is_over) else {
             return connection.close_if_lost(Cause::Lost(reason));
-        }
-        self.events.cut();
-        let (lost, events, limit) = (Arc::clone(connection), Arc::clone(&self.events), self.resume_timeout);
-        let plugin = Arc::clone(&self.plugin);
+        };
+        let cut = connection.cut(reason, self.resume_timeout);
+        let (lost, events, plugin) = (Arc::clone(connection), Arc::clone(&self.events), Arc::clone(&self.plugin));
         let spawned = thread::Builder::new().name("plugin-core resume".into()).spawn(move || {
-            let began = Instant::now();
-            tracing::debug!(plugin = &*plugin, reason, "connection cut");
-            if lost.wait_linked(began + limit.min(DEATH_LIMIT)) {
-                return;
-            }
-            events.lasts();
-            if !lost.wait_linked(deadline::after(began, limit)) {
-                lost.close_if_lost(Cause::Lost(format!("{reason}, and the plugin did not come back within {limit:?}")));
+            tracing::debug!(plugin = &*plugin, ?cut, "connection cut");
+            match way_back {
+                WayBack::PluginDials(door) => wait_for_plugin(&lost, &cut, &events, &door),
+                WayBack::HostDials(address) => {
+                    events.lasts();
+                    address.dial_again(&lost, &cut);
+                }
             }
         });
         if let Err(error) = spawned {
-            connection.close(Cause::Lost(format!("no thread could be started to wait for the plugin: {error}")));
+            connection.close(Cause::Lost(format!("no thread could be started to find the plugin again: {error}")));
         }
+    }
+
+    fn unlinked(&self) {
+        self.events.cut();
     }
 
     fn resumed(&self) {
         self.events.resumed();
     }
 
-    fn closed(&self, _end: &End) {}
+    fn closed(&self, _end: &End) {
+        #[cfg(unix)]
+        self.sight.changed();
+    }
+}
+
+/// Waits for the plugin to come back, and keeps it possible.
+fn wait_for_plugin(lost: &Connection, cut: &Cut, events: &CutEvents, door: &Weak<Rendezvous>) {
+    let mut pause = DEATH_LIMIT;
+    loop {
+        let trouble = door.upgrade().and_then(|door| door.restore().err());
+        if lost.wait_resumed(cut, pause) {
+            return;
+        }
+        events.lasts();
+        if Instant::now() >= cut.deadline {
+            let why = trouble.map_or_else(String::new, |error| format!(", since its socket was removed: {error}"));
+            return lost.give_up(cut, &format!("the plugin did not come back within {:?}{why}", cut.limit));
+        }
+        pause = LOOK_INTERVAL;
+    }
 }
 
 /// Tells of cuts, each as `Disconnected` and then `Resumed`, or, where the process has died, not at all.
 struct CutEvents {
     supervisor: Weak<Supervisor>,
-    cut: Mutex<Cut>,
+    cut: Mutex<CutState>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Cut {
+enum CutState {
     #[default]
     No,
     /// `Disconnected` has not been told.
@@ -90,23 +172,23 @@ enum Cut {
 
 impl CutEvents {
     fn cut(&self) {
-        *lock(&self.cut) = Cut::Untold;
+        *lock(&self.cut) = CutState::Untold;
     }
 
     fn lasts(&self) {
         let mut cut = lock(&self.cut);
-        if *cut == Cut::Untold {
+        if *cut == CutState::Untold {
             self.tell(&Event::Disconnected);
-            *cut = Cut::Told;
+            *cut = CutState::Told;
         }
     }
 
     fn resumed(&self) {
         let was = std::mem::take(&mut *lock(&self.cut));
-        if was == Cut::Untold {
+        if was == CutState::Untold {
             self.tell(&Event::Disconnected);
         }
-        if was != Cut::No {
+        if was != CutState::No {
             self.tell(&Event::Resumed);
         }
     }
@@ -115,5 +197,31 @@ impl CutEvents {
         if let Some(supervisor) = self.supervisor.upgrade() {
             supervisor.events.tell(event);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        host::{Restart, launcher::Settings},
+        protocol::frame::Deframer,
+        transport::memory,
+    };
+
+    #[test]
+    fn a_cut_is_told_also_where_the_plugin_comes_back_before_anybody_here_has_noticed() {
+        let (name, settings, life) = (Arc::<str>::from("test"), Settings::default(), Arc::<Life>::default());
+        let supervisor = Supervisor::new(Arc::clone(&name), settings, None, Restart::Never, None);
+        let events = supervisor.events.subscribe();
+        let handler = HostHandler::new(name, life, Duration::from_secs(20), Arc::downgrade(&supervisor), None);
+        let ((first, _first), (second, _second)) = (memory::pair(), memory::pair());
+        let connection =
+            Connection::start(Box::new(first), Deframer::new(), Arc::new(handler), settings.connection()).unwrap();
+        let resumption = connection.begin_resume();
+        connection.resume(resumption, Box::new(second), Deframer::new(), 0).unwrap();
+        let told = [(); 2].map(|()| events.next_within(Duration::from_secs(20)));
+        assert!(matches!(told, [Some(Event::Disconnected), Some(Event::Resumed)]), "{told:?}");
+        assert!(events.next_within(Duration::ZERO).is_none());
     }
 }

@@ -1,9 +1,6 @@
 //! A plugin without a process: the same proxy, codec and dispatcher over a pair of streams in memory.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     Plugin, Process, Restart,
@@ -12,6 +9,7 @@ use super::{
     launcher::Settings,
     life::Life,
     supervisor::Supervisor,
+    usage::Usage,
 };
 use crate::{
     Error, Implements, Interface, Result,
@@ -52,16 +50,18 @@ pub fn in_process<I: Interface + ?Sized + 'static>(value: impl Implements<I>) ->
     let service = Service::new(vec![value.into_dispatcher()], Arc::default());
     let (host, plugin) = memory::pair();
     let connect = |link, handler: Arc<dyn Handler>| {
-        Connection::start(Box::new(link) as Box<dyn Link>, Deframer::new(), handler, settings.max_message)
+        Connection::start(Box::new(link) as Box<dyn Link>, Deframer::new(), handler, settings.connection())
             .map_err(|error| Error::Spawn { program: name.to_string(), source: Arc::new(error) })
     };
     let interfaces = service.interfaces();
     connect(plugin, Arc::clone(&service) as Arc<dyn Handler>)?;
     let life = Arc::<Life>::default();
     let supervisor = Supervisor::new(Arc::clone(&name), settings, None, Restart::Never, None);
-    let handler = HostHandler::new(Arc::clone(&name), Arc::clone(&life), Duration::ZERO, Arc::downgrade(&supervisor));
+    let watching = Arc::downgrade(&supervisor);
+    let handler = HostHandler::new(Arc::clone(&name), Arc::clone(&life), settings.resume_timeout, watching, None);
     let connection = connect(host, Arc::new(handler))?;
     let body = Body::InProcess(service);
-    let instance = Instance { name, settings, connection, interfaces, life, body, began: Instant::now() };
+    let (usage, began) = (Usage::default(), Instant::now());
+    let instance = Instance { name, settings, connection, interfaces, life, usage, body, began };
     Process::found(supervisor, instance)?.interface()
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{child::Child, launcher::Settings, life::Life, rendezvous::Registration};
+use super::{child::Child, launcher::Settings, life::Life, rendezvous::Registration, usage::Usage};
 use crate::{
     Error, ExitReport, Result,
     connection::{Cause, Connection, End},
@@ -32,6 +32,7 @@ pub(crate) struct Instance {
     /// What it serves; an interface's place is its target number.
     pub(super) interfaces: Vec<InterfaceEntry>,
     pub(super) life: Arc<Life>,
+    pub(super) usage: Usage,
     pub(super) body: Body,
     pub(super) began: Instant,
 }
@@ -62,6 +63,12 @@ impl Instance {
         self.life.is_stopping()
     }
 
+    /// Whether it is gone although this host neither stopped it nor had to hang up.
+    pub(crate) fn is_lost(&self) -> bool {
+        let is_lost = matches!(self.connection.end(), Some(End { cause: Cause::Lost(_), .. }));
+        is_lost && !self.life.is_stopping()
+    }
+
     pub(super) fn pid(&self) -> Option<u32> {
         match &self.body {
             Body::Child { child, .. } => Some(child.pid()),
@@ -74,8 +81,8 @@ impl Instance {
         self.connection.end().is_none() && self.life.report().is_none() && !self.life.is_stopping()
     }
 
-    /// Why a call failed whose connection has ended.
-    pub(super) fn lost(&self, method: &str, may_have_run: bool) -> Error {
+    /// Why a call failed whose connection has ended. Waits for the exit status, but not past `deadline`.
+    pub(crate) fn lost(&self, method: &str, may_have_run: bool, deadline: Option<Instant>) -> Error {
         let (plugin, method) = (self.name.to_string(), method.to_owned());
         if self.life.is_stopping() {
             return Error::Stopped { plugin, method, may_have_run };
@@ -85,14 +92,22 @@ impl Instance {
             return Error::Protocol { plugin, method, may_have_run, violation: violation.to_string() };
         }
         if let Body::Child { .. } = self.body {
-            // The exit is mostly known moments after the connection's end. A process that lives on is not waited for again.
-            let limit = end.as_ref().map_or_else(Instant::now, |end| end.at + EXIT_LIMIT);
-            if let Some(report) = self.life.wait_end(limit) {
+            if let Some(report) = self.life.wait_end(self.exit_limit(deadline)) {
                 return Error::Died { plugin, method, may_have_run, report };
             }
         }
         let reason = end.map_or_else(String::new, |end| end.cause.to_string());
         Error::Disconnected { plugin, method, may_have_run, reason }
+    }
+
+    /// Until when to wait for the exit status, which mostly comes moments after the connection's end. A process that lives on
+    /// is not waited for again.
+    pub(super) fn exit_limit(&self, deadline: Option<Instant>) -> Instant {
+        let limit = match self.connection.end() {
+            Some(End { cause: Cause::Violation(_), .. }) | None => Instant::now(),
+            Some(end) => end.at + EXIT_LIMIT,
+        };
+        deadline.map_or(limit, |deadline| deadline.min(limit))
     }
 
     /// Stops it gracefully, and waits for its end.
@@ -137,6 +152,7 @@ impl Instance {
     fn detach(&self) -> ExitReport {
         self.connection.say_goodbye();
         if let Body::InProcess(service) = &self.body {
+            service.wait_goodbye(DETACH_LIMIT); // All that was sent before it has arrived then.
             service.finish(DETACH_LIMIT);
         }
         self.connection.flush(DETACH_LIMIT);

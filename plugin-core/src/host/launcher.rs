@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Output, Plugin, Process, Restart};
-use crate::{Interface, Result};
+use crate::{Interface, Result, connection};
 
 /// Starts the plugin program `what` and connects to its interface `I`, with all defaults.
 ///
@@ -38,6 +38,9 @@ pub fn connect<I: Interface + ?Sized + 'static>(what: impl Into<Launcher>) -> Re
 }
 
 /// A plugin program to start, with its options.
+///
+/// All timeouts are suspended if `PLUGIN_CORE_DEBUG=1` is in the environment of this host: see the crate's documentation on
+/// [debugging](crate#debugging).
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,6 +75,24 @@ impl fmt::Debug for OnStarted {
     }
 }
 
+/// How threads wait for what another process answers.
+///
+/// ```
+/// use plugin_core::{Launcher, Wait};
+///
+/// let launcher = Launcher::new("target/debug/english").wait(Wait::Block);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wait {
+    /// Yield the processor for up to 50 microseconds while answers come that quickly, and sleep otherwise. On a machine with
+    /// a processor to spare an answer then comes several times sooner, since nobody has to be woken for it.
+    #[default]
+    Adaptive,
+    /// Sleep at once: the least processor time.
+    Block,
+}
+
 /// The limits of one plugin.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
@@ -79,7 +100,16 @@ pub(super) struct Settings {
     pub(super) call_timeout: Duration,
     pub(super) stop_timeout: Duration,
     pub(super) resume_timeout: Duration,
+    pub(super) idle_timeout: Option<Duration>,
     pub(super) max_message: usize,
+    pub(super) wait: Wait,
+}
+
+impl Settings {
+    /// What a connection with the plugin is set to.
+    pub(super) fn connection(&self) -> connection::Options {
+        connection::Options { max_message: self.max_message, yields: self.wait == Wait::Adaptive, ticks: true }
+    }
 }
 
 impl Default for Settings {
@@ -89,7 +119,9 @@ impl Default for Settings {
             call_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(2),
             resume_timeout: Duration::from_secs(10),
+            idle_timeout: None,
             max_message: 64 << 20,
+            wait: Wait::default(),
         }
     }
 }
@@ -184,6 +216,24 @@ impl Launcher {
         self
     }
 
+    /// Stops the plugin, gracefully, when nobody has called it for this long; the next call starts it again, and waits for
+    /// that within its deadline. Default: never.
+    ///
+    /// A call that comes while it is being stopped goes to the next process, so none fails or is lost for it. What the plugin
+    /// only has in its memory is gone with its process; [`on_start`](Self::on_start) runs again. Such a start is no restart:
+    /// it waits for nothing, costs no [`Budget`](crate::Budget), and is the same under every [`Restart`]. Meanwhile the plugin is
+    /// in [`State::Idle`](crate::State::Idle), as [`Event::Idle`](crate::Event::Idle) tells.
+    ///
+    /// [`Process::ping`] and [`Process::interface`] count as calls, and a oneway call lasts until the plugin has run it.
+    ///
+    /// ```
+    /// let launcher = plugin_core::Launcher::new("spell-checker").idle_timeout(std::time::Duration::from_secs(300));
+    /// ```
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.settings.idle_timeout = Some(limit);
+        self
+    }
+
     /// The most bytes that the arguments or the answer of one call may have, encoded. Default: 64 MiB.
     ///
     /// ```
@@ -191,6 +241,12 @@ impl Launcher {
     /// ```
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.settings.max_message = bytes;
+        self
+    }
+
+    /// How host and plugin wait for each other. Default: [`Wait::Adaptive`]. See [`Wait`] for an example.
+    pub fn wait(mut self, wait: Wait) -> Self {
+        self.settings.wait = wait;
         self
     }
 
@@ -224,7 +280,8 @@ impl Launcher {
         self
     }
 
-    /// Gives the plugin none of the host's environment variables, and none of those set so far. By default it gets all.
+    /// Gives the plugin none of the host's environment variables, and none of those set so far. By default it gets all. (What
+    /// plugin and host need to find each other it gets in any case, and `PLUGIN_CORE_DEBUG`.)
     ///
     /// ```
     /// let launcher = plugin_core::Launcher::new("untrusted").env_clear().env("PATH", "/usr/bin");

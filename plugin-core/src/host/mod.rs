@@ -1,19 +1,26 @@
 //! The host's side: starting plugins, talking to them, and cleaning up behind them.
 //!
 //! In reading order: [`launcher`] says what to start; [`process`] is the plugin and [`plugin`] the typed handle to one of its
-//! interfaces; [`supervisor`] keeps it running, as [`restart`] allows, and tells [`events`]; [`start`] starts it once, and
+//! interfaces; [`supervisor`] keeps it running, as [`restart`] allows, and tells [`events`], [`idle`] stops it while nobody calls; [`start`] starts it once, and
 //! [`instance`] is what then runs; [`attach`] and [`in_process`] are the two other ways to have a process. Below them:
 //! [`rendezvous`] is where plugins dial in, in a private [`directory`]; [`child`] is the operating system's process;
-//! [`diagnose`] says why one would not start; [`output`] reads what it prints and [`forward`] hands it on; [`handler`] is the
-//! host's end of the connection; [`life`] is what is known about whether it still runs.
+//! [`diagnose`] says why one would not start; [`output`] says where what it prints goes, [`drain`] reads it and [`forward`] hands
+//! it on; [`ends`] waits for it to end; [`handler`] is the host's end of the connection; [`watch`] reads connections that no caller
+//! reads, and [`attend`] whatever else is waited for; [`life`] is what is known about whether it still runs, [`usage`] whether
+//! anybody calls it, and [`timer`] is when to look.
 
 mod attach;
+#[cfg(unix)]
+mod attend;
 mod child;
 mod diagnose;
 mod directory;
+mod drain;
+mod ends;
 mod events;
 mod forward;
 mod handler;
+mod idle;
 mod in_process;
 mod instance;
 #[cfg(windows)]
@@ -27,15 +34,20 @@ mod rendezvous;
 mod restart;
 mod start;
 mod supervisor;
+mod timer;
+mod usage;
 mod wake;
+#[cfg(unix)]
+mod watch;
 
 pub use attach::attach;
 pub use events::{Event, Events};
 pub use in_process::in_process;
 pub(crate) use instance::Instance;
-pub use launcher::{Launcher, connect};
+pub use launcher::{Launcher, Wait, connect};
 pub use output::{Output, OutputLine, OutputStream};
 pub use plugin::Plugin;
-pub(crate) use process::{Handle, explain};
+pub(crate) use process::{Handle, explain, limit};
 pub use process::{Info, InterfaceInfo, Process, State};
 pub use restart::{Budget, Restart};
+pub(crate) use usage::Lease;

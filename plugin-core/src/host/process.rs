@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Events, Plugin,
+    Events, Lease, Plugin,
     instance::Instance,
     launcher::Launcher,
     start::{Launch, program_name},
@@ -65,10 +65,12 @@ pub(crate) struct Handle {
 pub enum State {
     /// It can be called.
     Running,
-    /// It is being started again.
+    /// It is being started, for the first time or again.
     Restarting,
     /// This host is stopping it.
     Stopping,
+    /// It has been stopped since nobody called it; the next call starts it again.
+    Idle,
     /// Its process has ended, by itself or not; the next call may start it again. An attached one has been detached or lost.
     Ended,
 }
@@ -168,14 +170,7 @@ impl Process {
 
     /// Whether the plugin runs, as far as is known without asking it. See [`Process`] for an example.
     pub fn state(&self) -> State {
-        let supervisor = &self.handle.supervisor;
-        match supervisor.last() {
-            _ if supervisor.is_starting() => State::Restarting,
-            Some(instance) if instance.life.report().is_some() => State::Ended,
-            _ if supervisor.is_stopped() => State::Stopping,
-            Some(instance) if instance.is_usable() => State::Running,
-            _ => State::Ended,
-        }
+        self.handle.supervisor.state()
     }
 
     /// What the plugin said of itself when it started.
@@ -271,7 +266,8 @@ impl Process {
     /// Stops the plugin and waits until it has ended, at most the launcher's `stop_timeout` (and the moment that being
     /// killed takes).
     ///
-    /// It is said goodbye to: running methods have 500 ms, then its values are dropped and its `main` returns. After half of
+    /// It is said goodbye to: running methods have 500 ms, and so have the oneway calls made before; then its values are
+    /// dropped and its `main` returns. After half of
     /// the `stop_timeout` it is asked to terminate (SIGTERM), at its end killed, along with all processes that it started
     /// in its process group. Calling it again gives the same report. An attached plugin is only detached.
     ///
@@ -332,13 +328,13 @@ impl Handle {
     }
 
     /// The run to call now; started now if there is none and that is allowed.
-    pub(crate) fn acquire(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Arc<Instance>> {
+    pub(crate) fn acquire(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Lease> {
         self.supervisor.acquire(method, began, deadline)
     }
 }
 
 /// How long a call had, in whole milliseconds: `within` was called a moment before it.
-pub(super) fn limit(began: Instant, deadline: Option<Instant>) -> Duration {
+pub(crate) fn limit(began: Instant, deadline: Option<Instant>) -> Duration {
     let limit = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began));
     Duration::from_millis(u64::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(u64::MAX))
 }
@@ -357,9 +353,10 @@ pub(crate) fn explain(
             method: method.into(),
             after: limit(began, deadline),
             may_have_run: *may_have_run,
+            silent_for: instance.connection.unresponsive_for(),
         },
-        CallFailure::Closed { may_have_run } => instance.lost(method, *may_have_run),
-        CallFailure::Unsent(_) => instance.lost(method, false),
+        CallFailure::Closed { may_have_run } => instance.lost(method, *may_have_run, deadline),
+        CallFailure::Unsent(_) => instance.lost(method, false, deadline),
     }
 }
 

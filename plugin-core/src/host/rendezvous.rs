@@ -25,6 +25,7 @@ use super::{
 use crate::{
     Error, Result, StartStage,
     connection::{Connection, greeting, lock},
+    deadline,
     protocol::{
         VERSIONS,
         frame::{Deframer, Kind},
@@ -47,11 +48,50 @@ const MAX_DIALLERS_OF_ONE: usize = 8;
 /// The host's listener.
 #[derive(Debug)]
 pub(super) struct Rendezvous {
-    place: Option<Directory>,
     address: PathBuf,
     guests: Arc<Guests>,
+    door: Mutex<Door>,
+}
+
+/// Where diallers find the host. The listener goes before the directory that it is in.
+#[derive(Debug)]
+struct Door {
+    listening: Listening,
+    place: Directory,
+}
+
+/// A listener, and the thread that accepts.
+#[derive(Debug)]
+struct Listening {
+    listener: Arc<LocalListener>,
     waker: Option<Waker>,
     accepting: Option<JoinHandle<()>>,
+}
+
+impl Listening {
+    fn start(address: &Path, guests: &Arc<Guests>) -> io::Result<Self> {
+        let listener = Arc::new(LocalListener::bind(address)?);
+        let (waker, wakened) = waker(address, &listener)?;
+        let accepting = thread::Builder::new().name("plugin-core accept".into()).spawn({
+            let (address, listener, guests) = (address.to_owned(), Arc::clone(&listener), Arc::clone(guests));
+            move || {
+                // Here, since the first plugin is started meanwhile, which takes longer.
+                Directory::sweep(&address);
+                accept(&listener, &wakened, &guests);
+            }
+        })?;
+        Ok(Self { listener, waker: Some(waker), accepting: Some(accepting) })
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        drop(self.waker.take());
+        if let Some(accepting) = self.accepting.take() {
+            // It ends at the waker's drop.
+            let _ = accepting.join();
+        }
+    }
 }
 
 /// Who may come, and who has come to the door.
@@ -132,8 +172,8 @@ impl Rendezvous {
     pub(super) fn get() -> Result<Arc<Self>> {
         static CURRENT: Mutex<Weak<Rendezvous>> = Mutex::new(Weak::new());
         let mut current = lock(&CURRENT);
-        // If somebody has tidied the socket away, those connected by it go on, and this and later plugins need another.
-        if let Some(rendezvous) = current.upgrade().filter(|rendezvous| rendezvous.is_reachable()) {
+        // If it cannot be reached any more, those connected by it go on, and this and later plugins need another.
+        if let Some(rendezvous) = current.upgrade().filter(|rendezvous| rendezvous.restore().is_ok()) {
             return Ok(rendezvous);
         }
         let opened = Self::open().map_err(|error| Error::Listen {
@@ -148,25 +188,20 @@ impl Rendezvous {
     fn open() -> io::Result<Self> {
         let place = Directory::create()?;
         let address = place.socket();
-        let listener = LocalListener::bind(&address)?;
-        let guests = Arc::<Guests>::default();
-        let (waker, wakened) = waker(&address)?;
-        let accepting = thread::Builder::new().name("plugin-core accept".into()).spawn({
-            let guests = Arc::clone(&guests);
-            move || accept(&listener, &wakened, &guests)
-        })?;
-        Ok(Self { place: Some(place), address, guests, waker: Some(waker), accepting: Some(accepting) })
+        let guests = Arc::default();
+        let listening = Listening::start(&address, &guests)?;
+        Ok(Self { address, guests, door: Mutex::new(Door { listening, place }) })
     }
 
-    #[cfg(unix)]
-    fn is_reachable(&self) -> bool {
-        self.address.exists()
-    }
-
-    #[cfg(windows)]
-    #[expect(clippy::unused_self, reason = "the same on every platform")]
-    fn is_reachable(&self) -> bool {
-        true
+    /// Sees to it that plugins still find the host where they were told to: somebody who tidies up may have removed the
+    /// socket, or the directory that it is in.
+    pub(super) fn restore(&self) -> io::Result<()> {
+        let mut door = lock(&self.door);
+        door.place.restore()?;
+        if !door.listening.listener.is_reachable() {
+            door.listening = Listening::start(&self.address, &self.guests)?;
+        }
+        Ok(())
     }
 
     pub(super) fn address(&self) -> &Path {
@@ -196,6 +231,11 @@ impl Ticket {
         &self.token
     }
 
+    /// Where the plugin dials in, for as long as anybody needs it.
+    pub(super) fn door(&self) -> Weak<Rendezvous> {
+        Arc::downgrade(&self.rendezvous)
+    }
+
     /// How far process `pid` has come that was given the token and has not introduced itself.
     pub(super) fn stage(&self, pid: u32) -> StartStage {
         let is_at_the_door = lock(&self.rendezvous.guests.at_the_door).contains(&pid);
@@ -212,17 +252,6 @@ impl Drop for Ticket {
 impl Drop for Registration {
     fn drop(&mut self) {
         lock(&self.rendezvous.guests.sessions).remove(&self.session);
-    }
-}
-
-impl Drop for Rendezvous {
-    fn drop(&mut self) {
-        drop(self.waker.take());
-        if let Some(accepting) = self.accepting.take() {
-            // It ends at the waker's drop; its listener goes before the directory that it is in.
-            let _ = accepting.join();
-        }
-        drop(self.place.take());
     }
 }
 
@@ -276,7 +305,7 @@ fn hear(link: LocalLink, guests: &Guests) {
     if !guests.let_wait(pid) {
         return;
     }
-    let deadline = Instant::now() + HELLO_LIMIT;
+    let deadline = deadline::after(Instant::now(), HELLO_LIMIT);
     let mut deframer = Deframer::new();
     let hello = greeting::receive(&link, &mut deframer, deadline, handshake::read_hello);
     if let Some(pid) = pid {
@@ -303,12 +332,10 @@ fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>, de
     let Some((connection, welcome)) = found.filter(|(connection, _)| connection.end().is_none()) else {
         return refuse(&link, "there is no such session, or no longer".into(), deadline);
     };
-    let resumption = connection.begin_resume();
-    let welcome = Welcome { received: resumption.received(), ..welcome };
-    let greeted = greeting::send(&link, Kind::Welcome, &welcome, deadline);
-    let resumed = greeted.and_then(|()| Ok(connection.resume(resumption, Box::new(link), deframer, hello.received)?));
+    let resumed = connection.take_back(link, deframer, hello.received, |link, received| {
+        greeting::send(link, Kind::Welcome, &Welcome { received, ..welcome }, deadline)
+    });
     if let Err(error) = resumed {
-        connection.resume_failed(resumption, &format!("the connection was cut again: {error}"));
         tracing::debug!(%error, "a session could not be resumed, its plugin may try again");
     }
 }

@@ -14,7 +14,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// Whether a plugin whose process died is started again.
 ///
 /// A restarted plugin is a new process: what the old one knew is gone, and calls that were in flight have failed with
-/// [`Error::Died`](crate::Error::Died). Waits before restarts grow from 100 ms to 10 s while the plugin keeps dying.
+/// [`Error::Died`](crate::Error::Died), but for those of methods marked `#[method(idempotent)]`: they are repeated in the new
+/// process, within their deadlines. Waits before restarts grow from 100 ms to 10 s while the plugin keeps dying.
 ///
 /// ```
 /// use plugin_core::{Budget, Launcher, Restart};

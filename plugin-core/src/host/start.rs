@@ -1,27 +1,29 @@
 //! Starting a plugin: spawn it, wait for it to dial in while watching it, greet it.
 
 use std::{
+    io,
     path::Path,
     process::Command,
     sync::{
         Arc, OnceLock, Weak,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use super::{
-    Output, OutputStream,
+    Output, OutputStream, Wait,
     child::{self, Child, Started},
     diagnose,
-    handler::HostHandler,
+    drain::Drains,
+    ends,
+    handler::{HostHandler, WayBack},
     instance::{Body, Instance, KILL_LIMIT},
     launcher::Settings,
     life::Life,
-    output::Drains,
     rendezvous::{self, Arrival, Introduced, Rendezvous, Ticket},
     supervisor::Supervisor,
+    usage::Usage,
 };
 use crate::{
     Error, ExitReport, Result, StartStage,
@@ -33,7 +35,7 @@ use crate::{
         handshake,
         message::{Hello, Welcome},
     },
-    transport::{Link, local::LocalLink},
+    transport::local::LocalLink,
 };
 
 /// How long after a process's end its last output and its last answers may take to be read.
@@ -57,9 +59,13 @@ impl Launch {
             .env(environment::SOCKET, rendezvous.address())
             .env(environment::TOKEN, ticket.token())
             .env_remove(environment::LISTEN);
+        if deadline::is_suspended() {
+            // Also where the plugin is given an environment of its own: one side's patience is of no use.
+            command.env(environment::DEBUG, "1");
+        }
 
         let started = child::start(command).map_err(|error| diagnose::spawn_error(command, error))?;
-        let drains = Drains::new(Arc::clone(name), self.output.clone());
+        let drains = Drains::new(Arc::clone(name), &self.output);
         let watched = watch(started, drains, sender, Arc::downgrade(supervisor))
             .map_err(|error| Error::Spawn { program: name.to_string(), source: Arc::new(error) })?;
         let starting = Starting { name: Arc::clone(name), settings: supervisor.settings, watched, is_done: false };
@@ -75,21 +81,21 @@ pub(super) fn program_name(command: &Command) -> String {
     program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// A process with the thread that waits for its end.
+/// A process whose end is waited for.
 struct Watched {
     child: Arc<Child>,
     life: Arc<Life>,
-    /// Set once there is one, so that the watching thread can close it.
+    /// Set once there is one, so that whoever waits can close it.
     connection: Arc<OnceLock<Arc<Connection>>>,
 }
 
-/// Starts the threads that read the process's output and wait for its end.
+/// Has the process's output read and its end waited for.
 fn watch(
     started: Started,
     drains: Drains,
     arrivals: Sender<Arrival>,
     supervisor: Weak<Supervisor>,
-) -> std::io::Result<Watched> {
+) -> io::Result<Watched> {
     let Started { child, stdout, stderr } = started;
     let child = Arc::new(child);
     let watched = Watched { child: Arc::clone(&child), life: Arc::default(), connection: Arc::default() };
@@ -98,7 +104,7 @@ fn watch(
         .map_or(Ok(()), |pipe| drains.drain(OutputStream::Stdout, pipe))
         .and_then(|()| stderr.map_or(Ok(()), |pipe| drains.drain(OutputStream::Stderr, pipe)));
     let waiting = reading.and_then(|()| {
-        thread::Builder::new().name("plugin-core wait".into()).spawn(move || {
+        ends::when_ended(child.pid(), move || {
             let status = child.wait().inspect_err(|error| tracing::warn!(%error, "could not wait for a plugin")).ok();
             drains.finish(LAST_WORDS);
             let report = Arc::new(ExitReport::new(status, drains.tail()));
@@ -143,7 +149,8 @@ impl Starting {
         ticket: &Ticket,
         command: &Command,
     ) -> Result<Box<Introduced>> {
-        match arrivals.recv_timeout(self.settings.start_timeout) {
+        let now = Instant::now();
+        match arrivals.recv_timeout(deadline::after(now, self.settings.start_timeout) - now) {
             Ok(Arrival::Introduced(introduced)) => Ok(introduced),
             Ok(Arrival::Incompatible(theirs)) => {
                 Err(Error::IncompatibleProtocol { plugin: self.name.to_string(), ours: VERSIONS.to_vec(), theirs })
@@ -190,34 +197,46 @@ impl Starting {
         let Introduced { link, deframer, hello } = introduced;
         let deadline = deadline::after(Instant::now(), self.settings.start_timeout);
         let welcome = welcome(&hello, &self.name, &self.settings)?;
+        let connection = self.open_connection(ticket, supervisor);
+        // Before the plugin hears its session's name, so that it can resume as soon as it knows how.
+        let registration = ticket.register(&connection, welcome.clone());
+        let first = connection.begin_resume();
         if let Err(error) = greet(&link, &welcome, deadline) {
+            connection.close(Cause::Local("the plugin could not be greeted"));
             // Mostly since it has just died: that tells more.
             let report = self.watched.life.wait_end(Instant::now() + LAST_WORDS);
             return Err(report.map_or(error, |report| self.exited(command, report)));
         }
-        let life = Arc::clone(&self.watched.life);
-        let handler =
-            HostHandler::new(Arc::clone(&self.name), Arc::clone(&life), self.settings.resume_timeout, supervisor);
-        let connection =
-            Connection::start(Box::new(link) as Box<dyn Link>, deframer, Arc::new(handler), self.settings.max_message)
-                .map_err(|error| Error::Spawn { program: self.name.to_string(), source: Arc::new(error) })?;
-        // Set once, here; the watching thread may have looked already.
-        let _ = self.watched.connection.set(Arc::clone(&connection));
+        if let Err(error) = connection.resume(first, Box::new(link), deframer, 0) {
+            connection.close(Cause::Local("no thread could be started"));
+            return Err(Error::Spawn { program: self.name.to_string(), source: Arc::new(io::Error::other(error)) });
+        }
         if self.watched.life.report().is_some() {
             connection.close(Cause::Lost("its process ended".into()));
         }
         self.is_done = true;
-        let registration = ticket.register(&connection, welcome);
         let body = Body::Child { child: Arc::clone(&self.watched.child), _registration: registration };
         Ok(Arc::new(Instance {
             name: Arc::clone(&self.name),
             settings: self.settings,
             connection,
             interfaces: hello.interfaces,
-            life,
+            life: Arc::clone(&self.watched.life),
+            usage: Usage::default(),
             body,
             began: Instant::now(),
         }))
+    }
+
+    /// The host's end of the session, which has no link yet.
+    fn open_connection(&self, ticket: &Ticket, supervisor: Weak<Supervisor>) -> Arc<Connection> {
+        let (name, life) = (Arc::clone(&self.name), Arc::clone(&self.watched.life));
+        let way_back = Some(WayBack::PluginDials(ticket.door()));
+        let handler = HostHandler::new(name, life, self.settings.resume_timeout, supervisor, way_back);
+        let connection = Connection::open(Arc::new(handler), self.settings.connection());
+        // Set once, here; whoever waits for the end may have looked already.
+        let _ = self.watched.connection.set(Arc::clone(&connection));
+        connection
     }
 }
 
@@ -242,6 +261,7 @@ pub(super) fn welcome(hello: &Hello, name: &str, settings: &Settings) -> Result<
         name: name.into(),
         features: handshake::common_features(&hello.features),
         max_message: settings.max_message as u64,
+        blocks: settings.wait == Wait::Block,
         ..Welcome::default()
     })
 }

@@ -12,9 +12,10 @@ use super::{
     events::{Broadcast, Event},
     instance::{Body, Instance},
     launcher::{OnStart, Settings},
-    process::{Handle, Process, limit},
+    process::{self, Handle, Process, limit},
     restart::{Decision, History, Restart},
     start::Launch,
+    usage::Lease,
 };
 use crate::{Error, ExitReport, Result, connection::lock, deadline};
 
@@ -31,34 +32,61 @@ pub(super) struct Supervisor {
     /// How to start it; `None` where this host did not.
     launch: Option<Mutex<Launch>>,
     on_start: Option<OnStart>,
-    state: Mutex<State>,
-    changed: Condvar,
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
     /// What keeps the plugin wanted; set once, right after this is made.
     handle: OnceLock<Weak<Handle>>,
 }
 
-struct State {
-    phase: Phase,
+pub(super) struct State {
+    pub(super) phase: Phase,
     /// The present run, or the last.
     last: Option<Arc<Instance>>,
     /// The run whose `on_start` is under way.
     greeting: Option<Arc<Instance>>,
-    history: History,
-    is_stopped: bool,
+    pub(super) history: History,
+    /// How many calls wait for it to be started.
+    pub(super) waiting: usize,
+    pub(super) is_stopped: bool,
     has_told_stopped: bool,
     has_given_up: bool,
 }
 
 /// Where the plugin is between two runs.
-enum Phase {
+pub(super) enum Phase {
     /// It runs, or its death has not been noticed yet.
     Running(Arc<Instance>),
     /// A thread is starting it.
     Starting,
+    /// It is being stopped since nobody calls it.
+    Resting,
+    /// It has been.
+    Idle,
     /// Its process has ended.
     Down(Arc<ExitReport>),
-    /// It could not be started again.
-    Failed(Error),
+    /// It could not be started again, or not be stopped.
+    Failed(Failed),
+}
+
+/// What has failed between two runs.
+#[derive(Clone)]
+pub(super) enum Failed {
+    Start(Error),
+    /// What `on_start` called and met is not what those met who wait for it.
+    OnStart(Error),
+    Stop(Error),
+}
+
+impl Failed {
+    /// What to tell a call of `method`, which has not been made.
+    fn explain(&self, plugin: &str, method: &str) -> Error {
+        match self {
+            Self::Start(error) | Self::Stop(error) => error.clone(),
+            Self::OnStart(error) => {
+                Error::OnStart { plugin: plugin.into(), method: method.into(), why: Arc::new(error.clone()) }
+            }
+        }
+    }
 }
 
 impl Supervisor {
@@ -75,6 +103,7 @@ impl Supervisor {
             last: None,
             greeting: None,
             history,
+            waiting: 0,
             is_stopped: false,
             has_told_stopped: false,
             has_given_up: false,
@@ -103,14 +132,15 @@ impl Supervisor {
             Some(launch) => lock(launch).start(self),
             None => Err(Error::custom("this host did not start the plugin, so it cannot start it again")),
         };
-        let outcome = started.and_then(|instance| self.greet(instance, handle));
-        match outcome {
-            Ok(instance) => self.let_through(&instance),
-            Err(error) => {
-                self.enter(Phase::Failed(error.clone()));
-                Err(error)
+        let failed = |why: fn(Error) -> Failed| {
+            move |error: Error| {
+                self.enter(Phase::Failed(why(error.clone())));
+                error
             }
-        }
+        };
+        let instance = started.map_err(failed(Failed::Start))?;
+        let instance = self.greet(instance, handle).map_err(failed(Failed::OnStart))?;
+        self.let_through(&instance)
     }
 
     /// Runs `on_start`, before others may call.
@@ -150,6 +180,7 @@ impl Supervisor {
         state.phase = Phase::Running(Arc::clone(instance));
         drop(state);
         self.changed.notify_all();
+        self.watch_usage(instance);
         // Whoever waits for its end may have looked when it was not let through yet.
         if let Some(report) = instance.life.report() {
             self.ended(instance, &report);
@@ -166,14 +197,13 @@ impl Supervisor {
     ///
     /// # Errors
     /// When there is none until `deadline`, or there will be none.
-    pub(super) fn acquire(
-        self: &Arc<Self>,
-        method: &str,
-        began: Instant,
-        deadline: Option<Instant>,
-    ) -> Result<Arc<Instance>> {
+    pub(super) fn acquire(self: &Arc<Self>, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Lease> {
         if let Some(instance) = self.admitted() {
-            return if instance.is_usable() { Ok(instance) } else { Err(instance.lost(method, false)) };
+            return if instance.is_usable() {
+                Ok(Lease::new(&instance))
+            } else {
+                Err(instance.lost(method, false, deadline))
+            };
         }
         let mut has_waited = false;
         let mut state = lock(&self.state);
@@ -182,18 +212,20 @@ impl Supervisor {
                 return Err(Error::Stopped { plugin: self.name(), method: method.into(), may_have_run: false });
             }
             match &state.phase {
-                Phase::Running(instance) if instance.is_usable() => return Ok(Arc::clone(instance)),
+                // With the state locked: who looks whether it is idle finds it in use.
+                Phase::Running(instance) if instance.is_usable() => return Ok(Lease::new(instance)),
                 Phase::Running(instance) => {
                     let instance = Arc::clone(instance);
                     drop(state);
-                    self.bury(&instance, method)?;
+                    self.bury(&instance, method, began, deadline)?;
                     state = lock(&self.state);
                 }
-                Phase::Failed(error) if has_waited => return Err(error.clone()),
+                Phase::Failed(failed) if has_waited => return Err(failed.explain(&self.name, method)),
                 Phase::Down(_) | Phase::Failed(_) => self.decide(&mut state, method)?,
-                Phase::Starting => {
+                Phase::Idle => self.start_soon(&mut state, Duration::ZERO)?,
+                Phase::Starting | Phase::Resting => {
                     has_waited = true;
-                    state = self.wait(state, deadline).ok_or_else(|| self.late(method, began, deadline))?;
+                    state = self.wait_in_line(state, deadline).ok_or_else(|| self.late(method, began, deadline))?;
                 }
             }
         }
@@ -203,20 +235,30 @@ impl Supervisor {
     fn admitted(&self) -> Option<Arc<Instance>> {
         // The name is shared by all runs of one plugin, and by those of no other.
         let is_ours = |instance: &&Arc<Instance>| Arc::ptr_eq(&instance.name, &self.name);
-        ADMITTED.with_borrow(|admitted| admitted.iter().rev().find(is_ours).cloned())
+        // At the end of a thread, the destructors of its other values may still call.
+        ADMITTED.try_with(|admitted| admitted.borrow().iter().rev().find(is_ours).cloned()).ok()?
     }
 
     /// Sees to the end of a run that is of no use any more, so that the next can begin.
-    fn bury(self: &Arc<Self>, instance: &Arc<Instance>, method: &str) -> Result<()> {
+    fn bury(
+        self: &Arc<Self>,
+        instance: &Arc<Instance>,
+        method: &str,
+        began: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<()> {
         if self.launch.is_none() || instance.life.is_stopping() {
-            return Err(instance.lost(method, false));
+            return Err(instance.lost(method, false, deadline));
         }
-        // Its exit status mostly comes moments after its connection's end. If it lives on, nobody can call it any more.
-        let error = instance.lost(method, false);
-        let report = match instance.life.report() {
+        let report = match instance.life.wait_end(instance.exit_limit(deadline)) {
             Some(report) => report,
+            None if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                return Err(self.late(method, began, deadline));
+            }
+            // It lives on, and nobody can call it any more.
             None => Arc::new(instance.end()?),
         };
+        let error = instance.lost(method, false, deadline);
         self.ended(instance, &report);
         let restarts = lock(&self.state).history.restarts();
         if restarts { Ok(()) } else { Err(error) }
@@ -255,14 +297,10 @@ impl Supervisor {
     fn decide(self: &Arc<Self>, state: &mut State, method: &str) -> Result<()> {
         match state.history.decide(Instant::now()) {
             Decision::Restart { attempt, delay } => {
-                let supervisor = Arc::clone(self);
-                let restart = move || supervisor.restart(delay);
-                let spawned = thread::Builder::new().name("plugin-core restart".into()).spawn(restart);
-                spawned.map_err(|error| Error::Spawn { program: self.name(), source: Arc::new(error) })?;
+                self.start_soon(state, delay)?;
                 // The thread waits for the state, so this is told before anything that it does.
                 state.has_given_up = false;
                 self.events.tell(&Event::Restarting { attempt, delay });
-                state.phase = Phase::Starting;
                 Ok(())
             }
             Decision::Leave => Err(self.down(state, method)),
@@ -273,20 +311,31 @@ impl Supervisor {
                 Err(Error::GaveUp {
                     plugin: self.name(),
                     method: method.into(),
+                    may_have_run: false,
                     last: Arc::new(self.down(state, method)),
                 })
             }
         }
     }
 
+    /// Starts the plugin after `delay`, on a thread of its own.
+    fn start_soon(self: &Arc<Self>, state: &mut State, delay: Duration) -> Result<()> {
+        let supervisor = Arc::clone(self);
+        let restart = move || supervisor.restart(delay);
+        let spawned = thread::Builder::new().name("plugin-core restart".into()).spawn(restart);
+        spawned.map_err(|error| Error::Spawn { program: self.name(), source: Arc::new(error) })?;
+        state.phase = Phase::Starting;
+        Ok(())
+    }
+
     /// Why the plugin is down.
     fn down(&self, state: &State, method: &str) -> Error {
         let (plugin, method) = (self.name(), method.to_owned());
         match &state.phase {
-            Phase::Failed(error) => error.clone(),
+            Phase::Failed(failed) => failed.explain(&plugin, &method),
             Phase::Down(report) => Error::Died { plugin, method, may_have_run: false, report: Arc::clone(report) },
-            Phase::Running(instance) => instance.lost(&method, false),
-            Phase::Starting => Error::Stopped { plugin, method, may_have_run: false },
+            Phase::Running(instance) => instance.lost(&method, false, Some(Instant::now())),
+            Phase::Starting | Phase::Resting | Phase::Idle => Error::Stopped { plugin, method, may_have_run: false },
         }
     }
 
@@ -328,12 +377,27 @@ impl Supervisor {
         Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
     }
 
+    /// As [`wait`](Self::wait), for a call: while it waits, nobody finds the plugin idle.
+    fn wait_in_line<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        deadline: Option<Instant>,
+    ) -> Option<MutexGuard<'a, State>> {
+        state.waiting += 1;
+        let waited = self.wait(state, deadline);
+        let is_late = waited.is_none();
+        let mut state = waited.unwrap_or_else(|| lock(&self.state));
+        state.waiting -= 1;
+        if is_late { None } else { Some(state) }
+    }
+
     fn late(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Error {
         Error::Timeout {
             plugin: self.name(),
             method: method.into(),
             after: limit(began, deadline),
             may_have_run: false,
+            silent_for: None,
         }
     }
 
@@ -346,13 +410,20 @@ impl Supervisor {
         lock(&self.state).last.clone()
     }
 
-    /// Whether this host has stopped the plugin; whether it is being started.
-    pub(super) fn is_stopped(&self) -> bool {
-        lock(&self.state).is_stopped
-    }
-
-    pub(super) fn is_starting(&self) -> bool {
-        matches!(lock(&self.state).phase, Phase::Starting)
+    /// Whether the plugin runs, as far as is known without asking it.
+    pub(super) fn state(&self) -> process::State {
+        use process::State;
+        let state = lock(&self.state);
+        let has_ended = state.last.as_ref().is_some_and(|last| last.life.report().is_some());
+        match &state.phase {
+            Phase::Starting => State::Restarting,
+            Phase::Resting if !state.is_stopped => State::Stopping,
+            Phase::Idle if !state.is_stopped => State::Idle,
+            _ if has_ended => State::Ended,
+            _ if state.is_stopped => State::Stopping,
+            Phase::Running(instance) if instance.is_usable() => State::Running,
+            _ => State::Ended,
+        }
     }
 
     /// Stops the plugin for good, gracefully or at once, and waits for its end.
@@ -384,8 +455,8 @@ impl Supervisor {
         let state = lock(&self.state);
         match &state.phase {
             Phase::Running(instance) => instance.life.report().is_some(),
-            Phase::Starting => false,
-            Phase::Down(_) | Phase::Failed(_) => true,
+            Phase::Starting | Phase::Resting => false,
+            Phase::Idle | Phase::Down(_) | Phase::Failed(_) => true,
         }
     }
 

@@ -22,13 +22,15 @@ mod unix {
     #[derive(Debug)]
     pub(in crate::host) struct Wakened(UnixStream);
 
-    pub(in crate::host) fn waker(_address: &Path) -> io::Result<(Waker, Wakened)> {
+    pub(in crate::host) fn waker(_address: &Path, listener: &LocalListener) -> io::Result<(Waker, Wakened)> {
+        // Whoever was seen to dial may be gone again when accepted, and then there is nobody to wait for.
+        listener.never_wait()?;
         let (waker, wakened) = UnixStream::pair()?;
         Ok((Waker { _end: waker }, Wakened(wakened)))
     }
 
     impl Wakened {
-        /// The next connection, or `None` once the waker is gone.
+        /// The next connection of `listener`, which is the waker's; `None` once the waker is gone.
         pub(in crate::host) fn accept(&self, listener: &LocalListener) -> io::Result<Option<LocalLink>> {
             let listener_fd = listener.as_fd();
             let mut fds = [PollFd::new(&listener_fd, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
@@ -37,7 +39,10 @@ mod unix {
                     Err(rustix::io::Errno::INTR) => {}
                     Err(error) => return Err(error.into()),
                     Ok(_) if !fds[1].revents().is_empty() => return Ok(None),
-                    Ok(_) => return listener.accept().map(Some),
+                    Ok(_) => match listener.accept() {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        accepted => return accepted.map(Some),
+                    },
                 }
             }
         }
@@ -68,7 +73,7 @@ mod windows {
     pub(in crate::host) struct Wakened(Arc<AtomicBool>);
 
     #[expect(clippy::unnecessary_wraps, reason = "the same on every platform")]
-    pub(in crate::host) fn waker(address: &Path) -> io::Result<(Waker, Wakened)> {
+    pub(in crate::host) fn waker(address: &Path, _listener: &LocalListener) -> io::Result<(Waker, Wakened)> {
         let is_over = Arc::new(AtomicBool::new(false));
         Ok((Waker { address: address.into(), is_over: Arc::clone(&is_over) }, Wakened(is_over)))
     }

@@ -12,6 +12,9 @@ pub(crate) const HEADER: usize = 24;
 /// ones nor need a connection that lives long enough for the whole.
 pub(crate) const MAX_PAYLOAD: usize = 64 * 1024;
 
+/// How many bytes are received at most where those to come go elsewhere once they are there.
+const FORETASTE: usize = 8 * 1024;
+
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -40,10 +43,14 @@ pub(crate) enum Kind {
     Pong = 25,
     /// The host will not call again; the plugin is to end.
     Goodbye = 26,
+    /// A method is to be called, and nothing answers.
+    Oneway = 27,
+    /// So many oneway messages are finished.
+    Credit = 28,
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Hello,
         Self::Welcome,
         Self::Refused,
@@ -56,6 +63,8 @@ impl Kind {
         Self::Ping,
         Self::Pong,
         Self::Goodbye,
+        Self::Oneway,
+        Self::Credit,
     ];
 
     /// Frames from here up that this side does not know are ignored; unknown ones below are a violation.
@@ -155,11 +164,21 @@ pub(crate) struct Deframer {
     /// `consumed <= received <= buffer.len()`
     consumed: usize,
     received: usize,
+    /// The frame whose payload goes elsewhere, and how much of it has.
+    diverted: Option<(Header, usize)>,
+    /// More of that is expected.
+    expects_more: bool,
 }
 
 impl Deframer {
     pub(crate) fn new() -> Self {
-        Self { buffer: vec![0; 2 * (HEADER + MAX_PAYLOAD)], consumed: 0, received: 0 }
+        Self {
+            buffer: vec![0; 2 * (HEADER + MAX_PAYLOAD)],
+            consumed: 0,
+            received: 0,
+            diverted: None,
+            expects_more: false,
+        }
     }
 
     /// Where to put received bytes; after `next` gave `None`, room for at least one whole frame.
@@ -170,7 +189,8 @@ impl Deframer {
             self.buffer.copy_within(self.consumed..self.received, 0);
             (self.consumed, self.received) = (0, self.received - self.consumed);
         }
-        &mut self.buffer[self.received..]
+        let end = if self.expects_more { self.received + FORETASTE } else { self.buffer.len() };
+        &mut self.buffer[self.received..end]
     }
 
     pub(crate) fn filled(&mut self, bytes: usize) {
@@ -180,11 +200,14 @@ impl Deframer {
 
     /// Whether a frame has begun but not ended.
     pub(crate) fn is_inside_frame(&self) -> bool {
-        self.consumed < self.received
+        self.consumed < self.received || self.diverted.is_some()
     }
 
     /// The next whole frame, if it has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Frame<'_>>, Violation> {
+        if self.diverted.is_some() {
+            return Ok(None);
+        }
         let bytes = &self.buffer[self.consumed..self.received];
         let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
         let header = Header::from_wire(*header);
@@ -192,6 +215,48 @@ impl Deframer {
         let Some(payload) = rest.get(..header.length as usize) else { return Ok(None) };
         self.consumed += HEADER + payload.len();
         Ok(Some(Frame { header, payload }))
+    }
+
+    /// The header of the frame that has begun, if that much of it has arrived. To be used where [`next`](Self::next) finds
+    /// no frame.
+    pub(super) fn unfinished(&self) -> Option<Header> {
+        if let Some((header, _)) = self.diverted {
+            return Some(header);
+        }
+        let header = self.buffer[self.consumed..self.received].first_chunk()?;
+        Some(Header::from_wire(*header))
+    }
+
+    /// Whether payloads that go elsewhere are likely to come next: then little is to be received before they do.
+    pub(super) fn expect_more(&mut self, expects_more: bool) {
+        self.expects_more = expects_more;
+    }
+
+    /// Puts what has arrived of the unfinished frame's payload to `place`, and lets `read` receive more, see
+    /// [`direct`](super::direct); whether the payload is complete now.
+    pub(super) fn divert(
+        &mut self,
+        header: Header,
+        place: &mut [u8],
+        read: impl FnOnce(&mut [u8], &mut [u8]) -> usize,
+    ) -> bool {
+        if self.diverted.is_none() {
+            self.consumed += HEADER;
+        }
+        let arrived = self.diverted.map_or(0, |(_, arrived)| arrived);
+        let count = (place.len() - arrived).min(self.received - self.consumed);
+        place[arrived..arrived + count].copy_from_slice(&self.buffer[self.consumed..self.consumed + count]);
+        self.consumed += count;
+        let rest = &mut place[arrived + count..];
+        let mut missing = rest.len();
+        if missing > 0 {
+            // Nothing is left here.
+            let count = read(rest, &mut self.buffer[..HEADER]);
+            (self.consumed, self.received) = (0, count.saturating_sub(missing));
+            missing = missing.saturating_sub(count);
+        }
+        self.diverted = (missing > 0).then(|| (header, place.len() - missing));
+        missing == 0
     }
 }
 

@@ -1,6 +1,12 @@
 //! Agreeing on a protocol version and on what both sides can do.
 
-use super::{VERSIONS, Violation, frame::Frame, frame::Kind, message::Hello};
+use serde::de::DeserializeOwned;
+
+use super::{
+    VERSIONS, Violation,
+    frame::{Frame, Kind},
+    message::{Hello, Refused, Welcome},
+};
 use crate::codec;
 
 /// Optional abilities of this version, by name. None yet: what version 1 requires needs no name.
@@ -22,8 +28,26 @@ pub(crate) fn read_hello(frame: &Frame<'_>) -> Result<Hello, Violation> {
     decode(frame.payload)
 }
 
+/// Reads what a host answers to an introduction.
+pub(crate) fn read_welcome(frame: &Frame<'_>) -> Result<Result<Welcome, Refused>, Violation> {
+    unless_refused(frame, Kind::Welcome)
+}
+
+/// Reads what a plugin answers to a host that has dialled to go on with a session.
+pub(crate) fn read_resumed(frame: &Frame<'_>) -> Result<Result<Hello, Refused>, Violation> {
+    unless_refused(frame, Kind::Hello)
+}
+
+fn unless_refused<T: DeserializeOwned>(frame: &Frame<'_>, kind: Kind) -> Result<Result<T, Refused>, Violation> {
+    if frame.header.kind == Kind::Refused as u8 {
+        return decode(frame.payload).map(Err);
+    }
+    expect(frame, kind)?;
+    decode(frame.payload).map(Ok)
+}
+
 /// Checks that a handshake frame is the one due.
-pub(crate) fn expect(frame: &Frame<'_>, kind: Kind) -> Result<(), Violation> {
+fn expect(frame: &Frame<'_>, kind: Kind) -> Result<(), Violation> {
     if frame.header.kind == kind as u8 && frame.header.flags == 0 {
         Ok(())
     } else {
@@ -32,7 +56,7 @@ pub(crate) fn expect(frame: &Frame<'_>, kind: Kind) -> Result<(), Violation> {
 }
 
 /// Decodes a handshake payload.
-pub(crate) fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T, Violation> {
+fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Violation> {
     codec::from_slice(payload).map_err(|error| Violation::BadGreeting(error.to_string()))
 }
 
@@ -40,7 +64,7 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T
 #[allow(clippy::cast_possible_truncation, reason = "the tests' numbers are small")]
 mod tests {
     use super::*;
-    use crate::protocol::message::{Failure, FailureKind, InterfaceEntry, Refused, Welcome};
+    use crate::protocol::message::{Failure, FailureKind, InterfaceEntry};
 
     #[test]
     fn the_highest_common_version_is_chosen() {
@@ -57,7 +81,7 @@ mod tests {
     }
 
     /// Whether `message` is still read with a key behind its others that nobody knows.
-    fn takes_more<T: serde::Serialize + serde::de::DeserializeOwned>(message: &T) -> bool {
+    fn takes_more<T: serde::Serialize + DeserializeOwned>(message: &T) -> bool {
         let mut newer = rmp_serde::to_vec_named(message).unwrap();
         assert!((0x80..0x8f).contains(&newer[0]), "a map that has room for one more");
         newer[0] += 1;

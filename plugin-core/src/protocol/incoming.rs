@@ -1,6 +1,6 @@
 //! The receiving direction of a session: frames in, whole messages out.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
 use super::{
     Violation,
@@ -8,6 +8,7 @@ use super::{
     message::Message,
     outgoing::MEMORY,
 };
+use crate::buffer::Buffer;
 
 /// How much one direction has received, both modulo their width.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,26 +40,34 @@ impl Incoming {
         self.received
     }
 
+    /// Whether some message has begun and not ended.
+    pub(super) fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// Takes a frame; gives the message that it completes.
     ///
     /// The acknowledgement in its header is the caller's to pass on to the other direction.
     pub(crate) fn accept(&mut self, frame: &Frame<'_>) -> Result<Option<Message>, Violation> {
         let header = frame.header;
-        if Kind::is_counted(header.kind) {
-            self.received.frames = self.received.frames.wrapping_add(1);
-            self.received.bytes = self.received.bytes.wrapping_add(frame.payload.len());
+        if let Some(place) = self.continuation(&header)? {
+            place.copy_from_slice(frame.payload);
+            return Ok(self.continued(&header));
         }
+        self.count(&header);
         let Some(kind) = Kind::from_wire(header.kind) else { return Ok(None) };
         match kind {
             Kind::Hello | Kind::Welcome | Kind::Refused => Err(Violation::UnexpectedKind(header.kind)),
             Kind::Ack => Ok(None),
-            Kind::Request | Kind::Value | Kind::Error | Kind::Failure => self.assemble(kind, &header, frame.payload),
+            Kind::Request | Kind::Oneway | Kind::Value | Kind::Error | Kind::Failure => {
+                self.begin(kind, &header, frame.payload)
+            }
             _ if header.flags != 0 => Err(Violation::ReservedFlags(header.flags)),
             Kind::Cancel => {
                 self.forget(header.call, false);
                 Ok(Some(Message::control(kind, header.call)))
             }
-            Kind::Ping | Kind::Pong | Kind::Goodbye => Ok(Some(Message::control(kind, header.call))),
+            Kind::Ping | Kind::Pong | Kind::Goodbye | Kind::Credit => Ok(Some(Message::control(kind, header.call))),
         }
     }
 
@@ -69,47 +78,70 @@ impl Incoming {
         }
     }
 
-    fn assemble(&mut self, kind: Kind, header: &Header, payload: &[u8]) -> Result<Option<Message>, Violation> {
-        let has_more = header.flags & MORE != 0;
-        let is_answer = kind != Kind::Request;
-        if has_more && payload.len() != MAX_PAYLOAD {
-            return Err(Violation::ShortFragment(payload.len()));
+    fn count(&mut self, header: &Header) {
+        if Kind::is_counted(header.kind) {
+            self.received.frames = self.received.frames.wrapping_add(1);
+            self.received.bytes = self.received.bytes.wrapping_add(header.length as usize);
         }
-        let mut entry = match self.partial.entry((header.call, is_answer)) {
-            Entry::Vacant(_) if !has_more => {
-                self.check_length(kind, payload.len())?;
-                return Ok(Some(first(kind, header, payload)));
-            }
-            Entry::Vacant(place) => {
-                self.partial_bytes += payload.len();
-                place.insert_entry(first(kind, header, payload))
-            }
-            Entry::Occupied(mut place) => {
-                let message = place.get_mut();
-                let matches = message.kind == kind
-                    && message.target == header.target
-                    && message.method == header.method
-                    && header.flags & META == 0;
-                if !matches {
-                    return Err(Violation::MixedFragments(header.call));
-                }
-                message.payload.extend_from_slice(payload);
-                self.partial_bytes += payload.len();
-                place
-            }
-        };
-        let length = entry.get_mut().payload.len();
-        if length > self.max_message {
+    }
+
+    /// Takes the first fragment of a message, or all of it.
+    fn begin(&mut self, kind: Kind, header: &Header, payload: &[u8]) -> Result<Option<Message>, Violation> {
+        let message = first(kind, header, payload);
+        if header.flags & MORE == 0 {
+            self.check_length(kind, payload.len())?;
+            return Ok(Some(message));
+        }
+        check_fragment(header)?;
+        self.check_partial(0, payload.len())?;
+        self.partial_bytes += payload.len();
+        self.partial.insert(key(header), message);
+        Ok(None)
+    }
+
+    /// Where the payload of a fragment goes whose message has begun; `None` where the frame begins one, or is none.
+    ///
+    /// What is written there counts for nothing before [`continued`](Self::continued).
+    pub(super) fn continuation(&mut self, header: &Header) -> Result<Option<&mut [u8]>, Violation> {
+        let message = self.partial.get(&key(header)).filter(|_| is_message(header.kind));
+        let Some(message) = message else { return Ok(None) };
+        let matches = message.kind as u8 == header.kind
+            && message.target == header.target
+            && message.method == header.method
+            && header.flags & META == 0;
+        if !matches {
+            return Err(Violation::MixedFragments(header.call));
+        }
+        check_fragment(header)?;
+        self.check_partial(message.payload.len(), header.length as usize)?;
+        let message = self.partial.get_mut(&key(header));
+        Ok(message.map(|message| message.payload.space(header.length as usize)))
+    }
+
+    /// Takes the fragment whose payload is where [`continuation`](Self::continuation) said; gives the message that it
+    /// completes.
+    pub(super) fn continued(&mut self, header: &Header) -> Option<Message> {
+        self.count(header);
+        let message = self.partial.get_mut(&key(header))?;
+        message.payload.grow(header.length as usize);
+        self.partial_bytes += header.length as usize;
+        if header.flags & MORE != 0 {
+            return None;
+        }
+        let message = self.partial.remove(&key(header))?;
+        self.partial_bytes -= message.payload.len();
+        Some(message)
+    }
+
+    /// Whether there may be `added` bytes more in an unfinished message of `length`.
+    fn check_partial(&self, length: usize, added: usize) -> Result<(), Violation> {
+        if length + added > self.max_message {
             return Err(Violation::MessageTooLarge(self.max_message));
         }
-        if self.partial_bytes > MEMORY.max(self.max_message) {
+        if self.partial_bytes + added > MEMORY.max(self.max_message) {
             return Err(Violation::TooManyFragments);
         }
-        if has_more {
-            return Ok(None);
-        }
-        self.partial_bytes -= length;
-        Ok(Some(entry.remove()))
+        Ok(())
     }
 
     /// A failure that fits a frame is always let through: it may be what says that something was too long.
@@ -122,6 +154,22 @@ impl Incoming {
     }
 }
 
+/// Whether frames of that kind are fragments of a message, or the whole of one.
+fn is_message(kind: u8) -> bool {
+    [Kind::Request, Kind::Oneway, Kind::Value, Kind::Error, Kind::Failure].into_iter().any(|known| known as u8 == kind)
+}
+
+/// What the fragments of one message have in common, and no two unfinished messages.
+fn key(header: &Header) -> (u32, bool) {
+    let is_answer = ![Kind::Request as u8, Kind::Oneway as u8].contains(&header.kind);
+    (header.call, is_answer)
+}
+
+fn check_fragment(header: &Header) -> Result<(), Violation> {
+    let length = header.length as usize;
+    if header.flags & MORE != 0 && length != MAX_PAYLOAD { Err(Violation::ShortFragment(length)) } else { Ok(()) }
+}
+
 fn first(kind: Kind, header: &Header, payload: &[u8]) -> Message {
     Message {
         kind,
@@ -130,8 +178,16 @@ fn first(kind: Kind, header: &Header, payload: &[u8]) -> Message {
         method: header.method,
         deadline: header.deadline,
         meta: header.flags & META != 0,
-        payload: payload.to_vec(),
+        payload: if header.flags & MORE == 0 { payload.into() } else { growing(payload) },
     }
+}
+
+/// A payload that will grow, nobody knows how far.
+fn growing(payload: &[u8]) -> Buffer {
+    let mut buffer = Buffer::new();
+    buffer.space(payload.len()).copy_from_slice(payload);
+    buffer.grow(payload.len());
+    buffer
 }
 
 #[cfg(test)]
@@ -209,14 +265,14 @@ mod tests {
             let mut outgoing = Outgoing::default();
             let mut messages: Vec<Message> = (1_u32..).zip(&lengths).map(|(call, length)| Message {
                 kind: Kind::Request, call, target: call, method: 7, deadline: 9, meta: call % 2 == 0,
-                payload: (0..*length).map(|byte| byte as u8).collect(),
+                payload: (0..*length).map(|byte| byte as u8).collect::<Vec<_>>().into(),
             }).collect();
             for message in &messages {
                 outgoing.push(message.clone());
             }
             let mut bytes = Vec::new();
             while !outgoing.is_idle() {
-                outgoing.fill(&mut bytes, usize::MAX);
+                outgoing.fill_bytes(&mut bytes, usize::MAX);
             }
             let (mut incoming, mut deframer, mut found) = (Incoming::new(usize::MAX), Deframer::new(), Vec::new());
             for chunk in bytes.chunks(chunk.min(HEADER + MAX_PAYLOAD)) {

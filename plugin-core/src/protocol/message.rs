@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame::Kind;
+use crate::buffer::Buffer;
 
 /// A message: what a frame says, once its fragments are together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,18 +16,18 @@ pub(crate) struct Message {
     pub(crate) deadline: u32,
     /// Whether the payload begins with a map of metadata.
     pub(crate) meta: bool,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Buffer,
 }
 
 impl Message {
     /// A message without payload that belongs to `call`, or to none if that is 0.
     pub(crate) fn control(kind: Kind, call: u32) -> Self {
-        Self { kind, call, target: 0, method: 0, deadline: 0, meta: false, payload: Vec::new() }
+        Self { kind, call, target: 0, method: 0, deadline: 0, meta: false, payload: Buffer::new() }
     }
 
     /// A message that answers `call`.
-    pub(crate) fn answer(kind: Kind, call: u32, payload: Vec<u8>) -> Self {
-        Self { payload, ..Self::control(kind, call) }
+    pub(crate) fn answer(kind: Kind, call: u32, payload: impl Into<Buffer>) -> Self {
+        Self { payload: payload.into(), ..Self::control(kind, call) }
     }
 }
 
@@ -63,9 +64,12 @@ pub(crate) struct Welcome {
     /// How many counted frames of it the host has received.
     #[serde(default)]
     pub(crate) received: u32,
-    /// For how many milliseconds after a cut the host keeps the session.
+    /// For how many milliseconds after a cut the session is kept.
     #[serde(default)]
     pub(crate) resume_timeout: u64,
+    /// Whether the session is to be gone on with, where the host dialled.
+    #[serde(default)]
+    pub(crate) resume: bool,
     /// The plugin's name in the host's messages.
     #[serde(default)]
     pub(crate) name: String,
@@ -77,6 +81,9 @@ pub(crate) struct Welcome {
     pub(crate) interfaces: Vec<InterfaceEntry>,
     /// The most bytes that a message may have, either way.
     pub(crate) max_message: u64,
+    /// Whether the plugin is asked to sleep at once where it waits, instead of yielding the processor for a moment first.
+    #[serde(default)]
+    pub(crate) blocks: bool,
 }
 
 /// The payload of [`Kind::Refused`].

@@ -2,16 +2,21 @@
 //!
 //! In reading order: [`frame`] is the 24-byte header and the cutting of a byte stream into frames; [`message`] is what
 //! whole messages say; [`outgoing`] and [`incoming`] are the two directions of a session, which cut messages into frames
-//! and put them together again; [`handshake`] is how the two sides agree before that.
+//! and put them together again, [`batch`] and [`direct`] spare them copies of what is large; [`oneway`] bounds the messages that nothing answers; [`handshake`] is how the two sides
+//! agree before all that; [`pulse`] asks whether the other side lives, [`backoff`] how long to wait before the next try.
 //!
 //! `docs/protocol.md` describes the same for writers of plugins in other languages.
 
 pub(crate) mod backoff;
+pub(crate) mod batch;
+pub(crate) mod direct;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod incoming;
 pub(crate) mod message;
+pub(crate) mod oneway;
 pub(crate) mod outgoing;
+pub(crate) mod pulse;
 #[cfg(test)]
 mod session_tests;
 
@@ -39,4 +44,8 @@ pub(crate) enum Violation {
     TooManyFragments,
     #[error("the greeting cannot be read: {0}")]
     BadGreeting(String),
+    #[error("sent more oneway messages than were finished with")]
+    OnewayOverrun,
+    #[error("has finished with {credited} oneway messages of {outstanding}")]
+    CreditForUnsent { credited: u32, outstanding: usize },
 }

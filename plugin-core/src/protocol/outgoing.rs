@@ -8,17 +8,20 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use super::{
     Violation,
+    batch::Batch,
     frame::{HEADER, Header, Kind, MAX_PAYLOAD, META, MORE},
     incoming::Received,
     message::Message,
+    oneway::{Backlog, Window},
 };
+use crate::buffer::Buffer;
 
 /// How many bytes of messages a side holds, unsent or unacknowledged, before senders must wait.
 pub(crate) const MEMORY: usize = 64 << 20;
 
 /// Above this many unacknowledged bytes, and above this many frames, the receiving side acknowledges even if it has nothing
 /// else to send.
-pub(crate) const ACK_BYTES: usize = 256 * 1024;
+pub(crate) const ACK_BYTES: usize = 1 << 20;
 pub(crate) const ACK_FRAMES: u32 = 256;
 
 /// How many small messages wait at most before the other side is taken for one that asks and does not read.
@@ -30,12 +33,17 @@ const LINGERING: usize = ACK_BYTES + (ACK_FRAMES as usize + 1) * (HEADER + 64);
 /// Messages waiting to be sent, and frames waiting to be acknowledged.
 ///
 /// Small messages overtake the fragments of large ones: each turn of [`fill`](Self::fill) writes the small messages that
-/// wait, then one fragment of one large message, the large ones taking turns.
+/// wait, then fragments of large ones, one of each in turn, until the batch is full. Oneway messages keep their order among
+/// themselves, whatever their length.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     small: VecDeque<Message>,
     large: VecDeque<Large>,
-    /// Bytes of the messages in `small` and of the unsent parts of those in `large`.
+    /// Oneway messages of any length, and the goodbye behind them, in the order in which they leave.
+    lane: VecDeque<Message>,
+    /// One of the lane is in `large`, and the next waits for its end.
+    is_lane_busy: bool,
+    /// Bytes of the messages in `small` and `lane`, and of the unsent parts of those in `large`.
     unsent: usize,
     /// Bytes of the whole messages in `large` of which some has been handed out: what the other side must hold together.
     /// At most `MEMORY`, or one message.
@@ -53,6 +61,9 @@ pub(crate) struct Outgoing {
     told: Received,
     /// Much has been received since: if nothing else goes out, an acknowledgement goes alone.
     owes_ack: bool,
+    /// Oneway messages under way to the other side, and from there.
+    oneways: Window,
+    backlog: Backlog,
 }
 
 /// A message longer than a frame.
@@ -60,7 +71,7 @@ pub(crate) struct Outgoing {
 struct Large {
     /// The message without its payload.
     head: Message,
-    payload: Arc<Vec<u8>>,
+    payload: Arc<Buffer>,
     /// `offset < payload.len()`
     offset: usize,
 }
@@ -75,27 +86,37 @@ struct Kept {
 /// The bytes of one frame: all of a small message, or a part of a large one.
 #[derive(Debug)]
 enum Payload {
-    Whole(Vec<u8>),
-    Part(Arc<Vec<u8>>, Range<usize>),
+    Whole(Buffer),
+    Part(Arc<Buffer>, Range<usize>),
+}
+
+impl Large {
+    fn new(mut message: Message) -> Self {
+        let payload = Arc::new(std::mem::take(&mut message.payload));
+        Self { head: message, payload, offset: 0 }
+    }
 }
 
 impl Payload {
-    fn bytes(&self) -> &[u8] {
+    fn len(&self) -> usize {
         match self {
-            Self::Whole(bytes) => bytes,
-            Self::Part(message, range) => &message[range.clone()],
+            Self::Whole(bytes) => bytes.len(),
+            Self::Part(_, range) => range.len(),
         }
     }
 }
 
 impl Kept {
     fn len(&self) -> usize {
-        HEADER + self.payload.bytes().len()
+        HEADER + self.payload.len()
     }
 
-    fn write(&self, batch: &mut Vec<u8>, ack: u32) {
-        batch.extend_from_slice(&Header { ack, ..self.header }.to_wire());
-        batch.extend_from_slice(self.payload.bytes());
+    fn write(&self, batch: &mut Batch, ack: u32) {
+        batch.push(&Header { ack, ..self.header }.to_wire());
+        match &self.payload {
+            Payload::Whole(bytes) => batch.push(bytes),
+            Payload::Part(message, range) => batch.push_part(message, range.clone()),
+        }
     }
 }
 
@@ -122,17 +143,61 @@ impl Outgoing {
 
     /// Whether there is nothing to be handed out.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.owes_ack && self.small.is_empty() && self.large.is_empty() && self.replayed == self.kept.len()
+        let is_queue_empty = self.small.is_empty() && self.large.is_empty() && self.lane.is_empty();
+        !self.owes_ack && is_queue_empty && self.replayed == self.kept.len()
     }
 
-    pub(crate) fn push(&mut self, mut message: Message) {
+    pub(crate) fn push(&mut self, message: Message) {
         self.unsent += HEADER + message.payload.len();
-        if message.payload.len() <= MAX_PAYLOAD {
+        if message.kind == Kind::Oneway {
+            self.oneways.add(message.payload.len());
+        }
+        if matches!(message.kind, Kind::Oneway | Kind::Goodbye) {
+            self.lane.push_back(message);
+        } else if message.payload.len() <= MAX_PAYLOAD {
             self.small.push_back(message);
         } else {
-            let payload = Arc::new(std::mem::take(&mut message.payload));
-            self.large.push_back(Large { head: message, payload, offset: 0 });
+            self.large.push_back(Large::new(message));
         }
+    }
+
+    /// Whether the other side takes another oneway message.
+    pub(crate) fn may_send_oneway(&self) -> bool {
+        self.oneways.is_open()
+    }
+
+    /// Takes note that the other side has finished with `count` more oneway messages.
+    pub(crate) fn credited(&mut self, count: u32) -> Result<(), Violation> {
+        self.oneways.credited(count)
+    }
+
+    /// Takes note of a oneway message of `length` bytes from the other side.
+    pub(crate) fn oneway_received(&mut self, length: usize) -> Result<(), Violation> {
+        self.backlog.received(length)
+    }
+
+    /// Takes note that this side has finished with the oldest oneway message; whether that is to be told now.
+    pub(crate) fn oneway_finished(&mut self) -> bool {
+        let credit = self.backlog.finished();
+        self.credit(credit)
+    }
+
+    /// Has all oneway messages told that are finished; whether there are any.
+    pub(crate) fn tell_oneways_finished(&mut self) -> bool {
+        let credit = self.backlog.tell();
+        self.credit(credit)
+    }
+
+    fn credit(&mut self, count: Option<u32>) -> bool {
+        if let Some(count) = count {
+            self.push(Message::control(Kind::Credit, count));
+        }
+        count.is_some()
+    }
+
+    /// Whether the other side has not finished with all oneway messages, as far as is known.
+    pub(crate) fn has_oneways(&self) -> bool {
+        !self.oneways.is_empty()
     }
 
     /// Whether a message without an own say in the matter (an answer that is due, a goodbye) may be added now: nearly always,
@@ -142,11 +207,11 @@ impl Outgoing {
     }
 
     /// Appends frames to `batch` until it holds about `limit` bytes or nothing waits.
-    pub(crate) fn fill(&mut self, batch: &mut Vec<u8>, limit: usize) {
+    pub(crate) fn fill(&mut self, batch: &mut Batch, limit: usize) {
         let (ack, before) = (self.received.frames, batch.len());
         self.fill_with_frames(batch, ack, limit);
         if self.owes_ack && batch.len() == before {
-            batch.extend_from_slice(&Header { ack, kind: Kind::Ack as u8, ..Header::default() }.to_wire());
+            batch.push(&Header { ack, kind: Kind::Ack as u8, ..Header::default() }.to_wire());
         }
         if batch.len() > before {
             self.told = self.received;
@@ -154,7 +219,7 @@ impl Outgoing {
         }
     }
 
-    fn fill_with_frames(&mut self, batch: &mut Vec<u8>, ack: u32, limit: usize) {
+    fn fill_with_frames(&mut self, batch: &mut Batch, ack: u32, limit: usize) {
         while batch.len() < limit {
             let Some(kept) = self.kept.get(self.replayed) else { break };
             kept.write(batch, ack);
@@ -165,14 +230,37 @@ impl Outgoing {
         }
         while batch.len() < limit {
             let Some(message) = self.small.pop_front() else { break };
-            self.unsent -= HEADER + message.payload.len();
-            let flags = if message.meta { META } else { 0 };
-            let header = header(&message, message.payload.len(), flags);
-            self.hand_out(batch, ack, Kept { header, payload: Payload::Whole(message.payload) });
+            self.whole(batch, ack, message);
         }
-        if let Some(large) = self.next_large() {
+        self.fill_from_lane(batch, ack, limit);
+        let mut is_first = true;
+        while is_first || batch.len() < limit {
+            is_first = false;
+            let Some(large) = self.next_large() else { return };
             self.fragment(batch, ack, large);
         }
+    }
+
+    /// The next of the lane begins when the last has left whole. One has its turn whatever else fills the batch.
+    fn fill_from_lane(&mut self, batch: &mut Batch, ack: u32, limit: usize) {
+        let mut is_first = true;
+        while !self.is_lane_busy && (is_first || batch.len() < limit) {
+            is_first = false;
+            let Some(message) = self.lane.pop_front() else { return };
+            if message.payload.len() <= MAX_PAYLOAD {
+                self.whole(batch, ack, message);
+            } else {
+                self.is_lane_busy = true;
+                self.large.push_back(Large::new(message));
+            }
+        }
+    }
+
+    fn whole(&mut self, batch: &mut Batch, ack: u32, message: Message) {
+        self.unsent -= HEADER + message.payload.len();
+        let flags = if message.meta { META } else { 0 };
+        let header = header(&message, message.payload.len(), flags);
+        self.hand_out(batch, ack, Kept { header, payload: Payload::Whole(message.payload) });
     }
 
     /// The large message whose turn it is. None is begun while those under way fill the memory of the other side.
@@ -188,7 +276,7 @@ impl Outgoing {
         self.large.remove(place)
     }
 
-    fn fragment(&mut self, batch: &mut Vec<u8>, ack: u32, mut large: Large) {
+    fn fragment(&mut self, batch: &mut Batch, ack: u32, mut large: Large) {
         let range = large.offset..large.payload.len().min(large.offset + MAX_PAYLOAD);
         let is_first = large.offset == 0;
         let is_last = range.end == large.payload.len();
@@ -203,6 +291,7 @@ impl Outgoing {
         }
         if is_last {
             self.begun -= large.payload.len();
+            self.is_lane_busy &= large.head.kind != Kind::Oneway;
         }
         large.offset = range.end;
         self.hand_out(batch, ack, Kept { header, payload: Payload::Part(Arc::clone(&large.payload), range) });
@@ -211,7 +300,7 @@ impl Outgoing {
         }
     }
 
-    fn hand_out(&mut self, batch: &mut Vec<u8>, ack: u32, frame: Kept) {
+    fn hand_out(&mut self, batch: &mut Batch, ack: u32, frame: Kept) {
         frame.write(batch, ack);
         if Kind::is_counted(frame.header.kind) {
             self.sent = self.sent.wrapping_add(1);
@@ -269,6 +358,14 @@ impl Outgoing {
         }
     }
 
+    /// As [`fill`](Self::fill), into plain bytes; the limit is for what is added.
+    #[cfg(test)]
+    pub(super) fn fill_bytes(&mut self, bytes: &mut Vec<u8>, limit: usize) {
+        let mut batch = Batch::default();
+        self.fill(&mut batch, limit);
+        bytes.extend(batch.unwritten().flatten());
+    }
+
     /// Starts over on a new connection, whose other side has received `count` frames.
     pub(crate) fn rewind(&mut self, count: u32) -> Result<(), Violation> {
         self.acknowledge(count)?;
@@ -292,125 +389,4 @@ fn header(message: &Message, length: usize, flags: u8) -> Header {
 
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation, reason = "the tests' numbers are small")]
-mod tests {
-    use super::*;
-    use crate::protocol::frame::Deframer;
-
-    fn request(call: u32, length: usize) -> Message {
-        Message::answer(Kind::Request, call, vec![call as u8; length])
-    }
-
-    fn drain(outgoing: &mut Outgoing) -> Vec<(u32, u8, usize)> {
-        let mut bytes = Vec::new();
-        while !outgoing.is_idle() {
-            let mut batch = Vec::new();
-            outgoing.fill(&mut batch, 1);
-            bytes.extend(batch);
-        }
-        let mut frames = Vec::new();
-        let mut deframer = Deframer::new();
-        for chunk in bytes.chunks(HEADER + MAX_PAYLOAD) {
-            deframer.space()[..chunk.len()].copy_from_slice(chunk);
-            deframer.filled(chunk.len());
-            while let Some(frame) = deframer.next().unwrap() {
-                frames.push((frame.header.call, frame.header.flags, frame.payload.len()));
-            }
-        }
-        frames
-    }
-
-    #[test]
-    fn small_messages_overtake_the_fragments_of_large_ones() {
-        let mut outgoing = Outgoing::default();
-        outgoing.push(request(1, 2 * MAX_PAYLOAD + 1));
-        outgoing.push(request(2, 10));
-        outgoing.push(request(3, 10));
-        let expected = [(2, 0, 10), (1, MORE, MAX_PAYLOAD), (3, 0, 10), (1, MORE, MAX_PAYLOAD), (1, 0, 1)];
-        assert_eq!(drain(&mut outgoing), expected);
-        assert_eq!(outgoing.unsent, 0);
-    }
-
-    #[test]
-    fn large_messages_take_turns() {
-        let mut outgoing = Outgoing::default();
-        outgoing.push(request(1, MAX_PAYLOAD + 1));
-        outgoing.push(request(2, MAX_PAYLOAD + 2));
-        let expected = [(1, MORE, MAX_PAYLOAD), (2, MORE, MAX_PAYLOAD), (1, 0, 1), (2, 0, 2)];
-        assert_eq!(drain(&mut outgoing), expected);
-    }
-
-    #[test]
-    fn withdrawing_tells_how_much_had_left() {
-        let mut outgoing = Outgoing::default();
-        outgoing.push(request(1, 10));
-        outgoing.push(request(2, MAX_PAYLOAD * 3));
-        assert_eq!(outgoing.withdraw(1), Withdrawn::Unsent(request(1, 10)));
-        outgoing.fill(&mut Vec::new(), 1);
-        assert_eq!(outgoing.withdraw(2), Withdrawn::Partly);
-        assert_eq!(outgoing.withdraw(2), Withdrawn::Sent);
-        outgoing.push(request(3, 1));
-        assert_eq!(drain(&mut outgoing), [(2, 0, 0), (3, 0, 1)], "a cancellation goes ahead");
-        assert!(outgoing.is_idle() && outgoing.unsent == 0 && outgoing.begun == 0);
-    }
-
-    #[test]
-    fn memory_is_bounded_but_one_message_always_fits() {
-        let mut outgoing = Outgoing::default();
-        assert!(outgoing.has_room(usize::MAX));
-        outgoing.push(request(1, 10));
-        assert!(outgoing.has_room(MEMORY - 10 - 2 * HEADER));
-        assert!(!outgoing.has_room(MEMORY - 10 - 2 * HEADER + 1));
-        drain(&mut outgoing);
-        assert!(outgoing.has_room(usize::MAX), "what may linger unacknowledged does not count");
-        outgoing.push(request(2, LINGERING));
-        drain(&mut outgoing);
-        assert!(!outgoing.has_room(MEMORY), "what is sent counts until it is acknowledged");
-        outgoing.acknowledge(outgoing.sent).unwrap();
-        assert_eq!(outgoing.kept_bytes, 0);
-        assert!(outgoing.has_room(usize::MAX));
-    }
-
-    #[test]
-    fn a_rewound_session_hands_out_again_what_was_not_received_before_anything_new() {
-        let mut outgoing = Outgoing::default();
-        for call in 1..=3 {
-            outgoing.push(request(call, 1));
-        }
-        drain(&mut outgoing);
-        outgoing.push(request(4, 1));
-        outgoing.rewind(1).unwrap();
-        let calls: Vec<u32> = drain(&mut outgoing).into_iter().map(|frame| frame.0).collect();
-        assert_eq!(calls, [2, 3, 4]);
-        outgoing.rewind(4).unwrap();
-        assert!(outgoing.is_idle() && outgoing.kept.is_empty());
-    }
-
-    #[test]
-    fn much_that_was_received_is_acknowledged_without_anything_else_to_send() {
-        let mut outgoing = Outgoing::default();
-        outgoing.received(Received { frames: ACK_FRAMES - 1, bytes: ACK_BYTES - 1 });
-        assert!(outgoing.is_idle());
-        outgoing.received(Received { frames: ACK_FRAMES, bytes: 0 });
-        let mut batch = Vec::new();
-        outgoing.fill(&mut batch, 1);
-        let header = Header { ack: ACK_FRAMES, kind: Kind::Ack as u8, ..Header::default() };
-        assert_eq!(batch, header.to_wire());
-        outgoing.received(Received { frames: ACK_FRAMES + 1, bytes: ACK_BYTES });
-        assert!(!outgoing.is_idle());
-        assert_eq!(outgoing.sent, 0, "a bare acknowledgement is not counted, or each would ask for the next");
-    }
-
-    #[test]
-    fn acknowledging_what_was_never_sent_is_a_violation_even_where_the_count_wraps() {
-        let mut outgoing = Outgoing { sent: u32::MAX, ..Outgoing::default() };
-        for call in 1..=3 {
-            outgoing.push(request(call, 1));
-        }
-        drain(&mut outgoing);
-        assert_eq!(outgoing.sent, 2);
-        assert!(outgoing.acknowledge(1).is_ok());
-        assert_eq!(outgoing.acknowledge(3), Err(Violation::AckOfUnsent { acknowledged: 3, sent: 2 }));
-        assert!(outgoing.acknowledge(0).is_err(), "an acknowledgement never goes back");
-        assert!(outgoing.acknowledge(2).is_ok());
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{
+    direct,
     frame::{Deframer, Kind, MAX_PAYLOAD},
     incoming::Incoming,
     message::Message,
@@ -15,10 +16,16 @@ struct Side {
     incoming: Incoming,
     deframer: Deframer,
     wire: Vec<u8>,
-    /// The calls that arrived, of small and of large messages: within each kind the order of sending is kept.
-    arrived: [Vec<u32>; 2],
-    pushed: [Vec<u32>; 2],
+    /// What arrived, of small, of large and of oneway messages: of the first and of the last the order of sending is kept.
+    arrived: [Vec<u32>; 3],
+    pushed: [Vec<u32>; 3],
+    /// How many oneway messages arrived and are not finished.
+    unfinished: usize,
 }
+
+const SMALL: usize = 0;
+const LARGE: usize = 1;
+const ONEWAY: usize = 2;
 
 impl Side {
     fn new() -> Self {
@@ -29,35 +36,94 @@ impl Side {
             wire: Vec::new(),
             arrived: Default::default(),
             pushed: Default::default(),
+            unfinished: 0,
         }
     }
 
     fn push(&mut self, call: u32, length: usize) {
         let payload = vec![u8::try_from(call % 251).unwrap(); length];
         self.outgoing.push(Message::answer(Kind::Request, call, payload));
-        self.pushed[usize::from(length > MAX_PAYLOAD)].push(call);
+        self.pushed[if length > MAX_PAYLOAD { LARGE } else { SMALL }].push(call);
     }
 
-    fn receive(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(MAX_PAYLOAD) {
-            self.deframer.space()[..chunk.len()].copy_from_slice(chunk);
-            self.deframer.filled(chunk.len());
-            while let Some(frame) = self.deframer.next().unwrap() {
-                self.outgoing.acknowledge(frame.header.ack).unwrap();
-                let message = self.incoming.accept(&frame).unwrap();
-                self.outgoing.received(self.incoming.received());
-                let Some(message) = message else { continue };
+    /// Sends a oneway message if the other side takes it; whether it does.
+    fn push_oneway(&mut self, length: usize) -> bool {
+        if !self.outgoing.may_send_oneway() {
+            return false;
+        }
+        let number = u32::try_from(self.pushed[ONEWAY].len()).unwrap();
+        let payload = [number.to_le_bytes().to_vec(), vec![0; length]].concat();
+        self.outgoing.push(Message::answer(Kind::Oneway, 0, payload));
+        self.pushed[ONEWAY].push(number);
+        true
+    }
+
+    fn finish_oneways(&mut self, count: usize) {
+        for _ in 0..count.min(self.unfinished) {
+            self.unfinished -= 1;
+            let _ = self.outgoing.oneway_finished();
+        }
+    }
+
+    /// Takes a whole message.
+    fn take(&mut self, message: &Message) {
+        match message.kind {
+            Kind::Credit => self.outgoing.credited(message.call).unwrap(),
+            Kind::Oneway => {
+                self.outgoing.oneway_received(message.payload.len()).unwrap();
+                self.unfinished += 1;
+                let number = message.payload.first_chunk().copied().map(u32::from_le_bytes).unwrap();
+                self.arrived[ONEWAY].push(number);
+            }
+            _ => {
                 assert!(message.payload.iter().all(|byte| u32::from(*byte) == message.call % 251));
-                self.arrived[usize::from(message.payload.len() > MAX_PAYLOAD)].push(message.call);
+                self.arrived[if message.payload.len() > MAX_PAYLOAD { LARGE } else { SMALL }].push(message.call);
             }
         }
     }
+
+    /// Receives as a link does: some bytes to the deframer, then more of large messages to where these grow.
+    fn receive(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let count = take(&mut bytes, self.deframer.space());
+            self.deframer.filled(count);
+            while let Some((ack, message)) = self.next(&mut bytes) {
+                self.outgoing.acknowledge(ack).unwrap();
+                self.outgoing.received(self.incoming.received());
+                if let Some(message) = message {
+                    self.take(&message);
+                }
+            }
+        }
+    }
+
+    /// The next frame's acknowledgement, and the message that it completes.
+    fn next(&mut self, bytes: &mut &[u8]) -> Option<(u32, Option<Message>)> {
+        if let Some(frame) = self.deframer.next().unwrap() {
+            return Some((frame.header.ack, self.incoming.accept(&frame).unwrap()));
+        }
+        let read = |payload: &mut [u8], header: &mut [u8]| take(bytes, payload) + take(bytes, header);
+        let fragment = direct::receive(&mut self.deframer, &mut self.incoming, read).unwrap()?;
+        Some((fragment.header.ack, fragment.message))
+    }
+}
+
+/// Moves as much as there is and fits.
+fn take(bytes: &mut &[u8], place: &mut [u8]) -> usize {
+    let (taken, rest) = bytes.split_at(bytes.len().min(place.len()));
+    place[..taken.len()].copy_from_slice(taken);
+    *bytes = rest;
+    taken.len()
 }
 
 /// What can happen, to side 0 or 1.
 #[derive(Debug, Clone)]
 enum Step {
     Push(usize, usize),
+    /// So many oneway messages of a length, as far as they are taken.
+    PushOneways(usize, usize, usize),
+    /// Side 0 or 1 has finished with so many oneway messages.
+    FinishOneways(usize, usize),
     /// Hands frames out onto the wire.
     Fill(usize, usize),
     /// So many bytes of the wire arrive at the other side.
@@ -71,7 +137,10 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let length = prop_oneof![8 => 0_usize..200, 1 => 0..5 * MAX_PAYLOAD];
     prop_oneof![
-        4 => (0_usize..2, length).prop_map(|(side, length)| Step::Push(side, length)),
+        4 => (0_usize..2, length.clone()).prop_map(|(side, length)| Step::Push(side, length)),
+        2 => (0_usize..2, 1_usize..5, length).prop_map(|(side, count, length)| Step::PushOneways(side, count, length)),
+        1 => (0_usize..2, 900_usize..1500).prop_map(|(side, count)| Step::PushOneways(side, count, 1)),
+        2 => (0_usize..2, 1_usize..2000).prop_map(|(side, count)| Step::FinishOneways(side, count)),
         4 => (0_usize..2, 1_usize..200_000).prop_map(|(side, limit)| Step::Fill(side, limit)),
         4 => (0_usize..2, 1_usize..300_000).prop_map(|(side, bytes)| Step::Deliver(side, bytes)),
         1 => Just(Step::Cut),
@@ -103,8 +172,8 @@ fn many_large_messages_at_once_do_not_overfill_the_other_side() {
     sides[1].incoming = Incoming::new(1 << 20);
     let mut call = 0;
     for round in 0.. {
-        assert!(round < 100_000, "it does not get on: {} arrived", sides[1].arrived[1].len());
-        if sides[1].arrived[1].len() == 300 {
+        assert!(round < 100_000, "it does not get on: {} arrived", sides[1].arrived[LARGE].len());
+        if sides[1].arrived[LARGE].len() == 300 {
             break;
         }
         while call < 300 && sides[0].outgoing.has_room(LENGTH) {
@@ -113,11 +182,36 @@ fn many_large_messages_at_once_do_not_overfill_the_other_side() {
         }
         for from in 0..2 {
             let side = &mut sides[from];
-            side.outgoing.fill(&mut side.wire, usize::MAX);
+            side.outgoing.fill_bytes(&mut side.wire, usize::MAX);
             deliver(&mut sides, from, usize::MAX);
         }
     }
     assert_eq!(call, 300);
+}
+
+/// Lets everything arrive and be finished.
+fn finish(sides: &mut [Side; 2]) {
+    let is_done = |side: &Side| side.outgoing.is_idle() && side.wire.is_empty() && side.unfinished == 0;
+    while !sides.iter().all(is_done) {
+        for from in 0..2 {
+            let side = &mut sides[from];
+            side.outgoing.fill_bytes(&mut side.wire, usize::MAX);
+            deliver(sides, from, usize::MAX);
+            sides[1 - from].finish_oneways(usize::MAX);
+        }
+    }
+}
+
+/// What nothing answers costs next to no frames back.
+#[test]
+fn small_oneway_messages_are_credited_by_the_hundreds() {
+    let mut sides = [Side::new(), Side::new()];
+    for _ in 0..10_000 {
+        assert!(sides[0].push_oneway(10));
+        finish(&mut sides);
+    }
+    let back = sides[0].incoming.received().frames;
+    assert!((1..=20).contains(&back), "{back} frames came back for 10,000");
 }
 
 proptest! {
@@ -132,9 +226,13 @@ proptest! {
                     call += 1;
                     sides[side].push(call, length);
                 }
+                Step::PushOneways(side, count, length) => {
+                    (0..count).take_while(|_| sides[side].push_oneway(length)).for_each(drop);
+                }
+                Step::FinishOneways(side, count) => sides[side].finish_oneways(count),
                 Step::Fill(side, limit) => {
                     let side = &mut sides[side];
-                    side.outgoing.fill(&mut side.wire, limit);
+                    side.outgoing.fill_bytes(&mut side.wire, limit);
                 }
                 Step::Deliver(side, bytes) => deliver(&mut sides, side, bytes),
                 Step::Cut => reconnect(&mut sides),
@@ -145,16 +243,14 @@ proptest! {
             }
         }
         reconnect(&mut sides);
-        while sides.iter().any(|side| !side.outgoing.is_idle() || !side.wire.is_empty()) {
-            for from in 0..2 {
-                let side = &mut sides[from];
-                side.outgoing.fill(&mut side.wire, usize::MAX);
-                deliver(&mut sides, from, usize::MAX);
-            }
-        }
+        finish(&mut sides);
         for side in 0..2 {
-            prop_assert_eq!(&sides[side].pushed[0], &sides[1 - side].arrived[0], "small messages of side {}", side);
-            let (mut pushed, mut arrived) = (sides[side].pushed[1].clone(), sides[1 - side].arrived[1].clone());
+            prop_assert!(sides[side].outgoing.may_send_oneway(), "a window that is finished with opens again");
+            for kind in [SMALL, ONEWAY] {
+                let (pushed, arrived) = (&sides[side].pushed[kind], &sides[1 - side].arrived[kind]);
+                prop_assert_eq!(pushed, arrived, "messages of kind {} of side {}", kind, side);
+            }
+            let (mut pushed, mut arrived) = (sides[side].pushed[LARGE].clone(), sides[1 - side].arrived[LARGE].clone());
             // Large ones take turns, so a shorter one overtakes a longer one.
             pushed.sort_unstable();
             arrived.sort_unstable();
@@ -169,11 +265,11 @@ proptest! {
         for _ in 0..40 {
             while sides[0].wire.len() < distance && !sides[0].outgoing.is_idle() {
                 let side = &mut sides[0];
-                side.outgoing.fill(&mut side.wire, usize::MAX);
+                side.outgoing.fill_bytes(&mut side.wire, usize::MAX);
             }
             deliver(&mut sides, 0, distance);
             reconnect(&mut sides);
         }
-        prop_assert_eq!(&sides[1].arrived[1], &[1]);
+        prop_assert_eq!(&sides[1].arrived[LARGE], &[1]);
     }
 }

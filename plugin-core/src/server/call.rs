@@ -11,8 +11,13 @@ use std::{
 
 use crate::deadline;
 
+/// How many states without a call each thread keeps.
+const KEPT: usize = 16;
+
 thread_local! {
     static CURRENT: RefCell<Option<Arc<CallState>>> = const { RefCell::new(None) };
+    /// States without a call, for the calls that this thread receives next.
+    static IDLE: RefCell<Vec<Arc<CallState>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The call that a method is answering, seen from inside the method.
@@ -44,7 +49,7 @@ pub struct Call {
 }
 
 /// What is known of a call while it is being answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct CallState {
     deadline: Option<Instant>,
     /// The caller has said that it no longer waits.
@@ -62,11 +67,12 @@ impl Call {
     /// assert!(!plugin_core::Call::current().is_cancelled());
     /// ```
     pub fn current() -> Self {
-        Self { state: CURRENT.with_borrow(Clone::clone) }
+        // At the end of a thread, the destructors of its other values may still ask.
+        Self { state: CURRENT.try_with(|current| current.borrow().clone()).ok().flatten() }
     }
 
     /// Whether nobody waits for the answer any more: the caller has given up, its deadline has passed, or the plugin is
-    /// stopping. See [`Call`] for an example.
+    /// stopping. A oneway call, for whose answer nobody ever waits, is cancelled by the plugin's stopping alone. See [`Call`] for an example.
     pub fn is_cancelled(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.is_cancelled())
     }
@@ -86,7 +92,24 @@ impl Call {
 
 impl CallState {
     pub(super) fn new(deadline: Option<Instant>) -> Arc<Self> {
-        Arc::new(Self { deadline, is_given_up: AtomicBool::new(false), is_stopping: AtomicBool::new(false) })
+        let new = Self { deadline, is_given_up: AtomicBool::new(false), is_stopping: AtomicBool::new(false) };
+        let mut idle = IDLE.with_borrow_mut(Vec::pop);
+        match idle.as_mut().and_then(Arc::get_mut) {
+            Some(state) => *state = new,
+            None => return Arc::new(new),
+        }
+        idle.unwrap_or_default()
+    }
+
+    /// Keeps the state for another call, unless somebody still holds it to ask after this one.
+    pub(super) fn put_back(mut self: Arc<Self>) {
+        if Arc::get_mut(&mut self).is_some() {
+            IDLE.with_borrow_mut(|idle| {
+                if idle.len() < KEPT {
+                    idle.push(self);
+                }
+            });
+        }
     }
 
     pub(super) fn cancel(&self) {
@@ -97,6 +120,11 @@ impl CallState {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the plugin is stopping.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
     /// Whether the caller has said that it no longer waits. Its deadline does not count: clocks differ a little.
     pub(super) fn is_given_up(&self) -> bool {
         self.is_given_up.load(Ordering::Relaxed)
@@ -104,9 +132,7 @@ impl CallState {
 
     /// Whether there is no point in going on.
     pub(super) fn is_cancelled(&self) -> bool {
-        self.is_given_up()
-            || self.is_stopping.load(Ordering::Relaxed)
-            || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+        self.is_given_up() || self.is_stopping() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// Runs a handler as the answering of this call.
@@ -144,6 +170,20 @@ mod tests {
             assert!(Call::current().is_cancelled());
             assert_eq!(Call::current().remaining(), Some(Duration::ZERO));
         });
+    }
+
+    #[test]
+    fn whoever_still_holds_a_call_is_not_told_of_another() {
+        let state = CallState::new(None);
+        let held = state.run(Call::current);
+        state.put_back();
+        let next = CallState::new(None);
+        next.cancel();
+        assert!(!held.is_cancelled());
+        let place = Arc::as_ptr(&next);
+        next.put_back();
+        let again = CallState::new(None);
+        assert!(Arc::as_ptr(&again) == place && !again.is_given_up(), "used again, as good as new");
     }
 
     #[test]

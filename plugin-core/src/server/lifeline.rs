@@ -16,8 +16,6 @@ const UNWIND_LIMIT: Duration = Duration::from_millis(300);
 
 /// Starts the thread that watches the host.
 pub(super) fn watch(stop: &Arc<Stop>) {
-    // Before anything else: from here on, wherever `main` ends, what the plugin started does not outlive its host.
-    end_group_at_exit();
     let stop = Arc::clone(stop);
     let watched = thread::Builder::new().name("plugin-core lifeline".into()).spawn(move || {
         wait_for_end_of_input();
@@ -46,7 +44,7 @@ fn wait_for_end_of_input() {
 
 /// Sees to it that whatever else the plugin started ends with it, once nobody is left to see to that from outside.
 #[cfg(unix)]
-fn end_group_at_exit() {
+pub(super) fn end_group_at_exit() {
     extern "C" fn end_group() {
         if leads_group() && is_host_gone() {
             // Kills this process too, which is past its last line.
@@ -86,7 +84,7 @@ fn end_now() {
 
 /// The host's job object ends everything that the plugin started.
 #[cfg(windows)]
-fn end_group_at_exit() {}
+pub(super) fn end_group_at_exit() {}
 
 #[cfg(windows)]
 #[expect(clippy::exit, reason = "the host is gone and the plugin did not end in time")]

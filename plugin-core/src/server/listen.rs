@@ -4,18 +4,18 @@ use std::{io, path::Path, sync::Arc, thread};
 
 use super::{
     Service,
-    serve::{greet, hello, serve_session},
+    guests::{Guest, Guests},
+    serve::{begin_session, greet, hello, serve_session},
     service::entry,
     stop::Stop,
 };
 use crate::{
     Error, Result,
-    connection::Handler,
     interface::Dispatch,
     transport::local::{LocalLink, LocalListener},
 };
 
-/// How many hosts may be attached at once.
+/// How many hosts may be attached at once, and as many may be at the door to come back.
 const MAX_HOSTS: usize = 64;
 
 /// Serves every host that attaches at `address`, until the process is ended from outside.
@@ -25,17 +25,15 @@ pub(super) fn serve(dispatchers: &[Arc<dyn Dispatch>], address: &Path) -> Result
     {
         eprintln!("waiting for a host to attach at {}", address.display());
     }
-    // Every session holds a copy, and so they are counted.
-    let attached = Arc::new(());
+    let guests = Arc::<Guests>::default();
     loop {
         match listener.accept() {
-            Ok(link) if Arc::strong_count(&attached) <= MAX_HOSTS => {
-                let (dispatchers, counted) = (dispatchers.to_vec(), Arc::clone(&attached));
+            Ok(link) if is_room_for_another(&guests) => {
+                let (dispatchers, guests) = (dispatchers.to_vec(), Arc::clone(&guests));
                 let serving = thread::Builder::new().name("plugin-core session".into()).spawn(move || {
-                    if let Err(error) = serve_one(link, dispatchers) {
+                    if let Err(error) = serve_one(link, dispatchers, &guests) {
                         tracing::warn!(%error, "a host could not attach");
                     }
-                    drop(counted);
                 });
                 drop(serving);
             }
@@ -49,15 +47,28 @@ pub(super) fn serve(dispatchers: &[Arc<dyn Dispatch>], address: &Path) -> Result
     }
 }
 
-fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>) -> Result<()> {
+/// Whether one more may be greeted. Every thread that serves one holds the guests, and so they are counted.
+fn is_room_for_another(guests: &Arc<Guests>) -> bool {
+    let present = Arc::strong_count(guests) - 1;
+    present < MAX_HOSTS || (present < 2 * MAX_HOSTS && guests.are_awaited())
+}
+
+fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Guests) -> Result<()> {
     if !link.is_same_user() {
         return Err(Error::custom("it belongs to another user"));
     }
     let stop = Arc::<Stop>::default();
     let interfaces = dispatchers.iter().map(|dispatcher| entry(&**dispatcher)).collect();
     let host = greet(link, &hello(interfaces, String::new()), "the host")?;
+    if host.welcome.resume {
+        return guests.resume(host).map_err(Error::custom);
+    }
     let service = Service::new(dispatchers, Arc::clone(&stop));
-    serve_session(host, &service, Arc::clone(&service) as Arc<dyn Handler>, &stop)
+    let (session, resume_timeout) = (host.welcome.session.clone(), host.resume_timeout());
+    let guest = Guest { service: Arc::clone(&service), stop: Arc::clone(&stop), resume_timeout };
+    let connection = begin_session(host, Arc::new(guest))?;
+    let _registration = guests.register(session, &connection);
+    serve_session(&connection, &service, &stop)
 }
 
 fn bind(address: &Path) -> Result<LocalListener> {

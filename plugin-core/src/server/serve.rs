@@ -17,14 +17,14 @@ use super::{
 use crate::{
     Error, Implements, Interface, Result,
     connection::{
-        Cause, Connection, Handler,
+        Cause, Connection, Handler, Options,
         greeting::{self, GreetingError},
     },
-    environment,
+    deadline, environment,
     interface::Dispatch,
     protocol::{
-        VERSIONS, Violation,
-        frame::{Deframer, Frame, Kind},
+        VERSIONS,
+        frame::{Deframer, Kind},
         handshake,
         message::{Hello, InterfaceEntry, Refused, Welcome},
     },
@@ -131,17 +131,23 @@ impl Server {
 
     /// Connects to the host that started this process and serves it until it says goodbye or is gone.
     ///
-    /// Handlers run concurrently on threads of their own, up to 512 at once (further requests wait), none on the thread
-    /// that called this. A handler that panics fails its own call; the plugin goes on. (Not with `panic = "abort"` in the
-    /// plugin's profile: there a panic ends the plugin.)
+    /// Handlers run concurrently, up to 512 at once (further requests wait), on threads that are this crate's; none on the
+    /// thread that called this. They may block. A handler that panics fails its own call; the plugin goes on. (Not with
+    /// `panic = "abort"` in the plugin's profile: there a panic ends the plugin.)
     ///
-    /// When the host says goodbye, or its process is gone however it ended, running handlers have 500 ms; then the values
-    /// are dropped as soon as no handler uses them, and this returns, so that `main` can clean up. Returning from `main`
-    /// ends the process even if a handler still runs. If the host is gone and the process has not ended 300 ms later, it is
-    /// killed, along with its process group where it leads one (a host started it so).
+    /// Oneway calls run one at a time, in the order in which they were made, beside the others.
+    ///
+    /// When the host says goodbye, or its process is gone however it ended, running handlers have 500 ms, and so have the
+    /// oneway calls that wait for their turn; then the values are dropped as soon as no handler uses them, and this returns,
+    /// so that `main` can clean up. Returning from `main` ends the process even if a handler still runs. If the host is gone
+    /// and the process has not ended 300 ms later, it is killed, along with its process group where it leads one (a host
+    /// started it so).
     ///
     /// The standard input belongs to the connection with the host: do not read it. Standard output and standard error are
     /// free; the host forwards them.
+    ///
+    /// Call it early: from here on the end of the host is noticed. If the host was killed before, this fails or returns at
+    /// once; what `main` does until then it does to its end.
     ///
     /// Started without a host, it prints what it serves and exits the process with status 1; with `PLUGIN_CORE_LISTEN=path`
     /// it waits at that path for hosts to [`attach`](crate::attach), and never returns.
@@ -159,18 +165,20 @@ impl Server {
     }
 
     fn serve_host(self, socket: &Path, token: &OsString) -> Result<()> {
+        // Before anything else: from here on, wherever `main` ends, what the plugin started does not outlive its host.
+        lifeline::end_group_at_exit();
         let stop = Arc::<Stop>::default();
+        let link = dial_host(socket)?;
+        // While the host accepts, which ends with it too.
         lifeline::watch(&stop);
         let hello = hello(self.interfaces(), token.to_string_lossy().into_owned());
-        let host = greet_host(socket, &hello)?;
-        let agreed = Agreed {
-            session: host.welcome.session.clone(),
-            resume_timeout: Duration::from_millis(host.welcome.resume_timeout),
-        };
+        let host = greet(link, &hello, &socket.display().to_string())?;
+        let agreed = Agreed { session: host.welcome.session.clone(), resume_timeout: host.resume_timeout() };
         let service = Service::new(self.dispatchers, Arc::clone(&stop));
         let session =
             Session { service: Arc::clone(&service), stop: Arc::clone(&stop), socket: socket.into(), hello, agreed };
-        serve_session(host, &service, Arc::new(session), &stop)
+        let connection = begin_session(host, Arc::new(session))?;
+        serve_session(&connection, &service, &stop)
     }
 
     fn interfaces(&self) -> Vec<InterfaceEntry> {
@@ -191,24 +199,27 @@ pub(super) struct Host {
     pub(super) welcome: Welcome,
 }
 
-fn greet_host(socket: &Path, hello: &Hello) -> Result<Host> {
-    let address = socket.display().to_string();
-    let failed = |message: &str, source| Error::Attach { address: address.clone(), message: message.into(), source };
+impl Host {
+    /// How long the session outlives a cut.
+    pub(super) fn resume_timeout(&self) -> Duration {
+        Duration::from_millis(self.welcome.resume_timeout)
+    }
+}
+
+fn dial_host(socket: &Path) -> Result<LocalLink> {
+    let address = || socket.display().to_string();
+    let failed = |message: &str, source| Error::Attach { address: address(), message: message.into(), source };
     let link = LocalLink::dial(socket).map_err(|error| failed("is the host still running?", Some(Arc::new(error))))?;
     if !link.is_same_user() {
         return Err(failed("it belongs to another user", None));
     }
-    greet(link, hello, &address)
+    Ok(link)
 }
 
 /// Introduces the plugin and waits to be let in.
 pub(super) fn greet(link: LocalLink, hello: &Hello, address: &str) -> Result<Host> {
-    let deadline = Instant::now() + GREETING_LIMIT;
-    let mut deframer = Deframer::new();
-    let answer = greeting::send(&link, Kind::Hello, hello, deadline)
-        .and_then(|()| greeting::receive(&link, &mut deframer, deadline, read_answer));
-    match answer {
-        Ok(Ok(welcome)) => Ok(Host { link, deframer, welcome }),
+    match introduce(link, hello, deadline::after(Instant::now(), GREETING_LIMIT)) {
+        Ok(Ok(host)) => Ok(host),
         Ok(Err(refused)) => Err(Error::Refused { peer: address.into(), reason: refused.reason }),
         Err(error) => {
             let message = format!("the host did not greet this plugin: {error}");
@@ -218,19 +229,28 @@ pub(super) fn greet(link: LocalLink, hello: &Hello, address: &str) -> Result<Hos
     }
 }
 
-fn read_answer(frame: &Frame<'_>) -> Result<Result<Welcome, Refused>, Violation> {
-    if frame.header.kind == Kind::Refused as u8 {
-        return handshake::decode(frame.payload).map(Err);
-    }
-    handshake::expect(frame, Kind::Welcome)?;
-    handshake::decode(frame.payload).map(Ok)
+/// Introduces the plugin and waits for the host's answer until `deadline`.
+pub(super) fn introduce(
+    link: LocalLink,
+    hello: &Hello,
+    deadline: Instant,
+) -> Result<Result<Host, Refused>, GreetingError> {
+    let mut deframer = Deframer::new();
+    greeting::send(&link, Kind::Hello, hello, deadline)?;
+    let answer = greeting::receive(&link, &mut deframer, deadline, handshake::read_welcome)?;
+    Ok(answer.map(|welcome| Host { link, deframer, welcome }))
+}
+
+/// Takes over a connection whose greeting is done.
+pub(super) fn begin_session(host: Host, handler: Arc<dyn Handler>) -> Result<Arc<Connection>> {
+    let max_message = usize::try_from(host.welcome.max_message).unwrap_or(usize::MAX);
+    let options = Options { max_message, yields: !host.welcome.blocks, ticks: false };
+    Connection::start(Box::new(host.link), host.deframer, handler, options)
+        .map_err(|error| Error::custom(format!("no thread could be started: {error}")))
 }
 
 /// Serves one host until it is time to stop.
-pub(super) fn serve_session(host: Host, service: &Service, handler: Arc<dyn Handler>, stop: &Stop) -> Result<()> {
-    let limit = usize::try_from(host.welcome.max_message).unwrap_or(usize::MAX);
-    let connection = Connection::start(Box::new(host.link), host.deframer, handler, limit)
-        .map_err(|error| Error::custom(format!("no thread could be started: {error}")))?;
+pub(super) fn serve_session(connection: &Connection, service: &Service, stop: &Stop) -> Result<()> {
     let reason = stop.wait();
     tracing::debug!(?reason, "serving ends");
     service.finish(GRACE);

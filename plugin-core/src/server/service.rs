@@ -1,20 +1,28 @@
 //! Answering one request: decode, run, encode; and a clear failure where one of them is impossible.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
+    collections::{HashMap, VecDeque},
+    io,
+    sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
 
 use super::{
     call::CallState,
+    lane::{Lane, Resting},
+    leaders::Leaders,
+    pace::{Pace, Paces, Place},
     panics,
     stop::{Stop, StopReason},
+    watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
 };
 use crate::{
+    Error,
+    buffer::Buffer,
     codec::{self, Decoder, EncodeError, Encoder},
-    connection::{Cause, Connection, End, Handler, lock},
+    connection::{Cause, Connection, End, Handler, Sent, lock},
+    deadline,
     interface::{Dispatch, Fault, Verdict},
     protocol::{
         frame::Kind,
@@ -24,20 +32,48 @@ use crate::{
 
 /// The values a plugin serves, and the threads that serve them.
 pub(crate) struct Service {
+    me: Weak<Self>,
     /// In the order of the greeting; emptied when serving ends.
     dispatchers: Mutex<Vec<Arc<dyn Dispatch>>>,
+    pub(super) paces: Paces,
     workers: Arc<Workers>,
+    /// Runs oneway calls.
+    lane: Arc<Lane>,
+    pub(super) leaders: Leaders,
+    pub(super) watchdog: Watchdog,
+    /// Requests for whoever leads to run where it stands.
+    quick: Mutex<VecDeque<Task>>,
     /// The calls that are being answered or wait for a thread, by number.
-    running: Arc<Running>,
+    running: Mutex<HashMap<u32, Arc<CallState>>>,
     stop: Arc<Stop>,
 }
 
-type Running = Mutex<HashMap<u32, Arc<CallState>>>;
+/// A request, and what is known of its call.
+pub(super) struct Task {
+    request: Message,
+    call: Arc<CallState>,
+}
+
+impl Task {
+    pub(super) fn place(&self) -> Place {
+        Place { target: self.request.target, method: self.request.method }
+    }
+}
 
 impl Service {
     pub(crate) fn new(dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>) -> Arc<Self> {
-        let (workers, running) = (Arc::default(), Arc::default());
-        Arc::new(Self { dispatchers: Mutex::new(dispatchers), workers, running, stop })
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            paces: Paces::new(&dispatchers),
+            dispatchers: Mutex::new(dispatchers),
+            workers: Arc::default(),
+            lane: Arc::default(),
+            leaders: Leaders::default(),
+            watchdog: Watchdog::default(),
+            quick: Mutex::default(),
+            running: Mutex::default(),
+            stop,
+        })
     }
 
     /// What the greeting says of the interfaces.
@@ -45,43 +81,127 @@ impl Service {
         lock(&self.dispatchers).iter().map(|dispatcher| entry(&**dispatcher)).collect()
     }
 
+    /// Waits until the host has said goodbye or is gone, but not past `limit`.
+    pub(crate) fn wait_goodbye(&self, limit: Duration) {
+        self.stop.wait_requested(limit);
+    }
+
     /// Ends serving: queued requests are dropped, running ones are cancelled and have `grace`, then the values are let go.
+    /// Queued oneway calls were promised to run if they can, so they still have their turn within `grace`.
     ///
     /// A value that a handler still uses is dropped when that handler returns.
     pub(crate) fn finish(&self, grace: Duration) {
+        let deadline = deadline::after(Instant::now(), grace);
         for call in lock(&self.running).values() {
             call.stop();
         }
+        self.lane.stop();
         self.workers.stop(grace);
+        self.leaders.stop(deadline);
+        self.watchdog.stop();
+        let dropped = self.lane.finish(deadline);
+        if dropped > 0 {
+            tracing::warn!(dropped, "the plugin is stopping, some oneway calls had no time left to run");
+        }
         let dispatchers = std::mem::take(&mut *lock(&self.dispatchers));
         drop(dispatchers);
+    }
+
+    /// The next request for whoever leads.
+    pub(super) fn next_quick(&self) -> Option<Task> {
+        lock(&self.quick).pop_front()
+    }
+
+    pub(super) fn pace(&self, task: &Task) -> Pace {
+        self.paces.of(task.place())
+    }
+
+    /// Wants another leader in place of one that is held up.
+    pub(super) fn lead_again(&self, connection: &Arc<Connection>) {
+        let Some(me) = self.me.upgrade() else { return };
+        if let Err(error) = self.leaders.want(&me, connection) {
+            connection.close(Cause::Lost(format!("no thread could be started to read: {error}")));
+        }
+    }
+
+    /// Runs a request's handler and sends the answer.
+    pub(super) fn answer(&self, connection: &Connection, task: Task) -> Sent {
+        let Task { request, call } = task;
+        let place = Place { target: request.target, method: request.method };
+        let dispatcher = lock(&self.dispatchers).get(request.target as usize).cloned();
+        let began = Instant::now();
+        let answer = answer(dispatcher, &request, &call, connection.max_message());
+        self.paces.note(place, began.elapsed());
+        lock(&self.running).remove(&request.call);
+        call.put_back();
+        drop(request);
+        // Fails only where the connection has ended, and with it whoever waited for the answer.
+        connection.send(answer, None).unwrap_or_default()
+    }
+
+    /// Lets a thread of the pool answer.
+    pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
+        let Some(me) = self.me.upgrade() else { return };
+        let (number, bytes) = (task.request.call, task.request.payload.len());
+        let answering = Arc::clone(connection);
+        let run = move || {
+            if me.answer(&answering, task) == Sent::Partly {
+                answering.write_rest();
+            }
+        };
+        if let Err(why) = self.workers.submit(Job { bytes, run: Box::new(run) }) {
+            lock(&self.running).remove(&number);
+            refuse(connection, number, why);
+        }
     }
 }
 
 impl Handler for Service {
+    fn reads(&self) -> bool {
+        true
+    }
+
+    fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
+        let Some(me) = self.me.upgrade() else { return Ok(()) };
+        self.watchdog.start(&me, connection)?;
+        self.leaders.want(&me, connection)
+    }
+
+    fn unread(&self, connection: &Arc<Connection>) {
+        self.lead_again(connection);
+    }
+
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let dispatcher = lock(&self.dispatchers).get(request.target as usize).cloned();
-        let (call, bytes) = (request.call, request.payload.len());
-        let connection_of_job = Arc::clone(connection);
         // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
         let limit = match request.deadline {
             0 => None,
-            left => Instant::now().checked_add(Duration::from_millis(left.into())),
+            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
         };
-        let state = CallState::new(limit);
-        lock(&self.running).insert(call, Arc::clone(&state));
-        let running = Arc::clone(&self.running);
-        let run = move || {
-            let connection = connection_of_job;
-            let answer = answer(dispatcher, &request, &state, connection.max_message());
-            drop(request);
-            lock(&running).remove(&call);
-            // Fails only where the connection has ended, and with it whoever waited for the answer.
-            let _ = connection.send(answer, None);
+        let call = CallState::new(limit);
+        lock(&self.running).insert(request.call, Arc::clone(&call));
+        let task = Task { request, call };
+        if connection.is_shared() && self.pace(&task) != Pace::Slow {
+            lock(&self.quick).push_back(task);
+        } else {
+            self.submit(connection, task);
+        }
+    }
+
+    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
+        let dispatcher = lock(&self.dispatchers).get(call.target as usize).cloned();
+        let calling = Arc::clone(connection);
+        self.lane.tell_rest(|| resting(connection));
+        let run = move |state: &Arc<CallState>| {
+            run_oneway(dispatcher, &call, state, calling.max_message());
+            drop(call);
+            if calling.oneway_finished() == Sent::Partly {
+                calling.write_rest();
+            }
         };
-        if let Err(why) = self.workers.submit(Job { bytes, run: Box::new(run) }) {
-            lock(&self.running).remove(&call);
-            refuse(connection, call, why);
+        if self.lane.submit(Box::new(run)).is_err() {
+            tracing::warn!("a oneway call did not run: the plugin is stopping, or no thread can be started");
+            // The thread that reads writes what that gives to write.
+            let _ = connection.oneway_finished();
         }
     }
 
@@ -107,6 +227,7 @@ impl Handler for Service {
 fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, limit: usize) -> Message {
     let cancelled = || Failure::new(FailureKind::Cancelled, "its time was over before it could run");
     let outcome = match dispatcher {
+        _ if call.is_stopping() && !call.is_given_up() => Err(stopping()),
         _ if call.is_cancelled() => Err(cancelled()),
         Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
@@ -119,16 +240,49 @@ fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<C
     }
 }
 
-fn refuse(connection: &Connection, call: u32, why: Rejected) {
+/// Runs a oneway call. The host was told nothing but that it is on its way, so what goes wrong is told here.
+fn run_oneway(dispatcher: Option<Arc<dyn Dispatch>>, call: &Message, state: &Arc<CallState>, limit: usize) {
+    let Some(dispatcher) = dispatcher else {
+        return tracing::warn!(target = call.target, "a oneway call of an object that is not there");
+    };
+    let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
+    match state.run(|| run(&*dispatcher, call, limit)) {
+        Ok((Verdict::Value, _)) => {}
+        Ok((Verdict::Error, error)) => {
+            let error = codec::from_slice::<Error>(&error).map_or_else(|_| "its own".into(), |error| error.to_string());
+            tracing::warn!(method, error, "a oneway method failed, and nobody waits for its error");
+        }
+        Err(Failure { kind, message, location }) => {
+            tracing::warn!(method, ?kind, message, location, "a oneway method did not run to its end");
+        }
+    }
+}
+
+/// Tells the host, where the lane has run all that came, that it is all done: only then may it take the plugin for idle.
+fn resting(connection: &Arc<Connection>) -> Resting {
+    let connection = Arc::downgrade(connection);
+    Box::new(move || {
+        let Some(connection) = connection.upgrade() else { return };
+        if connection.tell_oneways_finished() == Sent::Partly {
+            connection.write_rest();
+        }
+    })
+}
+
+fn refuse(connection: &Arc<Connection>, call: u32, why: Rejected) {
     let failure = match why {
         Rejected::Full => Failure::new(FailureKind::Overloaded, "too many requests wait for a free thread"),
-        Rejected::Stopping => Failure::new(FailureKind::Stopping, "the plugin is stopping"),
+        Rejected::Stopping => stopping(),
     };
     connection.refuse(call, &failure);
 }
 
+fn stopping() -> Failure {
+    Failure::new(FailureKind::Stopping, "the plugin is stopping")
+}
+
 /// Runs the method; the encoded answer, or why there is none.
-fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Vec<u8>), Failure> {
+fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Buffer), Failure> {
     let mut arguments = Decoder::new(&request.payload);
     let mut answer = Encoder::new(limit);
     if request.meta {
@@ -136,7 +290,7 @@ fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Ve
     }
     let outcome = panics::catch(|| dispatcher.dispatch(request.method.into(), &mut arguments, &mut answer));
     match outcome {
-        Ok(Ok(verdict)) => Ok((verdict, answer.into_payload())),
+        Ok(Ok(verdict)) => Ok((verdict, answer.into_buffer())),
         Ok(Err(fault)) => Err(fault_failure(fault, dispatcher, request.method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
@@ -156,7 +310,7 @@ fn fault_failure(fault: Fault, dispatcher: &dyn Dispatch, method: u16) -> Failur
 
 fn failed(call: u32, failure: &Failure) -> Message {
     // Three strings and a variant: their encoding cannot fail.
-    let payload = codec::to_vec(failure).unwrap_or_default();
+    let payload = codec::encode(failure).unwrap_or_default();
     Message::answer(Kind::Failure, call, payload)
 }
 
@@ -167,5 +321,19 @@ pub(super) fn entry(dispatcher: &dyn Dispatch) -> InterfaceEntry {
         name: descriptor.name.into(),
         version: descriptor.version.map(Into::into),
         methods: descriptor.methods.iter().map(|method| method.name.into()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
+        let call = CallState::new(None);
+        call.stop();
+        let answer = answer(None, &Message::control(Kind::Request, 7), &call, 100);
+        let failure: Failure = codec::from_slice(&answer.payload).unwrap();
+        assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }
 }

@@ -1,6 +1,7 @@
 //! The plugin's end of a session with the host that started it: if the connection is cut, the plugin dials again.
 
 use std::{
+    io,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -9,23 +10,14 @@ use std::{
 
 use super::{
     Service,
-    serve::greet,
+    serve::{GREETING_LIMIT, Host, introduce},
     stop::{Stop, StopReason},
 };
 use crate::{
-    Error, Result,
-    connection::{Cause, Connection, End, Handler},
-    deadline,
-    protocol::{
-        backoff::Backoff,
-        message::{Hello, Message},
-    },
+    connection::{Cause, Connection, Cut, End, Failed, Handler, greeting::GreetingError},
+    protocol::message::{Hello, Message},
     transport::local::LocalLink,
 };
-
-/// The first and the longest delay between tries; the very first try is made at once.
-const FIRST_DELAY: Duration = Duration::from_millis(10);
-const LONGEST_DELAY: Duration = Duration::from_millis(500);
 
 /// Answers requests by way of a service, and finds the host again after a cut.
 pub(super) struct Session {
@@ -46,8 +38,24 @@ pub(super) struct Agreed {
 }
 
 impl Handler for Session {
+    fn reads(&self) -> bool {
+        self.service.reads()
+    }
+
+    fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
+        self.service.linked(connection)
+    }
+
+    fn unread(&self, connection: &Arc<Connection>) {
+        self.service.unread(connection);
+    }
+
     fn request(&self, connection: &Arc<Connection>, request: Message) {
         self.service.request(connection, request);
+    }
+
+    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
+        self.service.oneway(connection, call);
     }
 
     fn cancel(&self, call: u32) {
@@ -63,14 +71,10 @@ impl Handler for Session {
             return connection.close_if_lost(Cause::Lost(reason));
         }
         let hello = Hello { session: self.agreed.session.clone(), ..self.hello.clone() };
-        let redial = Redial {
-            connection: Arc::clone(connection),
-            stop: Arc::clone(&self.stop),
-            socket: self.socket.clone(),
-            hello,
-            deadline: deadline::after(Instant::now(), self.agreed.resume_timeout),
-        };
-        let spawned = thread::Builder::new().name("plugin-core redial".into()).spawn(move || redial.run(&reason));
+        let cut = connection.cut(reason, self.agreed.resume_timeout);
+        let (connection, stop) = (Arc::clone(connection), Arc::clone(&self.stop));
+        let redial = Redial { connection: Arc::clone(&connection), stop, socket: self.socket.clone(), hello };
+        let spawned = thread::Builder::new().name("plugin-core redial".into()).spawn(move || redial.run(&cut));
         if let Err(error) = spawned {
             connection.close(Cause::Lost(format!("no thread could be started to dial again: {error}")));
         }
@@ -87,43 +91,35 @@ struct Redial {
     stop: Arc<Stop>,
     socket: PathBuf,
     hello: Hello,
-    deadline: Instant,
 }
 
 impl Redial {
-    fn run(mut self, reason: &str) {
-        tracing::debug!(reason, "the connection was cut, dialling again");
-        let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
-        loop {
-            if self.stop.wait_requested(backoff.next_delay()) {
-                return self.connection.close(Cause::Local("this plugin is stopping"));
-            }
-            match self.dial() {
-                Ok(()) => return,
-                // The host lives and has no such session: it has given up, or is another one.
-                Err(Error::Refused { reason, .. }) => return self.connection.close(Cause::Lost(reason)),
-                Err(error) if Instant::now() > self.deadline => {
-                    let cause = format!("{reason}, and the host could not be reached again: {error}");
-                    return self.connection.close(Cause::Lost(cause));
-                }
-                Err(_) => {}
-            }
+    fn run(self, cut: &Cut) {
+        tracing::debug!(?cut, "dialling again");
+        let pause = |delay| self.stop.wait_requested(delay);
+        self.connection.redial(cut, pause, || self.dial(cut.deadline));
+        if self.stop.is_requested() {
+            self.connection.close_if_lost(Cause::Local("this plugin is stopping"));
         }
     }
 
-    fn dial(&mut self) -> Result<()> {
-        let address = self.socket.display().to_string();
-        let failed = |message: String, source| Error::Attach { address: address.clone(), message, source };
-        let link = LocalLink::dial(&self.socket)
-            .map_err(|error| failed("is the host still running?".into(), Some(Arc::new(error))))?;
+    fn dial(&self, deadline: Instant) -> Result<(), Failed> {
+        let link = LocalLink::dial(&self.socket).map_err(GreetingError::from)?;
         if !link.is_same_user() {
-            return Err(failed("it belongs to another user".into(), None));
+            return Err(Failed::ForNow("what listens there belongs to another user".into()));
         }
         let resumption = self.connection.begin_resume();
-        self.hello.received = resumption.received();
-        let host = greet(link, &self.hello, &address)?;
-        self.connection
-            .resume(resumption, Box::new(host.link), host.deframer, host.welcome.received)
-            .map_err(|error| failed("no thread could be started".into(), Some(Arc::new(error))))
+        let hello = Hello { received: resumption.received(), ..self.hello.clone() };
+        match introduce(link, &hello, deadline.min(Instant::now() + GREETING_LIMIT))? {
+            Ok(host) => {
+                let Host { link, deframer, welcome } = host;
+                self.connection.resume(resumption, Box::new(link), deframer, welcome.received)?;
+                // Whoever reads may have begun to wait while this thread wrote.
+                self.connection.write_rest();
+                Ok(())
+            }
+            // The host lives and has no such session: it has given up, or is another one.
+            Err(refused) => Err(Failed::ForGood(Cause::Lost(refused.reason))),
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::panics;
-use crate::connection::lock;
+use crate::{connection::lock, deadline};
 
 /// How many handlers run at once.
 pub(super) const MAX_RUNNING: usize = 512;
@@ -136,7 +136,7 @@ impl Workers {
     ///
     /// Gives whether all have finished.
     pub(super) fn stop(&self, grace: Duration) -> bool {
-        let deadline = Instant::now() + grace;
+        let deadline = deadline::after(Instant::now(), grace);
         let mut state = lock(&self.state);
         state.is_stopping = true;
         let dropped = std::mem::take(&mut state.queue);

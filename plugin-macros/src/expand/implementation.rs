@@ -44,6 +44,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 fn entry(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let (cfgs, name, optional) = (&method.cfgs, method.name.value(), method.default.is_some());
+    let idempotent = method.idempotent;
     let timeout = match method.timeout {
         Timeout::Inherit => quote_spanned!(Span::mixed_site()=> Inherit),
         Timeout::Unlimited => quote_spanned!(Span::mixed_site()=> Unlimited),
@@ -54,7 +55,12 @@ fn entry(interface: &Interface, method: &Method) -> TokenStream {
     };
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
-        #private::Method { name: #name, timeout: #private::Timeout::#timeout, optional: #optional }
+        #private::Method {
+            name: #name,
+            timeout: #private::Timeout::#timeout,
+            optional: #optional,
+            idempotent: #idempotent,
+        }
     }
 }
 

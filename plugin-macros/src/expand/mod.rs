@@ -93,14 +93,15 @@ fn codec(interface: &Interface, traits: &[&str]) -> TokenStream {
     }
 }
 
-/// Calls a function of `Reply`, which the return type must be; all of it at the type's tokens, so that rustc underlines
+/// Calls a function of `Reply` or `OnewayReply`, whichever the return type must be; all of it at the type's tokens, so that rustc underlines
 /// the type where it is not.
 fn reply(interface: &Interface, method: &Method, function: &str, arguments: &TokenStream) -> TokenStream {
     let output = &method.output;
     let (first, last) = types::ends(output);
     let (open, private) = (quote_spanned!(first=> <), interface.private_at(last));
     let function = Ident::new(function, last);
-    quote_spanned!(last=> #open #output as #private::Reply>::#function(#arguments))
+    let reply = Ident::new(if method.oneway { "OnewayReply" } else { "Reply" }, last);
+    quote_spanned!(last=> #open #output as #private::#reply>::#function(#arguments))
 }
 
 /// Looks up the number of `method` in the descriptor, at compile time and under the `cfg`s in force.

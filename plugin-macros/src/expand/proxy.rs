@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
-use syn::{TraitItemFn, Type};
+use syn::{Ident, TraitItemFn, Type};
 
 use crate::{
     attributes,
@@ -69,17 +69,21 @@ fn fall_back(interface: &Interface, method: &Method) -> Option<TokenStream> {
     })
 }
 
-/// Calls, and decodes the answer.
+/// Calls, and decodes the answer, if there is to be one.
 fn receive(interface: &Interface, method: &Method) -> TokenStream {
-    let call = call(interface, method);
+    if method.oneway {
+        return super::reply(interface, method, "sent", &call(interface, method, "call_oneway"));
+    }
+    let call = call(interface, method, "call");
     let (value, error) = types::result_parts(&method.output);
     let (value, error) = (fetch(value), fetch(error));
     super::reply(interface, method, "receive", &quote_spanned!(Span::mixed_site()=> #call, #value, #error))
 }
 
-fn call(interface: &Interface, method: &Method) -> TokenStream {
+fn call(interface: &Interface, method: &Method, function: &str) -> TokenStream {
     let private = interface.private();
     let (self_token, number) = (method.self_token, method.number());
+    let function = Ident::new(function, Span::mixed_site());
     let count = u32::try_from(method.arguments.len()).unwrap_or(u32::MAX);
     let encode = match &method.arguments[..] {
         [] => quote_spanned!(Span::mixed_site()=> |_| ::core::result::Result::Ok(())),
@@ -90,7 +94,7 @@ fn call(interface: &Interface, method: &Method) -> TokenStream {
         }
     };
     quote_spanned! {Span::mixed_site()=>
-        #private::Client::call(&#self_token.client, #number, #count, &mut #encode)
+        #private::Client::#function(&#self_token.client, #number, #count, &mut #encode)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{
     io::Write,
     process::{Command, Stdio},
-    sync::Mutex,
+    sync::{Condvar, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -15,6 +15,10 @@ use process_tests::{Other, Probe, ProbeError, Record};
 struct Real;
 
 static RECORDED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+/// Signalled when another is recorded.
+static ANOTHER: Condvar = Condvar::new();
+static RELEASED: Mutex<bool> = Mutex::new(false);
+static RELEASE: Condvar = Condvar::new();
 
 impl Probe for Real {
     fn add(&self, a: u64, b: u64) -> Result<u64> {
@@ -115,6 +119,7 @@ impl Probe for Real {
     fn record(&self, number: u64) -> Result<u64> {
         let mut recorded = RECORDED.lock().map_err(Error::custom)?;
         recorded.push(number);
+        ANOTHER.notify_all();
         Ok(recorded.len() as u64 - 1)
     }
 
@@ -127,9 +132,86 @@ impl Probe for Real {
         Ok(RECORDED.lock().map_err(Error::custom)?.clone())
     }
 
+    fn note(&self, number: u64) -> Result<()> {
+        self.record(number).map(drop)
+    }
+
+    fn note_with(&self, number: u64, bytes: &[u8], length: usize) -> Result<(), ProbeError> {
+        if bytes.len() != length {
+            return Err(ProbeError::Nameless { part: bytes.len() });
+        }
+        Ok(self.note(number)?)
+    }
+
+    fn hold(&self, number: u64) -> Result<()> {
+        let call = plugin_core::Call::current();
+        let mut released = RELEASED.lock().map_err(Error::custom)?;
+        while !*released && !call.is_cancelled() {
+            released = RELEASE.wait_timeout(released, Duration::from_millis(1)).map_err(Error::custom)?.0;
+        }
+        *released = false;
+        drop(released);
+        self.note(number)
+    }
+
+    fn release(&self) -> Result<()> {
+        *RELEASED.lock().map_err(Error::custom)? = true;
+        RELEASE.notify_all();
+        Ok(())
+    }
+
+    fn panic_in_turn(&self, message: &str) -> Result<()> {
+        panic!("{message}")
+    }
+
+    fn note_remaining(&self) -> Result<()> {
+        let remaining = plugin_core::Call::current().remaining();
+        self.note(remaining.map_or(u64::MAX, |left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    fn say_in_turn(&self, text: &str) -> Result<()> {
+        println!("{text}");
+        Ok(())
+    }
+
+    fn recorded_at_last(&self, count: usize) -> Result<Vec<u64>> {
+        let recorded = RECORDED.lock().map_err(Error::custom)?;
+        let left = plugin_core::Call::current().remaining().unwrap_or_default();
+        let waited = ANOTHER.wait_timeout_while(recorded, left, |recorded| recorded.len() < count);
+        Ok(waited.map_err(Error::custom)?.0.clone())
+    }
+
+    fn perform(&self, journal: &str, script: &str) -> Result<usize> {
+        let number = note(journal).map_err(Error::custom)?;
+        match script.split_whitespace().take(number).last() {
+            Some("exit") => self.exit(7, &format!("run {number} ends here"))?,
+            Some("fail") => self.fail("as the script says")?,
+            Some("hang") => self.hang_forever()?,
+            Some("panic") => self.panic("as the script says")?,
+            _ => {}
+        }
+        Ok(number)
+    }
+
+    fn perform_once(&self, journal: &str, script: &str) -> Result<usize> {
+        self.perform(journal, script)
+    }
+
+    #[cfg(unix)]
+    fn system_calls(&self) -> Result<[u64; 3]> {
+        Ok(process_tests::system_calls())
+    }
+
     fn nested_timeout(&self) -> Result<()> {
         plugin_core::in_process::<dyn Probe>(Real)?.hang()
     }
+}
+
+/// Adds a line to a file; how many there are now.
+fn note(journal: &str) -> std::io::Result<usize> {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(journal)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(std::fs::read_to_string(journal)?.lines().count())
 }
 
 impl Other for Real {
@@ -152,6 +234,9 @@ fn main() -> Result<()> {
         // Long enough to be found by a test, short enough to forgive one that fails.
         thread::sleep(Duration::from_secs(60));
         return Ok(());
+    }
+    if std::env::var_os("PROBE_SLOW").is_some() {
+        thread::sleep(Duration::from_millis(400));
     }
     if std::env::var_os("PROBE_STUBBORN").is_some() {
         // Neither goodbye nor the end of `main` ends it.

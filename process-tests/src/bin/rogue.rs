@@ -27,6 +27,9 @@ mod unix {
         raw::{Frame, Hello, Interface, Welcome, header, kind, nested, read, write},
     };
 
+    /// What older plugins lack.
+    const LATER: [&str; 2] = [ProbeMethods::DESCRIBE, ProbeMethods::NOTE_OPTIONALLY];
+
     pub(super) fn main() {
         let mode = env::args().nth(1).unwrap_or_default();
         if let Some(path) = env::var_os("ROGUE_PID") {
@@ -52,12 +55,15 @@ mod unix {
             "wrong-token" => greet(&Hello { token: "00".repeat(32), ..hello() }),
             "no-interface" => greet(&Hello { interfaces: Vec::new(), ..hello() }),
             "lacks-describe" => {
-                let names: Vec<&str> = ProbeMethods::NAMES.iter().copied().filter(|name| *name != "describe").collect();
+                let names: Vec<&str> =
+                    ProbeMethods::NAMES.iter().copied().filter(|name| !LATER.contains(name)).collect();
                 let hello = Hello { interfaces: vec![interface("1.0.0", &names)], ..hello() };
                 answer(&mode, &hello);
             }
             "old-interface" => greet(&Hello { interfaces: vec![interface("1.0.0", &["add"])], ..hello() }),
             "next-major" => greet(&Hello { interfaces: vec![interface("2.0.0", ProbeMethods::NAMES)], ..hello() }),
+            "dials-twice" => answer_twice(&hello()),
+            "resumes-at-once" => resume_at_once(&hello()),
             mode => answer(mode, &hello()),
         }
     }
@@ -95,12 +101,24 @@ mod unix {
                     let request = Frame::new(kind::REQUEST, 1, vec![0x90]);
                     [request.to_bytes(), value(vec![7])].concat()
                 }
+                "oneway-to-host" => {
+                    let oneway = Frame::new(kind::ONEWAY, 0, vec![0x90]).to_bytes().repeat(2000);
+                    [oneway, value(vec![7])].concat()
+                }
+                "credits-unsent" => Frame::new(kind::CREDIT, 1, Vec::new()).to_bytes(),
                 "hangs-up-and-dies" => {
                     drop(stream);
                     thread::sleep(Duration::from_millis(300));
                     exit(6);
                 }
-                "hangs-up" => {
+                "comes-back-late" => {
+                    drop(stream);
+                    thread::sleep(Duration::from_millis(400));
+                    stream = resume(&welcome.payload, hello);
+                    Frame { ack: 1, ..Frame::new(kind::VALUE, request.call, vec![7]) }.to_bytes()
+                }
+                "hangs-up-once" if has_run_before() => value(vec![2]),
+                "hangs-up" | "hangs-up-once" => {
                     drop(stream);
                     return wait();
                 }
@@ -117,6 +135,79 @@ mod unix {
             stream.write_all(&bytes).expect("the host reads");
             if mode == "half-a-frame" {
                 return;
+            }
+        }
+    }
+
+    /// Goes on with the session in which one frame has been received.
+    fn resume(welcome: &[u8], hello: &Hello) -> UnixStream {
+        let session = rmp_serde::from_slice::<Welcome>(welcome).expect("a welcome").session;
+        let mut stream = dial();
+        write(&mut stream, &introduction(&Hello { session, received: 1, ..hello.clone() })).expect("the host listens");
+        assert_eq!(read(&mut stream).expect("the host answers").kind, kind::WELCOME, "the host has given up");
+        stream
+    }
+
+    /// Whether an earlier run of this program has left its mark.
+    fn has_run_before() -> bool {
+        let mark = env::var_os("ROGUE_MARK").expect("the test has a directory");
+        std::fs::OpenOptions::new().write(true).create_new(true).open(mark).is_err()
+    }
+
+    /// Answers every request over two connections that it dials at once, after both have been greeted. The answer is how many
+    /// answers that makes.
+    fn answer_twice(hello: &Hello) {
+        let mut first = dial();
+        write(&mut first, &introduction(hello)).expect("the host listens");
+        let session = welcomed(&mut first).session;
+        let (mut links, mut received, mut answered) = (vec![first], 0, 0);
+        // One of the two ends, and the host goes on over the other.
+        while let Some(request) = links.iter_mut().find_map(|link| next_request(link, &mut received)) {
+            assert_eq!(request.ack, answered, "the host takes an answer once, however often it is sent");
+            links = vec![dial(), dial()];
+            let resuming = introduction(&Hello { session: session.clone(), received, ..hello.clone() });
+            for link in &mut links {
+                write(link, &resuming).expect("the host listens");
+            }
+            for link in &mut links {
+                assert_eq!(welcomed(link).received, answered);
+            }
+            answered += 1;
+            let payload = rmp_serde::to_vec(&answered).expect("plain data");
+            let answer = Frame { ack: received, ..Frame::new(kind::VALUE, request.call, payload) };
+            for link in &mut links {
+                // The host may have hung up on this one.
+                let _ = write(link, &answer);
+            }
+        }
+    }
+
+    /// Hangs up as soon as it knows its session, and goes on with it over a connection that it had dialled before.
+    fn resume_at_once(hello: &Hello) {
+        let (mut first, mut second) = (dial(), dial());
+        write(&mut first, &introduction(hello)).expect("the host listens");
+        let session = welcomed(&mut first).session;
+        write(&mut second, &introduction(&Hello { session, ..hello.clone() })).expect("the host listens");
+        drop(first);
+        welcomed(&mut second);
+        while let Some(request) = next_request(&mut second, &mut 0) {
+            write(&mut second, &Frame::new(kind::VALUE, request.call, vec![7])).expect("the host reads");
+        }
+    }
+
+    fn welcomed(stream: &mut UnixStream) -> Welcome {
+        let answer = read(stream).expect("the host answers");
+        assert_eq!(answer.kind, kind::WELCOME, "{}", String::from_utf8_lossy(&answer.payload));
+        rmp_serde::from_slice(&answer.payload).expect("a welcome")
+    }
+
+    /// The next request, if the stream brings one before it ends. `received` counts what must be counted.
+    fn next_request(stream: &mut UnixStream, received: &mut u32) -> Option<Frame> {
+        loop {
+            let frame = read(stream).ok()?;
+            *received += u32::from(frame.kind != kind::ACK);
+            if frame.kind == kind::REQUEST {
+                return Some(frame);
             }
         }
     }

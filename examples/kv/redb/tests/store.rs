@@ -31,7 +31,8 @@ fn with_file(test: impl FnOnce(&Path)) {
 fn open(file: &Path) -> Result<Plugin<dyn Store>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kv-redb"));
     command.arg(file);
-    Launcher::new(command).output(Output::Discard).spawn()?.interface()
+    // A machine that is busy with other things may take its time to write the file.
+    Launcher::new(command).output(Output::Discard).stop_timeout(Duration::from_secs(30)).spawn()?.interface()
 }
 
 fn keys(entries: &[Entry]) -> Vec<&str> {
@@ -61,7 +62,8 @@ fn data_outlives_the_process() {
         let store = open(file).unwrap();
         store.put("a", b"1").unwrap();
         let first = Plugin::process(&store).pid();
-        assert!(Plugin::process(&store).shutdown().unwrap().status().unwrap().success());
+        let report = Plugin::process(&store).shutdown().unwrap();
+        assert!(report.status().unwrap().success(), "{report}");
         let store = open(file).unwrap();
         assert_ne!(Plugin::process(&store).pid(), first);
         assert_eq!(store.get("a").unwrap().unwrap(), b"1");

@@ -1,0 +1,176 @@
+//! Oneway calls: sent in order, as many as the other side takes, and answered by nothing.
+
+use std::collections::VecDeque;
+
+use super::{
+    Connection, lock,
+    outbox::{Outbox, Sent, Unsent},
+};
+use crate::{
+    protocol::{Violation, message::Message},
+    sync::{Arc, Instant, MutexGuard},
+};
+
+/// Who waits to send a oneway call, in the order in which they came: whoever is next is the only one to look for room, so
+/// that a stream of small calls never keeps a large one out.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    waiting: VecDeque<u64>,
+    last: u64,
+}
+
+impl Line {
+    fn join(&mut self) -> u64 {
+        self.last += 1;
+        self.waiting.push_back(self.last);
+        self.last
+    }
+
+    fn leave(&mut self, place: u64) {
+        self.waiting.retain(|waiting| *waiting != place);
+    }
+}
+
+impl Connection {
+    /// Queues a oneway call behind all that were queued before it, waiting for room until `deadline`; gives it back if there
+    /// is none.
+    pub(crate) fn send_oneway(
+        self: &Arc<Self>,
+        call: Message,
+        deadline: Option<Instant>,
+    ) -> Result<(), (Unsent, Message)> {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err((Unsent::Late, call));
+        }
+        let mut outbox = lock(&self.outbox);
+        let length = call.payload.len();
+        if !outbox.oneway_line.waiting.is_empty() || !outbox.takes_oneway(length) {
+            let is_admitted;
+            (outbox, is_admitted) = self.wait_in_oneway_line(outbox, length, deadline);
+            if !is_admitted {
+                return Err((Unsent::Late, call));
+            }
+        }
+        if self.push(outbox, call)? == Sent::Partly {
+            self.handler.stalled(self);
+        }
+        Ok(())
+    }
+
+    /// Waits until a call of `length` bytes may be added or the connection has ended; `false` where neither came in time.
+    fn wait_in_oneway_line<'a>(
+        &'a self,
+        mut outbox: MutexGuard<'a, Outbox>,
+        length: usize,
+        deadline: Option<Instant>,
+    ) -> (MutexGuard<'a, Outbox>, bool) {
+        let place = outbox.oneway_line.join();
+        let is_next = |outbox: &Outbox| outbox.oneway_line.waiting.front() == Some(&place);
+        let mut is_admitted = loop {
+            if outbox.end().is_some() || (is_next(&outbox) && outbox.queue.may_send_oneway()) {
+                break true;
+            }
+            if let Some(guard) = self.wait_for_change(outbox, deadline) {
+                outbox = guard;
+            } else {
+                outbox = lock(&self.outbox);
+                break false;
+            }
+        };
+        // Still the next of this line, so that nobody else takes the room that the other side has.
+        if is_admitted && !outbox.takes_oneway(length) {
+            (outbox, is_admitted) = self.wait_in_line(outbox, length, deadline);
+        }
+        outbox.oneway_line.leave(place);
+        // Whoever is next may go now.
+        self.changed.notify_all();
+        (outbox, is_admitted)
+    }
+
+    /// Takes note of a oneway call from the other side, and has it run.
+    pub(super) fn oneway_arrived(self: &Arc<Self>, call: Message) -> Result<(), Violation> {
+        lock(&self.outbox).queue.oneway_received(call.payload.len())?;
+        self.handler.oneway(self, call);
+        Ok(())
+    }
+
+    /// Takes note that this side has finished with the oldest oneway call from the other side. Never blocks.
+    pub(crate) fn oneway_finished(&self) -> Sent {
+        let mut outbox = lock(&self.outbox);
+        if outbox.end().is_some() || !outbox.queue.oneway_finished() {
+            return Sent::Cared;
+        }
+        self.write_unless_reader_does(outbox)
+    }
+
+    /// Tells the other side of all its oneway calls that are finished. Never blocks.
+    pub(crate) fn tell_oneways_finished(&self) -> Sent {
+        let mut outbox = lock(&self.outbox);
+        if outbox.end().is_some() || !outbox.queue.tell_oneways_finished() {
+            return Sent::Cared;
+        }
+        self.write_unless_reader_does(outbox)
+    }
+
+    /// Whether the other side has not finished with all oneway calls, as far as is known.
+    pub(crate) fn has_oneways(&self) -> bool {
+        lock(&self.outbox).queue.has_oneways()
+    }
+
+    /// Takes note that the other side has finished with `count` oneway calls.
+    pub(super) fn credited(&self, count: u32) -> Result<(), Violation> {
+        let mut outbox = lock(&self.outbox);
+        outbox.queue.credited(count)?;
+        self.notify(outbox);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use super::*;
+    use crate::{
+        connection::tests::{connect, promptly},
+        protocol::{frame::Kind, oneway::MESSAGES},
+    };
+
+    fn call() -> Message {
+        Message::answer(Kind::Oneway, 0, vec![0; 10])
+    }
+
+    /// Whether a call is late that waits for a moment.
+    fn is_late(connection: &Arc<Connection>) -> bool {
+        let deadline = Instant::now() + Duration::from_millis(50);
+        match connection.send_oneway(call(), Some(deadline)) {
+            Err((unsent, back)) => unsent == Unsent::Late && back == call() && Instant::now() >= deadline,
+            Ok(()) => false,
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_the_other_side_to_finish_is_woken_by_that_alone() {
+        let (connection, _unread) = connect();
+        (0..MESSAGES).for_each(|_| connection.send_oneway(call(), None).unwrap());
+        assert!(is_late(&connection));
+        let waits = Arc::clone(&connection);
+        let waiting = thread::spawn(move || waits.send_oneway(call(), None).is_ok());
+        while lock(&connection.outbox).oneway_line.waiting.is_empty() {
+            thread::yield_now();
+        }
+        connection.credited(1).unwrap();
+        assert!(promptly(move || waiting.join().unwrap()));
+        assert!(is_late(&connection), "there was room for one");
+        assert!(lock(&connection.outbox).oneway_line.waiting.is_empty(), "who is late has left the line");
+    }
+
+    #[test]
+    fn nobody_goes_before_those_who_came_earlier() {
+        let (connection, _unread) = connect();
+        let place = lock(&connection.outbox).oneway_line.join();
+        assert!(is_late(&connection));
+        lock(&connection.outbox).oneway_line.leave(place);
+        assert!(!is_late(&connection));
+    }
+}

@@ -1,0 +1,150 @@
+//! One thread that does for all plugins of a host what is due at some time. It lives while anything is.
+
+use std::{
+    cmp::Ordering,
+    collections::BinaryHeap,
+    sync::{Condvar, Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use crate::connection::lock;
+
+/// What is due; gives when it is due again, if at all. It must not block: others wait behind it.
+pub(super) type Task = Box<dyn FnMut() -> Option<Instant> + Send>;
+
+/// The tasks of this host.
+static TIMER: Timer = Timer::new();
+
+/// Does `task` at the time given, on the host's timer thread.
+pub(super) fn at(when: Instant, task: Task) -> std::io::Result<()> {
+    TIMER.add(when, task)
+}
+
+struct Timer {
+    agenda: Mutex<Agenda>,
+    /// Signalled when something is added.
+    added: Condvar,
+}
+
+struct Agenda {
+    /// The next one first.
+    due: BinaryHeap<Due>,
+    has_thread: bool,
+}
+
+struct Due {
+    when: Instant,
+    task: Task,
+}
+
+impl Timer {
+    const fn new() -> Self {
+        Self { agenda: Mutex::new(Agenda { due: BinaryHeap::new(), has_thread: false }), added: Condvar::new() }
+    }
+
+    fn add(&'static self, when: Instant, task: Task) -> std::io::Result<()> {
+        let mut agenda = lock(&self.agenda);
+        if !agenda.has_thread {
+            thread::Builder::new().name("plugin-core timer".into()).spawn(|| self.run())?;
+            agenda.has_thread = true;
+        }
+        agenda.due.push(Due { when, task });
+        drop(agenda);
+        self.added.notify_one();
+        Ok(())
+    }
+
+    fn run(&self) {
+        let mut agenda = lock(&self.agenda);
+        while let Some(next) = agenda.due.peek() {
+            let left = next.when.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                agenda = self.added.wait_timeout(agenda, left).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            let Some(mut due) = agenda.due.pop() else { continue };
+            drop(agenda);
+            let again = (due.task)();
+            let finished = match again {
+                Some(when) => Err(Due { when, ..due }),
+                None => Ok(due),
+            };
+            // Dropped without the lock: it may hold the last handle of something.
+            let unfinished = finished.map(drop).err();
+            agenda = lock(&self.agenda);
+            agenda.due.extend(unfinished);
+        }
+        // Under the lock that `add` looks under: what is added after this finds no thread and starts one.
+        agenda.has_thread = false;
+    }
+}
+
+impl Ord for Due {
+    /// The earlier is the greater: the heap gives the greatest first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.when.cmp(&self.when)
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.when == other.when
+    }
+}
+
+impl Eq for Due {}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc::channel, time::Duration};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn tasks_are_done_in_the_order_of_their_times_and_again_where_they_ask_for_it() {
+        static TIMER: Timer = Timer::new();
+        let (sender, done) = channel();
+        let now = Instant::now();
+        for (milliseconds, name) in [(60_u64, "late"), (20, "early"), (40, "twice")] {
+            let sender = sender.clone();
+            let mut is_first = true;
+            let task = move || {
+                let again = std::mem::take(&mut is_first) && name == "twice";
+                sender.send((name, Instant::now())).ok()?;
+                again.then(|| now + Duration::from_millis(80))
+            };
+            TIMER.add(now + Duration::from_millis(milliseconds), Box::new(task)).unwrap();
+        }
+        drop(sender);
+        for (name, milliseconds) in [("early", 20), ("twice", 40), ("late", 60), ("twice", 80)] {
+            let (done, when) = done.recv_timeout(LONG).unwrap();
+            assert_eq!(done, name);
+            assert!(when >= now + Duration::from_millis(milliseconds), "{name} was too early");
+        }
+        assert!(done.recv_timeout(LONG).is_err(), "no task is left");
+    }
+
+    #[test]
+    fn the_thread_ends_with_the_last_task_and_comes_back_with_the_next() {
+        static TIMER: Timer = Timer::new();
+        for _ in 0..100 {
+            let (sender, done) = channel();
+            TIMER.add(Instant::now(), Box::new(move || sender.send(()).ok().and(None))).unwrap();
+            done.recv_timeout(LONG).unwrap();
+        }
+        let deadline = Instant::now() + LONG;
+        while lock(&TIMER.agenda).has_thread {
+            assert!(Instant::now() < deadline, "the thread stays");
+            thread::yield_now();
+        }
+    }
+}
