@@ -1,0 +1,199 @@
+//! What the two sides of a session do, and what must come of it in whatever order they do it.
+
+use std::time::Duration;
+
+use shuttle::rand::Rng;
+
+use crate::{
+    connection::{CallFailure, Cause, Connection, Handler, Options},
+    link::{self, ModelLink},
+    protocol::{
+        frame::{Deframer, Kind},
+        message::Message,
+    },
+    server::{BLOCKED, OPENING, QUICK, Service},
+    sides::{Answering, Calling, Told},
+    sync::{Arc, Instant, start_clock, stop_clock, thread},
+};
+
+/// A scenario.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scenario {
+    /// How many threads of the host call.
+    pub callers: u8,
+    /// How often each of them does.
+    pub calls: u8,
+    /// How many of them wait until a deadline only.
+    pub hurried: u8,
+    /// How many threads of the plugin ask for a sign of life.
+    pub pingers: u8,
+    /// How many messages that nothing answers leave the host.
+    pub told: u8,
+    /// How often links are cut.
+    pub cuts: u8,
+    /// The host's end is closed at some time.
+    pub closes: bool,
+    /// In the plugin, threads lead in turn and run handlers; else one thread reads and answers.
+    pub leads: bool,
+    /// One more caller's handler lasts until that of yet another caller begins.
+    pub blocks: bool,
+}
+
+const OPTIONS: Options = Options { max_message: usize::MAX, yields: false, ticks: false };
+
+/// Both sides, and who is told what.
+struct Session {
+    host: Arc<Connection>,
+    plugin: Arc<Connection>,
+    told: Arc<Told>,
+    /// By the side that reads.
+    are_shared: [bool; 2],
+}
+
+impl Scenario {
+    /// Runs it once, on a thread of the scheduler.
+    pub fn run(self) {
+        start_clock();
+        let told = Arc::<Told>::default();
+        let calling = Calling::new(&told);
+        let service = self.leads.then(|| Service::new(&told));
+        let handler: Arc<dyn Handler> = match &service {
+            Some(service) => Arc::clone(service) as _,
+            None => Arc::new(Answering { told: Arc::clone(&told) }),
+        };
+        let host = Connection::open(Arc::clone(&calling) as _, OPTIONS);
+        let session = Arc::new(Session {
+            plugin: Connection::open(handler, OPTIONS),
+            are_shared: [true, self.leads],
+            told,
+            host,
+        });
+        calling.watch(&session.host);
+        session.join();
+        self.take_part(&session);
+        calling.end();
+        session.told.end();
+        session.host.close(Cause::Local("the scenario is over"));
+        session.plugin.close(Cause::Local("the scenario is over"));
+        if let Some(service) = service {
+            service.finish();
+        }
+        stop_clock();
+    }
+
+    fn take_part(self, session: &Arc<Session>) {
+        let mut threads = Vec::new();
+        let mut start = |body: Box<dyn FnOnce(&Session) + Send>| {
+            let session = Arc::clone(session);
+            threads.push(thread::spawn(move || body(&session)));
+        };
+        for caller in 0..self.callers {
+            start(Box::new(move |session| {
+                for call in 0..self.calls {
+                    self.call(session, QUICK, [caller, call], caller < self.hurried);
+                }
+            }));
+        }
+        if self.blocks {
+            start(Box::new(move |session| self.call(session, BLOCKED, [100, 0], false)));
+            start(Box::new(move |session| self.call(session, OPENING, [101, 0], false)));
+        }
+        for _ in 0..self.pingers {
+            start(Box::new(move |session| self.ping(&session.plugin)));
+        }
+        let messages: Vec<_> = (0..self.told).map(|number| vec![200, number]).collect();
+        for payload in messages.clone() {
+            start(Box::new(move |session| {
+                let sent = session.host.send_oneway(Message::answer(Kind::Oneway, 0, payload), None);
+                assert!(self.closes || sent.is_ok());
+            }));
+        }
+        if self.closes {
+            start(Box::new(|session| {
+                pause();
+                session.host.close(Cause::Local("on purpose"));
+            }));
+        }
+        if self.cuts > 0 {
+            let session = Arc::clone(session);
+            drop(thread::spawn(move || {
+                while session.told.wait_lost() {
+                    session.join_again();
+                }
+            }));
+            start(Box::new(move |session| session.cut(self.cuts)));
+        }
+        for thread in threads {
+            thread.join().expect("a panic ends the model");
+        }
+        if !self.closes {
+            // The answer comes behind what was sent before; and it comes, whoever read last.
+            self.ping(&session.host);
+            session.told.wait_arrived(&messages);
+        }
+    }
+
+    fn call(self, session: &Session, target: u32, payload: [u8; 2], is_hurried: bool) {
+        let request = Message { target, ..Message::answer(Kind::Request, 0, payload.to_vec()) };
+        let deadline = is_hurried.then(|| {
+            let limit = Duration::from_millis(shuttle::rand::thread_rng().gen_range(1..20));
+            (Instant::now() + limit).will_come()
+        });
+        match session.host.call(request, deadline) {
+            Ok(answer) => assert_eq!(*answer.payload, payload, "another's answer"),
+            Err(CallFailure::Late { .. }) => assert!(is_hurried, "late without a deadline"),
+            Err(CallFailure::Closed { .. } | CallFailure::Unsent(_)) => {
+                assert!(self.closes, "the connection has ended");
+            }
+        }
+    }
+
+    fn ping(self, side: &Arc<Connection>) {
+        match side.call(Message::control(Kind::Ping, 0), None) {
+            Ok(answer) => assert_eq!(answer.kind, Kind::Pong),
+            Err(failure) => assert!(self.closes, "{failure:?}"),
+        }
+    }
+}
+
+impl Session {
+    /// Joins the two sides by a new link.
+    fn join(&self) {
+        let [host, plugin] = link::pair(self.are_shared);
+        let (first, second) = (self.host.begin_resume(), self.plugin.begin_resume());
+        let (to_host, to_plugin) = (second.received(), first.received());
+        // Fails only where no thread can be started, or one side's number is wrong.
+        self.host.resume(first, Box::<ModelLink>::new(host), Deframer::new(), to_host).expect("the numbers agree");
+        self.plugin
+            .resume(second, Box::<ModelLink>::new(plugin), Deframer::new(), to_plugin)
+            .expect("the numbers agree");
+        // As a plugin does that has dialled again.
+        self.plugin.write_rest();
+    }
+
+    /// Joins them again, unless that was done when the other side told of the same loss, or the host's end is closed.
+    fn join_again(&self) {
+        let is_over = self.host.end().is_some();
+        if !is_over && (!self.host.is_linked() || !self.plugin.is_linked()) {
+            self.join();
+        }
+    }
+
+    fn cut(&self, times: u8) {
+        for _ in 0..times {
+            pause();
+            let side = if shuttle::rand::thread_rng().r#gen() { &self.host } else { &self.plugin };
+            if let Some((link, _)) = side.present_link() {
+                link.close();
+            }
+        }
+    }
+}
+
+/// Lets others go on for a while.
+fn pause() {
+    let magnitude = shuttle::rand::thread_rng().gen_range(0..10);
+    for _ in 0..shuttle::rand::thread_rng().gen_range(0..=1_u32 << magnitude) {
+        thread::yield_now();
+    }
+}

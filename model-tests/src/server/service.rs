@@ -1,0 +1,144 @@
+//! Answers every request with what came with it, on whatever thread the scheduler likes.
+
+use std::{collections::VecDeque, io};
+
+use super::{
+    leaders::Leaders,
+    pace::{Pace, Paces, Place},
+    watchdog::Watchdog,
+};
+use crate::{
+    connection::{Connection, End, Handler, Sent, lock},
+    protocol::{frame::Kind, message::Message},
+    sides::Told,
+    sync::{Arc, Condvar, Instant, Mutex, PoisonError, Weak, thread},
+};
+
+/// What a request's target says of it.
+pub(crate) const QUICK: u32 = 0;
+/// Its handler returns only when that of an `OPENING` one has begun, wherever that may run.
+pub(crate) const BLOCKED: u32 = 1;
+pub(crate) const OPENING: u32 = 2;
+
+pub(crate) struct Service {
+    me: Weak<Self>,
+    pub(super) leaders: Leaders,
+    pub(super) watchdog: Watchdog,
+    pub(super) paces: Paces,
+    quick: Mutex<VecDeque<Task>>,
+    is_open: Mutex<bool>,
+    opened: Condvar,
+    told: Arc<Told>,
+}
+
+pub(super) struct Task(Message);
+
+impl Task {
+    pub(super) fn place(&self) -> Place {
+        Place { target: self.0.target, method: self.0.method }
+    }
+}
+
+impl Service {
+    pub(crate) fn new(told: &Arc<Told>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            leaders: Leaders::default(),
+            watchdog: Watchdog::default(),
+            paces: Paces,
+            quick: Mutex::default(),
+            is_open: Mutex::default(),
+            opened: Condvar::new(),
+            told: Arc::clone(told),
+        })
+    }
+
+    pub(crate) fn finish(&self) {
+        self.leaders.stop(Instant::now());
+        self.watchdog.stop();
+    }
+
+    pub(super) fn next_quick(&self) -> Option<Task> {
+        lock(&self.quick).pop_front()
+    }
+
+    pub(super) fn pace(&self, task: &Task) -> Pace {
+        self.paces.of(task.place())
+    }
+
+    pub(super) fn lead_again(&self, connection: &Arc<Connection>) {
+        let me = self.me.upgrade().expect("the scenario holds it");
+        self.leaders.want(&me, connection).expect("threads can be started");
+    }
+
+    pub(super) fn answer(&self, connection: &Connection, task: Task) -> Sent {
+        let Task(request) = task;
+        self.told.arrived(&request);
+        match request.target {
+            BLOCKED => {
+                let mut is_open = lock(&self.is_open);
+                while !*is_open {
+                    is_open = self.opened.wait(is_open).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+            OPENING => {
+                *lock(&self.is_open) = true;
+                self.opened.notify_all();
+            }
+            _ => {}
+        }
+        let answer = Message::answer(Kind::Value, request.call, request.payload);
+        connection.send(answer, None).unwrap_or_default()
+    }
+
+    pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
+        let (me, connection) = (self.me.upgrade().expect("the scenario holds it"), Arc::clone(connection));
+        drop(thread::spawn(move || {
+            if me.answer(&connection, task) == Sent::Partly {
+                connection.write_rest();
+            }
+        }));
+    }
+}
+
+impl Handler for Service {
+    fn reads(&self) -> bool {
+        true
+    }
+
+    fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
+        let me = self.me.upgrade().expect("the scenario holds it");
+        self.watchdog.start(&me, connection)?;
+        self.leaders.want(&me, connection)
+    }
+
+    fn unread(&self, connection: &Arc<Connection>) {
+        self.lead_again(connection);
+    }
+
+    /// A plugin calls nobody yet, so its own service needs none of this; here it asks for signs of life.
+    fn stalled(&self, connection: &Arc<Connection>) {
+        let connection = Arc::clone(connection);
+        drop(thread::spawn(move || connection.write_rest()));
+    }
+
+    fn request(&self, connection: &Arc<Connection>, request: Message) {
+        let task = Task(request);
+        if connection.is_shared() && self.pace(&task) != Pace::Slow {
+            lock(&self.quick).push_back(task);
+        } else {
+            self.submit(connection, task);
+        }
+    }
+
+    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
+        self.told.arrived(&call);
+        let _ = connection.oneway_finished();
+    }
+
+    fn lost(&self, _connection: &Arc<Connection>, _reason: String) {
+        self.told.lost();
+    }
+
+    fn closed(&self, _end: &End) {}
+}

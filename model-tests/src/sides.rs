@@ -1,0 +1,186 @@
+//! The two sides of a session: one that calls as a host does, and one whose only reader answers.
+
+use std::{collections::HashSet, io, time::Duration};
+
+use crate::{
+    connection::{Connection, End, Handler, Presence, Sent, lock},
+    protocol::{frame::Kind, message::Message},
+    sync::{Arc, Condvar, Mutex, PoisonError, thread},
+};
+
+/// What a scenario is told.
+#[derive(Default)]
+pub(crate) struct Told {
+    state: Mutex<Tales>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Tales {
+    /// What the messages that have arrived say.
+    arrived: HashSet<Vec<u8>>,
+    losses: usize,
+    is_over: bool,
+}
+
+impl Told {
+    /// A message has come to the one that it is for.
+    pub(crate) fn arrived(&self, message: &Message) {
+        let is_first = lock(&self.state).arrived.insert(message.payload.to_vec());
+        assert!(is_first, "{:?} came twice", message.payload);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all of `messages` have come.
+    pub(crate) fn wait_arrived(&self, messages: &[Vec<u8>]) {
+        let mut state = lock(&self.state);
+        while !messages.iter().all(|message| state.arrived.contains(message)) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A link is gone.
+    pub(crate) fn lost(&self) {
+        lock(&self.state).losses += 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits for another loss; `false` at the end.
+    pub(crate) fn wait_lost(&self) -> bool {
+        let mut state = lock(&self.state);
+        while state.losses == 0 && !state.is_over {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.losses = 0;
+        !state.is_over
+    }
+
+    pub(crate) fn end(&self) {
+        lock(&self.state).is_over = true;
+        self.changed.notify_all();
+    }
+}
+
+/// The handler of the side that calls. Two threads do what a host's watcher does in one: they read what nobody reads, and
+/// write what nobody writes, but only after they were told.
+pub(crate) struct Calling {
+    told: Arc<Told>,
+    tasks: Mutex<Tasks>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Tasks {
+    is_unread: bool,
+    is_stalled: bool,
+    is_over: bool,
+}
+
+impl Calling {
+    pub(crate) fn new(told: &Arc<Told>) -> Arc<Self> {
+        Arc::new(Self { told: Arc::clone(told), tasks: Mutex::default(), changed: Condvar::new() })
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Tasks)) {
+        change(&mut lock(&self.tasks));
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn end(&self) {
+        self.note(|tasks| tasks.is_over = true);
+    }
+
+    /// Waits for a task; `false` at the end.
+    fn wait(&self, task: impl Fn(&mut Tasks) -> &mut bool) -> bool {
+        let mut tasks = lock(&self.tasks);
+        while !std::mem::take(task(&mut tasks)) {
+            if tasks.is_over {
+                return false;
+            }
+            tasks = self.changed.wait(tasks).unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
+    /// Watches a connection until the end.
+    pub(crate) fn watch(self: &Arc<Self>, watched: &Arc<Connection>) {
+        let (me, connection) = (Arc::clone(self), Arc::clone(watched));
+        drop(thread::spawn(move || {
+            while me.wait(|tasks| &mut tasks.is_unread) {
+                read_while_unread(&connection);
+            }
+        }));
+        let (me, connection) = (Arc::clone(self), Arc::clone(watched));
+        drop(thread::spawn(move || {
+            while me.wait(|tasks| &mut tasks.is_stalled) {
+                connection.write_rest();
+            }
+        }));
+    }
+}
+
+fn read_while_unread(connection: &Arc<Connection>) {
+    while let Some((link, generation)) = connection.present_link() {
+        let Presence::Unread { .. } = connection.presence(generation) else { return };
+        if let Some(link) = link.pollable() {
+            // Fails for no link in memory.
+            let _ = link.wait(true, false, Duration::MAX);
+        }
+        connection.read_what_is_there();
+    }
+}
+
+impl Handler for Calling {
+    fn reads(&self) -> bool {
+        true
+    }
+
+    fn linked(&self, _connection: &Arc<Connection>) -> io::Result<()> {
+        self.note(|tasks| tasks.is_unread = true);
+        Ok(())
+    }
+
+    fn unread(&self, _connection: &Arc<Connection>) {
+        self.note(|tasks| tasks.is_unread = true);
+    }
+
+    fn stalled(&self, _connection: &Arc<Connection>) {
+        self.note(|tasks| tasks.is_stalled = true);
+    }
+
+    fn request(&self, _connection: &Arc<Connection>, _request: Message) {
+        unreachable!("nobody asks a host");
+    }
+
+    fn lost(&self, _connection: &Arc<Connection>, _reason: String) {
+        self.told.lost();
+    }
+
+    fn closed(&self, _end: &End) {}
+}
+
+/// The handler of a side that one thread reads and answers.
+pub(crate) struct Answering {
+    pub(crate) told: Arc<Told>,
+}
+
+impl Handler for Answering {
+    fn request(&self, connection: &Arc<Connection>, request: Message) {
+        self.told.arrived(&request);
+        let answer = Message::answer(Kind::Value, request.call, request.payload);
+        // Fails only where the connection has ended.
+        let sent = connection.send(answer, None).unwrap_or_default();
+        assert_eq!(sent, Sent::Cared, "there is a writer");
+    }
+
+    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
+        self.told.arrived(&call);
+        let _ = connection.oneway_finished();
+    }
+
+    fn lost(&self, _connection: &Arc<Connection>, _reason: String) {
+        self.told.lost();
+    }
+
+    fn closed(&self, _end: &End) {}
+}

@@ -1,0 +1,67 @@
+//! Whatever the order of their steps: every call ends, each answer goes to its caller once, whatever was queued is written, and
+//! nobody reads or writes a link while another does.
+#![cfg(unix)]
+
+use std::time::Duration;
+
+use model_tests::scenarios::Scenario;
+use shuttle::{
+    Config, PortfolioRunner,
+    scheduler::{PctScheduler, RandomScheduler},
+};
+
+/// Runs `scenario` in thousands of orders: for as many seconds as the environment's `MODEL_SECONDS` says, else for as long as
+/// a test may take. Half of the time any thread may go on at any step; the other half a thread goes on until a few moments
+/// chosen at random. What fails prints how to run the same order again.
+fn check(scenario: Scenario) {
+    let mut config = Config::new();
+    config.silence_warnings = true;
+    config.stack_size = 0x2_0000;
+    config.max_steps = shuttle::MaxSteps::FailAfter(1_000_000);
+    let seconds = std::env::var("MODEL_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(2);
+    config.max_time = Some(Duration::from_secs(seconds));
+    let mut runner = PortfolioRunner::new(true, config);
+    runner.add(RandomScheduler::new(usize::MAX));
+    runner.add(PctScheduler::new(3, usize::MAX));
+    runner.run(move || scenario.run());
+}
+
+#[test]
+fn callers_read_in_turn() {
+    check(Scenario { callers: 3, calls: 2, ..Scenario::default() });
+}
+
+#[test]
+fn a_reader_whose_time_is_over_leaves_nobody_behind() {
+    check(Scenario { callers: 3, calls: 2, hurried: 2, ..Scenario::default() });
+}
+
+#[test]
+fn messages_that_nothing_answers_are_written() {
+    check(Scenario { callers: 2, calls: 1, hurried: 1, told: 2, ..Scenario::default() });
+}
+
+#[test]
+fn new_links_take_the_place_of_cut_ones() {
+    check(Scenario { callers: 2, calls: 2, told: 1, cuts: 2, ..Scenario::default() });
+}
+
+#[test]
+fn everybody_learns_of_the_end() {
+    check(Scenario { callers: 3, calls: 2, hurried: 1, told: 1, cuts: 1, closes: true, ..Scenario::default() });
+}
+
+#[test]
+fn leaders_hand_over_to_each_other_and_to_callers() {
+    check(Scenario { callers: 2, calls: 2, pingers: 2, leads: true, ..Scenario::default() });
+}
+
+#[test]
+fn a_handler_that_lasts_holds_nobody_up() {
+    check(Scenario { callers: 1, calls: 1, pingers: 1, leads: true, blocks: true, ..Scenario::default() });
+}
+
+#[test]
+fn leaders_take_new_links_over() {
+    check(Scenario { callers: 2, calls: 1, hurried: 1, pingers: 1, cuts: 2, leads: true, ..Scenario::default() });
+}
