@@ -137,10 +137,15 @@ impl Connection {
         let taken = self.take_frames_locked(reading, &mut woken);
         // Without a lock, and while this thread is known to be awake: what the woken ones send next is written with whatever
         // else this thread writes before it waits again.
+        let are_several = woken.len() > 1;
         for waiter in woken.drain(..) {
             waiter.wake();
         }
         reading.woken = woken;
+        if are_several {
+            // Or they would find this thread gone, or waiting, and each would have to write for itself.
+            thread::yield_now();
+        }
         match taken {
             Ok(Taken::Frames(0)) => Progress::Nothing,
             Ok(Taken::Frames(count)) => {
