@@ -131,6 +131,20 @@ impl Client {
         }
     }
 
+    /// Encodes the arguments of a call of async method number `method`, whose time begins now, to be made when somebody waits
+    /// for it.
+    pub fn prepare(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Prepared {
+        let called = &self.descriptor.methods[method];
+        let began = Instant::now();
+        let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
+        Prepared { client: self.clone(), method, began, deadline, payload: self.encode(called, arguments, encode) }
+    }
+
     fn encode(
         &self,
         called: &Method,
@@ -226,6 +240,50 @@ impl Client {
             }
             FailureKind::Stopping => Error::Disconnected { plugin, method: name, may_have_run: false, reason: message },
         }
+    }
+}
+
+/// A call that is ready to be sent.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Prepared {
+    client: Client,
+    method: usize,
+    began: Instant,
+    deadline: Option<Instant>,
+    payload: Result<Buffer>,
+}
+
+impl Prepared {
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn call(self) -> Result<Answer> {
+        let mut payload = self.payload?;
+        loop {
+            match self.client.attempt(self.method, payload, self.began, self.deadline) {
+                Ok(answer) => return Ok(answer),
+                Err(Attempt::Unsent(unsent)) => payload = unsent,
+                Err(Attempt::Crashed { request, .. }) => payload = request,
+                Err(Attempt::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends the oneway call.
+    ///
+    /// # Errors
+    /// As [`Client::call_oneway`].
+    pub async fn call_oneway(self) -> Result<()> {
+        let mut payload = Some(self.payload?);
+        let Self { client, method, .. } = self;
+        let called = &client.descriptor.methods[method];
+        let payload = payload.take().unwrap_or_default();
+        let lease = client.plugin.acquire(called.name, self.began, self.deadline)?;
+        let (target, number) = client.bind(&lease, method)?;
+        let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
+        lease.connection.send_oneway(call, self.deadline).map_err(|_| Error::custom("not sent"))
     }
 }
 
@@ -347,7 +405,7 @@ mod tests {
     use super::*;
 
     const fn method(name: &'static str, optional: bool) -> Method {
-        Method { name, timeout: Timeout::Inherit, optional, idempotent: false }
+        Method { name, timeout: Timeout::Inherit, optional, idempotent: false, is_async: false }
     }
 
     static DESCRIPTOR: Descriptor =

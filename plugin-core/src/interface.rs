@@ -1,11 +1,16 @@
 //! What an annotated trait is to the runtime: a table of methods, a way to make a proxy, a way to route requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
+    buffer::Buffer,
     client::Client,
     codec::{DecodeError, Decoder, EncodeError, Encoder},
 };
+
+/// What an `async fn` of an interface returns.
+#[doc(hidden)]
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A trait that [`#[plugin_interface]`](macro@crate::plugin_interface) was put on, as `dyn Trait`.
 ///
@@ -46,6 +51,43 @@ pub trait Dispatch: Send + Sync {
     /// # Errors
     /// When there is no such method, or arguments or result cannot be coded.
     fn dispatch(&self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
+
+    /// As [`dispatch`](Self::dispatch), for methods that are async; gives the answer back when it is written.
+    fn dispatch_async(
+        self: Arc<Self>,
+        _method: usize,
+        _request: Request,
+        _answer: Encoder,
+    ) -> BoxFuture<'static, Result<(Verdict, Encoder), Fault>> {
+        Box::pin(std::future::ready(Err(Fault::UnknownMethod)))
+    }
+}
+
+/// What an async method was called with; its arguments borrow from it for as long as it runs.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Request {
+    payload: Buffer,
+    /// A map comes before the arguments.
+    meta: bool,
+}
+
+impl Request {
+    pub(crate) fn new(payload: Buffer, meta: bool) -> Self {
+        Self { payload, meta }
+    }
+
+    /// Where the arguments begin.
+    ///
+    /// # Errors
+    /// When what comes before them cannot be read.
+    pub fn arguments(&self) -> Result<Decoder<'_>, Fault> {
+        let mut arguments = Decoder::new(&self.payload);
+        if self.meta {
+            arguments.skip().map_err(Fault::Arguments)?;
+        }
+        Ok(arguments)
+    }
 }
 
 /// Which side of the method's `Result` an answer holds.
@@ -101,6 +143,8 @@ pub struct Method {
     pub optional: bool,
     /// Whether a call may be repeated in the next process if this one dies during it.
     pub idempotent: bool,
+    /// Whether it is an `async fn`.
+    pub is_async: bool,
 }
 
 /// A method's own time limit.

@@ -1,13 +1,13 @@
 //! The only paths that generated code names. Not part of the public interface: anything here may change in any release.
 
 pub use crate::{
-    client::{Answer, Client},
+    client::{Answer, Client, Prepared},
     codec::{
         Decode, DecodeBytes, DecodeError, DecodeSerde, Decoder, Encode, EncodeBytes, EncodeError, EncodeSerde, Encoder,
         Fetch, FetchBytes, FetchSerde, Lend, LendBytes, LendFromMessage, LendOwned, LendValue,
     },
     interface::{
-        Descriptor, Dispatch, Fault, Interface, Method, Timeout, Verdict, Wraps, assert_unique, method_number,
+        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, assert_unique, method_number,
     },
     reply::{CallError, OnewayReply, Reply},
 };

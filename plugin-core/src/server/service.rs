@@ -229,6 +229,7 @@ fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<C
     let outcome = match dispatcher {
         _ if call.is_stopping() && !call.is_given_up() => Err(stopping()),
         _ if call.is_cancelled() => Err(cancelled()),
+        Some(dispatcher) if is_async(&*dispatcher, request) => call.run(|| run_async(dispatcher, request, limit)),
         Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     };
@@ -292,6 +293,35 @@ fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Ve
     match outcome {
         Ok(Ok(verdict)) => Ok((verdict, answer.into_buffer())),
         Ok(Err(fault)) => Err(fault_failure(fault, dispatcher, request.method)),
+        Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
+    }
+}
+
+fn is_async(dispatcher: &dyn Dispatch, request: &Message) -> bool {
+    dispatcher.descriptor().methods.get(usize::from(request.method)).is_some_and(|method| method.is_async)
+}
+
+fn run_async(dispatcher: Arc<dyn Dispatch>, request: &Message, limit: usize) -> Result<(Verdict, Buffer), Failure> {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let method = request.method;
+    let arguments = crate::interface::Request::new(request.payload.clone(), request.meta);
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = Arc::clone(&dispatcher).dispatch_async(method.into(), arguments, Encoder::new(limit));
+    let outcome = panics::catch(|| loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(outcome) => return outcome,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    });
+    match outcome {
+        Ok(Ok((verdict, answer))) => Ok((verdict, answer.into_buffer())),
+        Ok(Err(fault)) => Err(fault_failure(fault, &*dispatcher, method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
 }
