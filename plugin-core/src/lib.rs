@@ -107,6 +107,7 @@ mod protocol;
 mod reply;
 mod report;
 mod server;
+mod signal;
 mod sync;
 mod transport;
 

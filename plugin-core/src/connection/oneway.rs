@@ -20,13 +20,21 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn join(&mut self) -> u64 {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn is_next(&self, place: u64) -> bool {
+        self.waiting.front() == Some(&place)
+    }
+
+    pub(super) fn join(&mut self) -> u64 {
         self.last += 1;
         self.waiting.push_back(self.last);
         self.last
     }
 
-    fn leave(&mut self, place: u64) {
+    pub(super) fn leave(&mut self, place: u64) {
         self.waiting.retain(|waiting| *waiting != place);
     }
 }

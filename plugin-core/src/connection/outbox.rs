@@ -5,6 +5,7 @@
 //! full) is written by whoever waits for the link next: the reader, the host's watcher, the thread of a handler; or by a
 //! writer thread, where nobody can wait for a link and be interrupted. While there is no link, messages wait in the queue.
 
+mod tasks;
 mod writer;
 
 use std::{
@@ -22,7 +23,7 @@ use crate::{
         message::Message,
         outgoing::{Outgoing, Withdrawn},
     },
-    sync::{Arc, Instant, MutexGuard, PoisonError},
+    sync::{Arc, Instant, MutexGuard, thread::ThreadId},
     transport::{Link, TICK},
 };
 
@@ -49,6 +50,8 @@ pub(super) struct Outbox {
     spare: Batch,
     /// The thread that holds the reading is awake, and writes what there is before it waits.
     reader_writes: bool,
+    /// The threads on which a task is going to write, once others there have added to it.
+    task_writers: Vec<ThreadId>,
     /// There is a writer thread, which writes what others could not write at once.
     has_writer: bool,
     /// How many threads wait for `Connection::changed`: a signal costs a system call, heard or not.
@@ -306,8 +309,8 @@ impl Connection {
         }
         outbox.waiting += 1;
         let mut outbox = match left {
-            None => self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner),
-            Some(left) => self.changed.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.changed.wait(outbox),
+            Some(left) => self.changed.wait_timeout(outbox, left),
         };
         outbox.waiting -= 1;
         Some(outbox)

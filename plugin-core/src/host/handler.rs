@@ -10,7 +10,7 @@ use std::{
 
 #[cfg(unix)]
 use super::watch::Sight;
-use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor};
+use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor, timer};
 use crate::{
     connection::{Cause, Connection, Cut, End, Handler, lock},
     protocol::message::{Failure, FailureKind, Message},
@@ -82,6 +82,27 @@ impl Handler for HostHandler {
     #[cfg(unix)]
     fn stalled(&self, _connection: &Arc<Connection>) {
         self.sight.stalled();
+    }
+
+    #[cfg(unix)]
+    fn awaited(&self, _connection: &Arc<Connection>) {
+        self.sight.awaited();
+    }
+
+    #[cfg(unix)]
+    fn neglected(&self, _connection: &Arc<Connection>) {
+        self.sight.awaited();
+    }
+
+    fn look_at(&self, connection: &Arc<Connection>, when: Instant) {
+        let (connection, mut due) = (Arc::downgrade(connection), when);
+        let look = move || {
+            due = connection.upgrade()?.look_after_tasks(due)?;
+            Some(due)
+        };
+        if let Err(error) = timer::at(when, Box::new(look)) {
+            tracing::error!(plugin = &*self.plugin, %error, "no thread could be started to tell tasks that they are late");
+        }
     }
 
     fn unresponsive(&self) {
