@@ -4,7 +4,7 @@ use std::{io, path::Path, sync::Arc, thread};
 
 use super::{
     Service,
-    guests::{Guest, Guests},
+    guests::{Awaiting, Guests},
     serve::{begin_session, greet, hello, serve_session},
     service::entry,
     stop::Stop,
@@ -64,9 +64,8 @@ fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Gues
         return guests.resume(host).map_err(Error::custom);
     }
     let service = Service::new(dispatchers, Arc::clone(&stop));
-    let (session, resume_timeout) = (host.welcome.session.clone(), host.resume_timeout());
-    let guest = Guest { service: Arc::clone(&service), stop: Arc::clone(&stop), resume_timeout };
-    let connection = begin_session(host, Arc::new(guest))?;
+    let session = host.welcome.session.clone();
+    let connection = begin_session(host, &service, &stop, Awaiting)?;
     let _registration = guests.register(session, &connection);
     serve_session(&connection, &service, &stop)
 }

@@ -10,14 +10,15 @@ use std::{
 
 use super::{
     Service, by_hand, lifeline, listen,
+    recovery::{Recovering, Recovery},
     service::entry,
-    session::{Agreed, Session},
+    session::Redial,
     stop::{Stop, StopReason},
 };
 use crate::{
     Error, Implements, Interface, Result,
     connection::{
-        Cause, Connection, Handler, Options,
+        Cause, Connection, Options,
         greeting::{self, GreetingError},
     },
     deadline, environment,
@@ -173,11 +174,10 @@ impl Server {
         lifeline::watch(&stop);
         let hello = hello(self.interfaces(), token.to_string_lossy().into_owned());
         let host = greet(link, &hello, &socket.display().to_string())?;
-        let agreed = Agreed { session: host.welcome.session.clone(), resume_timeout: host.resume_timeout() };
+        let hello = Hello { session: host.welcome.session.clone(), ..hello };
+        let redial = Redial { stop: Arc::clone(&stop), socket: socket.into(), hello };
         let service = Service::new(self.dispatchers, Arc::clone(&stop));
-        let session =
-            Session { service: Arc::clone(&service), stop: Arc::clone(&stop), socket: socket.into(), hello, agreed };
-        let connection = begin_session(host, Arc::new(session))?;
+        let connection = begin_session(host, &service, &stop, redial)?;
         serve_session(&connection, &service, &stop)
     }
 
@@ -201,7 +201,7 @@ pub(super) struct Host {
 
 impl Host {
     /// How long the session outlives a cut.
-    pub(super) fn resume_timeout(&self) -> Duration {
+    fn resume_timeout(&self) -> Duration {
         Duration::from_millis(self.welcome.resume_timeout)
     }
 }
@@ -242,7 +242,14 @@ pub(super) fn introduce(
 }
 
 /// Takes over a connection whose greeting is done.
-pub(super) fn begin_session(host: Host, handler: Arc<dyn Handler>) -> Result<Arc<Connection>> {
+pub(super) fn begin_session<R: Recovery>(
+    host: Host,
+    service: &Arc<Service>,
+    stop: &Arc<Stop>,
+    recovery: R,
+) -> Result<Arc<Connection>> {
+    let (service, stop, resume_timeout) = (Arc::clone(service), Arc::clone(stop), host.resume_timeout());
+    let handler = Arc::new(Recovering { service, stop, resume_timeout, recovery: Arc::new(recovery) });
     let max_message = usize::try_from(host.welcome.max_message).unwrap_or(usize::MAX);
     let options = Options { max_message, yields: !host.welcome.blocks, ticks: false };
     Connection::start(Box::new(host.link), host.deframer, handler, options)
