@@ -2,12 +2,13 @@
 //!
 //! In reading order: [`serve`] is what a plugin's `main` calls; [`recovery`] is how a session outlives a cut, [`session`]
 //! how it dials its host again; [`service`] answers one request; [`leaders`] read, and run the handlers that [`pace`] says are
-//! quick, while a [`watchdog`] looks on; [`workers`] run the others, many at once, and a [`lane`] those that nobody waits for,
+//! quick, while a [`watchdog`] looks on; [`workers`] run the others, many at once, [`tasks`] are async methods that were not done at once, and a [`lane`] those that nobody waits for,
 //! in turn; [`lifeline`] notices that the host is gone; [`by_hand`] is for a plugin that was started without a host,
 //! [`listen`] for one that waits for hosts to attach, and [`guests`] are those that have.
 
 mod by_hand;
 mod call;
+mod executor;
 mod guests;
 mod lane;
 mod leaders;
@@ -20,9 +21,11 @@ mod serve;
 mod service;
 mod session;
 mod stop;
+mod tasks;
 mod watchdog;
 mod workers;
 
 pub use call::Call;
-pub use serve::{Server, serve};
+pub use serve::{Server, serve, serve_async};
+pub(crate) use executor::Executor;
 pub(crate) use service::Service;
