@@ -34,6 +34,7 @@ mod rendezvous;
 mod restart;
 mod start;
 mod supervisor;
+mod tasks;
 mod timer;
 mod usage;
 mod wake;
