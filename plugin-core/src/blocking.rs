@@ -35,17 +35,17 @@ pub(crate) async fn unblock<R: Send + 'static>(
             shared.outcome = Some(outcome);
             shared.waker.take()
         };
-        waker.map(Waker::wake);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     })?;
     let outcome = poll_fn(|context| {
         let mut shared = lock(&shared);
-        match shared.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None => {
-                shared.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+        if let Some(outcome) = shared.outcome.take() {
+            return Poll::Ready(outcome);
         }
+        shared.waker = Some(context.waker().clone());
+        Poll::Pending
     });
     Ok(outcome.await.unwrap_or_else(|panic| resume_unwind(panic)))
 }

@@ -25,6 +25,21 @@ impl Connection {
         lock(&self.calls).baton.attend(generation, attendance);
     }
 
+    /// Notes that whoever waited for the bytes of the link of `generation` does so no more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unattended(self: &Arc<Self>, generation: u64) {
+        self.attend(generation, Attendance::Nobody);
+        let is_awaited = {
+            let mut calls = lock(&self.calls);
+            calls.tasks.count > 0 && calls.baton.attendance() == Some(Attendance::Nobody)
+        };
+        if is_awaited {
+            // The watcher's: whoever calls this may be part of a runtime that is ending.
+            self.handler.neglected(self);
+        }
+        self.handler.unread(self);
+    }
+
     /// Reads what there is without waiting, if nobody else reads; whether the link of `generation` is still the one.
     /// The `attendance` is that of whoever calls this, and goes on waiting for the link's bytes.
     pub(crate) fn read_what_is_there(self: &Arc<Self>, generation: u64, attendance: Attendance) -> bool {

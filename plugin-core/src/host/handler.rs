@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(all(unix, feature = "tokio"))]
+use super::driver::Drivers;
 #[cfg(unix)]
 use super::watch::Sight;
 use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor, timer};
@@ -32,6 +34,8 @@ pub(super) struct HostHandler {
     events: Arc<CutEvents>,
     #[cfg(unix)]
     sight: Arc<Sight>,
+    #[cfg(all(unix, feature = "tokio"))]
+    drivers: Arc<Drivers>,
 }
 
 /// How a cut connection is made again.
@@ -59,6 +63,8 @@ impl HostHandler {
             events: Arc::new(CutEvents { supervisor, cut: Mutex::default() }),
             #[cfg(unix)]
             sight: Arc::default(),
+            #[cfg(all(unix, feature = "tokio"))]
+            drivers: Arc::default(),
         }
     }
 }
@@ -85,13 +91,29 @@ impl Handler for HostHandler {
     }
 
     #[cfg(unix)]
-    fn awaited(&self, _connection: &Arc<Connection>) {
+    fn awaited(&self, connection: &Arc<Connection>) {
+        #[cfg(feature = "tokio")]
+        if self.drivers.drive(connection) {
+            return;
+        }
+        let _ = connection;
         self.sight.awaited();
+    }
+
+    #[cfg(all(unix, feature = "tokio"))]
+    fn could_drive(&self) -> bool {
+        tokio::runtime::Handle::try_current().is_ok()
     }
 
     #[cfg(unix)]
     fn neglected(&self, _connection: &Arc<Connection>) {
+        // Beside the driver, if there is one: its runtime may not be running.
         self.sight.awaited();
+    }
+
+    #[cfg(all(unix, feature = "tokio"))]
+    fn untasked(&self, _connection: &Arc<Connection>) {
+        self.drivers.end();
     }
 
     fn look_at(&self, connection: &Arc<Connection>, when: Instant) {

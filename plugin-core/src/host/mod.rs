@@ -16,6 +16,8 @@ mod child;
 mod diagnose;
 mod directory;
 mod drain;
+#[cfg(all(unix, feature = "tokio"))]
+mod driver;
 mod ends;
 mod events;
 mod forward;

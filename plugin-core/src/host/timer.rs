@@ -45,7 +45,9 @@ impl Alarm {
         self.waker = Some(waker);
         let ring = move || {
             let waker = rings.upgrade().map(|waker| lock(&waker).clone());
-            waker.map(Waker::wake);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
             None
         };
         // Where no thread can be had, the wait ends here: better early than never.

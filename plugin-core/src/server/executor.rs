@@ -57,7 +57,9 @@ impl Executor {
                 let workers = Arc::clone(workers);
                 let schedule = move |runnable: async_task::Runnable| {
                     // Where it is rejected, it is dropped, and with it the future.
-                    let run = Box::new(move || drop(runnable.run()));
+                    let run = Box::new(move || {
+                        runnable.run();
+                    });
                     let _ = workers.submit(Job { bytes: 0, run });
                 };
                 let (runnable, task) = async_task::spawn(future, schedule);
