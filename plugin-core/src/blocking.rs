@@ -22,10 +22,7 @@ struct Shared<R> {
 ///
 /// # Errors
 /// When no thread can be started.
-pub(crate) async fn unblock<R: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> R + Send + 'static,
-) -> io::Result<R> {
+pub(crate) async fn unblock<R: Send + 'static>(name: &str, work: impl FnOnce() -> R + Send + 'static) -> io::Result<R> {
     let shared = Arc::new(Mutex::new(Shared { outcome: None, waker: None }));
     let (telling, scope) = (Arc::clone(&shared), Scope::current());
     thread::Builder::new().name(name.into()).spawn(move || {

@@ -95,10 +95,8 @@ impl Scope {
     /// As [`for_call`], of a call made at `now` under these and sent under those of this thread.
     pub(crate) fn for_call(self, now: Instant, method: Timeout, call_timeout: Duration) -> Option<Instant> {
         let here = Self::current();
-        let both = Self {
-            chosen: earlier(self.chosen, here.chosen),
-            inherited: earlier(self.inherited, here.inherited),
-        };
+        let both =
+            Self { chosen: earlier(self.chosen, here.chosen), inherited: earlier(self.inherited, here.inherited) };
         both.run(|| for_call(now, method, call_timeout))
     }
 }
@@ -213,7 +211,8 @@ mod tests {
     #[test]
     fn a_call_is_under_the_deadlines_of_where_it_is_made_and_of_where_it_is_sent() {
         let now = Instant::now();
-        let left = |made: Scope| made.for_call(now, Timeout::Unlimited, DEFAULT).map(|deadline| (deadline - now).as_secs());
+        let left =
+            |made: Scope| made.for_call(now, Timeout::Unlimited, DEFAULT).map(|deadline| (deadline - now).as_secs());
         let made = within(seconds(20), Scope::current);
         assert_eq!(left(made), Some(19));
         within(seconds(10), || assert_eq!(left(made), Some(9)));

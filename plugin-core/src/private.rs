@@ -7,7 +7,8 @@ pub use crate::{
         Fetch, FetchBytes, FetchSerde, Lend, LendBytes, LendFromMessage, LendOwned, LendValue,
     },
     interface::{
-        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, assert_unique, method_number,
+        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, assert_unique,
+        method_number,
     },
     reply::{CallError, OnewayReply, Reply},
 };

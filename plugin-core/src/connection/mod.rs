@@ -26,9 +26,9 @@ mod waiter;
 #[cfg(any(unix, test))]
 mod watched;
 
+pub(crate) use baton::Reading;
 #[cfg(any(unix, test))]
 pub(crate) use baton::{Attendance, Presence};
-pub(crate) use baton::Reading;
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
 pub(crate) use outbox::{Sent, Unsent};
@@ -292,15 +292,9 @@ impl Connection {
         lock(&self.outbox).is_linked()
     }
 
+    /// Waits as long as `condition` holds and the connection has not ended, but not past `deadline`.
     fn wait_while(&self, deadline: Instant, condition: impl Fn(&Outbox) -> bool) -> bool {
-        let mut outbox = lock(&self.outbox);
-        while condition(&outbox) {
-            match self.wait_for_change(outbox, Some(deadline)) {
-                Some(guard) => outbox = guard,
-                None => return false,
-            }
-        }
-        true
+        self.wait_until(lock(&self.outbox), Some(deadline), |outbox| !condition(outbox)).1
     }
 
     /// Answers a request that this side cannot run. Never blocks.

@@ -1,11 +1,6 @@
 //! What whoever watches a link must know and do while no caller reads it.
 
-use super::{
-    Attendance, Connection, Presence,
-    baton::Left,
-    lock,
-    read::Progress,
-};
+use super::{Attendance, Connection, Presence, baton::Left, lock, read::Progress};
 use crate::{sync::Arc, transport::Link};
 
 impl Connection {

@@ -139,7 +139,10 @@ impl AsRawFd for Source {
 }
 
 async fn drive(ends: Ends, source: Source) {
-    #[allow(deprecated, reason = "what replaces it is younger than the tokio that is asked for, and the source keeps its link open")]
+    #[allow(
+        deprecated,
+        reason = "what replaces it is younger than the tokio that is asked for, and the source keeps its link open"
+    )]
     let source = match AsyncFd::with_interest(source, Interest::READABLE) {
         Ok(source) => source,
         Err(error) => return tracing::debug!(%error, "a runtime cannot wait for a plugin's connection"),

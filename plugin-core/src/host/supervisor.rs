@@ -12,6 +12,7 @@ use super::{
     events::{Broadcast, Event},
     instance::{Body, Instance},
     launcher::{OnStart, Settings},
+    phase::{Failed, Phase, State},
     process::{self, Handle, Process, limit},
     restart::{Decision, History, Restart},
     start::Launch,
@@ -38,60 +39,6 @@ pub(super) struct Supervisor {
     handle: OnceLock<Weak<Handle>>,
 }
 
-pub(super) struct State {
-    pub(super) phase: Phase,
-    /// The present run, or the last.
-    last: Option<Arc<Instance>>,
-    /// The run whose `on_start` is under way.
-    greeting: Option<Arc<Instance>>,
-    pub(super) history: History,
-    /// How many calls wait for it to be started.
-    pub(super) waiting: usize,
-    /// The run that a thread sees to the end of, on behalf of tasks; what came of the last.
-    pub(super) burying: Option<Arc<Instance>>,
-    pub(super) unburied: Option<Error>,
-    pub(super) is_stopped: bool,
-    has_told_stopped: bool,
-    has_given_up: bool,
-}
-
-/// Where the plugin is between two runs.
-pub(super) enum Phase {
-    /// It runs, or its death has not been noticed yet.
-    Running(Arc<Instance>),
-    /// A thread is starting it.
-    Starting,
-    /// It is being stopped since nobody calls it.
-    Resting,
-    /// It has been.
-    Idle,
-    /// Its process has ended.
-    Down(Arc<ExitReport>),
-    /// It could not be started again, or not be stopped.
-    Failed(Failed),
-}
-
-/// What has failed between two runs.
-#[derive(Clone)]
-pub(super) enum Failed {
-    Start(Error),
-    /// What `on_start` called and met is not what those met who wait for it.
-    OnStart(Error),
-    Stop(Error),
-}
-
-impl Failed {
-    /// What to tell a call of `method`, which has not been made.
-    fn explain(&self, plugin: &str, method: &str) -> Error {
-        match self {
-            Self::Start(error) | Self::Stop(error) => error.clone(),
-            Self::OnStart(error) => {
-                Error::OnStart { plugin: plugin.into(), method: method.into(), why: Arc::new(error.clone()) }
-            }
-        }
-    }
-}
-
 /// What a call does next.
 pub(super) enum Step {
     Call(Lease),
@@ -112,25 +59,13 @@ impl Supervisor {
         on_start: Option<OnStart>,
     ) -> Arc<Self> {
         let history = History::new(if launch.is_some() { restart } else { Restart::Never });
-        let state = State {
-            phase: Phase::Starting,
-            last: None,
-            greeting: None,
-            history,
-            waiting: 0,
-            burying: None,
-            unburied: None,
-            is_stopped: false,
-            has_told_stopped: false,
-            has_given_up: false,
-        };
         Arc::new(Self {
             name,
             settings,
             events: Broadcast::default(),
             launch: launch.map(Mutex::new),
             on_start,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(history)),
             changed: Signal::default(),
             handle: OnceLock::new(),
         })
@@ -333,7 +268,7 @@ impl Supervisor {
                 self.events.tell(&Event::Restarting { attempt, delay });
                 Ok(())
             }
-            Decision::Leave => Err(self.down(state, method)),
+            Decision::Leave => Err(state.why_down(&self.name, method)),
             Decision::GiveUp => {
                 if !std::mem::replace(&mut state.has_given_up, true) {
                     self.events.tell(&Event::GaveUp);
@@ -342,7 +277,7 @@ impl Supervisor {
                     plugin: self.name(),
                     method: method.into(),
                     may_have_run: false,
-                    last: Arc::new(self.down(state, method)),
+                    last: Arc::new(state.why_down(&self.name, method)),
                 })
             }
         }
@@ -356,17 +291,6 @@ impl Supervisor {
         spawned.map_err(|error| Error::Spawn { program: self.name(), source: Arc::new(error) })?;
         state.phase = Phase::Starting;
         Ok(())
-    }
-
-    /// Why the plugin is down.
-    fn down(&self, state: &State, method: &str) -> Error {
-        let (plugin, method) = (self.name(), method.to_owned());
-        match &state.phase {
-            Phase::Failed(failed) => failed.explain(&plugin, &method),
-            Phase::Down(report) => Error::Died { plugin, method, may_have_run: false, report: Arc::clone(report) },
-            Phase::Running(instance) => instance.lost(&method, false, Some(Instant::now())),
-            Phase::Starting | Phase::Resting | Phase::Idle => Error::Stopped { plugin, method, may_have_run: false },
-        }
     }
 
     fn restart(self: Arc<Self>, delay: Duration) {

@@ -11,7 +11,8 @@ use std::{
 use super::{
     instance::{Body, Instance},
     life::Waiting,
-    supervisor::{State, Step, Supervisor},
+    phase::State,
+    supervisor::{Step, Supervisor},
     timer::Alarm,
     usage::Lease,
 };

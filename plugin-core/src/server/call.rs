@@ -75,7 +75,8 @@ impl Call {
     }
 
     /// Whether nobody waits for the answer any more: the caller has given up, its deadline has passed, or the plugin is
-    /// stopping. A oneway call, for whose answer nobody ever waits, is cancelled by the plugin's stopping alone. See [`Call`] for an example.
+    /// stopping. A oneway call, for whose answer nobody ever waits, is cancelled by the plugin's stopping alone. See
+    /// [`Call`] for an example.
     pub fn is_cancelled(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.is_cancelled())
     }

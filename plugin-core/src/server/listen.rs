@@ -53,12 +53,7 @@ fn is_room_for_another(guests: &Arc<Guests>) -> bool {
     present < MAX_HOSTS || (present < 2 * MAX_HOSTS && guests.are_awaited())
 }
 
-fn serve_one(
-    link: LocalLink,
-    dispatchers: Vec<Arc<dyn Dispatch>>,
-    guests: &Guests,
-    executor: Executor,
-) -> Result<()> {
+fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Guests, executor: Executor) -> Result<()> {
     if !link.is_same_user() {
         return Err(Error::custom("it belongs to another user"));
     }

@@ -26,6 +26,6 @@ mod watchdog;
 mod workers;
 
 pub use call::Call;
-pub use serve::{Server, serve, serve_async};
 pub(crate) use executor::Executor;
+pub use serve::{Server, serve, serve_async};
 pub(crate) use service::Service;

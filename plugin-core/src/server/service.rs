@@ -142,17 +142,14 @@ impl Service {
     pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
         let dispatcher = lock(&self.dispatchers).get(task.request.target as usize).cloned();
         match dispatcher {
-            Some(dispatcher) if is_async(&*dispatcher, &task.request) => self.answer_async(connection, task, dispatcher),
+            Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
+                self.answer_async(connection, task, dispatcher)
+            }
             dispatcher => self.answer_sync(connection, task, dispatcher),
         }
     }
 
-    fn answer_sync(
-        &self,
-        connection: &Arc<Connection>,
-        task: Task,
-        dispatcher: Option<Arc<dyn Dispatch>>,
-    ) -> Sent {
+    fn answer_sync(&self, connection: &Arc<Connection>, task: Task, dispatcher: Option<Arc<dyn Dispatch>>) -> Sent {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
         let began = Instant::now();

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Outbox, Sent, Unsent};
+use super::{Outbox, Sent, Unsent, line::OUTSIDE};
 use crate::{
     connection::{Connection, calls::milliseconds_left, lock, tasks::is_past, waiter::Waiter},
     protocol::{
@@ -107,8 +107,11 @@ impl<'a> Sending<'a> {
             return Poll::Ready(Err((Unsent::Closed, message)));
         }
         let length = message.payload.len();
-        let is_admitted =
-            if message.kind == Kind::Oneway { self.admits_oneway(&mut outbox, length) } else { self.admits(&mut outbox, length) };
+        let is_admitted = if message.kind == Kind::Oneway {
+            self.admits_oneway(&mut outbox, length)
+        } else {
+            self.admits(&mut outbox, length)
+        };
         if !is_admitted {
             if is_past(self.deadline) {
                 return Poll::Ready(Err((Unsent::Late, message)));
@@ -144,12 +147,9 @@ impl<'a> Sending<'a> {
     }
 
     fn admits(&mut self, outbox: &mut Outbox, length: usize) -> bool {
-        let is_admitted = outbox.admits(length, self.in_line.unwrap_or(0));
+        let is_admitted = outbox.admits(length, self.in_line.unwrap_or(OUTSIDE));
         if !is_admitted && length > MAX_PAYLOAD && self.in_line.is_none() {
-            outbox.last_in_line += 1;
-            let place = outbox.last_in_line;
-            outbox.in_line.push_back(place);
-            self.in_line = Some(place);
+            self.in_line = Some(outbox.large_line.join());
         }
         is_admitted
     }
@@ -160,7 +160,7 @@ impl<'a> Sending<'a> {
         }
         let place = *self.in_oneway_line.get_or_insert_with(|| outbox.oneway_line.join());
         // Only the next of this line, so that nobody else takes the room that the other side has.
-        outbox.oneway_line.is_next(place) && outbox.queue.may_send_oneway() && self.admits(outbox, length)
+        outbox.oneway_line.lets(place) && outbox.queue.may_send_oneway() && self.admits(outbox, length)
     }
 }
 
@@ -175,7 +175,7 @@ impl Drop for Sending<'_> {
             let mut outbox = lock(&self.connection.outbox);
             outbox.waiting -= 1;
             if let Some(place) = self.in_line {
-                outbox.in_line.retain(|waiting| *waiting != place);
+                outbox.large_line.leave(place);
             }
             if let Some(place) = self.in_oneway_line {
                 outbox.oneway_line.leave(place);
