@@ -12,10 +12,10 @@ use crate::{
 const CODEC: [&str; 10] = [
     "DecodeBytes",
     "DecodeSerde",
-    "EncodeBytes",
-    "EncodeSerde",
     "FetchBytes",
     "FetchSerde",
+    "GiveBytes",
+    "GiveSerde",
     "LendBytes",
     "LendFromMessage",
     "LendOwned",
@@ -143,5 +143,5 @@ fn send(interface: &Interface, method: &Method, locals: &[Ident]) -> TokenStream
 fn encode(interface: &Interface, ty: &Type) -> TokenStream {
     let (first, _) = types::ends(ty);
     let private = interface.private_at(first);
-    quote_spanned!(first=> |__value, __to| (&#private::Encode(__value)).__encode(__to))
+    quote_spanned!(first=> |__value, __to| #private::Give(__value).__give(__to))
 }
