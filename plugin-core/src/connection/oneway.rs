@@ -21,7 +21,7 @@ impl Connection {
             return Err((Unsent::Late, call));
         }
         let mut outbox = lock(&self.outbox);
-        let length = call.payload.len();
+        let length = call.length();
         if !outbox.oneway_line.is_empty() || !outbox.takes_oneway(length) {
             let is_admitted;
             (outbox, is_admitted) = self.wait_in_oneway_line(outbox, length, deadline);

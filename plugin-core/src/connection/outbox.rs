@@ -191,9 +191,9 @@ impl Connection {
     /// Queues a message, waiting for room until `deadline`, and sees to it that it gets written; gives it back if it cannot.
     pub(crate) fn send(&self, mut message: Message, deadline: Option<Instant>) -> Result<Sent, (Unsent, Message)> {
         let mut outbox = lock(&self.outbox);
-        if !outbox.admits(message.payload.len(), line::OUTSIDE) {
+        if !outbox.admits(message.length(), line::OUTSIDE) {
             let admitted;
-            (outbox, admitted) = self.wait_in_line(outbox, message.payload.len(), deadline);
+            (outbox, admitted) = self.wait_in_line(outbox, message.length(), deadline);
             if !admitted {
                 return Err((Unsent::Late, message));
             }

@@ -24,7 +24,6 @@ use super::{
 };
 use crate::{
     Error,
-    buffer::Buffer,
     codec::{self, Decoder, EncodeError, Encoder},
     connection::{Cause, Connection, End, Handler, Sent, lock},
     deadline,
@@ -337,8 +336,11 @@ fn unless_over<R>(call: &CallState, handler: impl FnOnce() -> Result<R, Failure>
 fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
     match outcome {
         Ok(_) if call.is_given_up() => failed(number, &cancelled()),
-        Ok((Verdict::Value, payload)) => Message::answer(Kind::Value, number, payload),
-        Ok((Verdict::Error, payload)) => Message::answer(Kind::Error, number, payload),
+        Ok((verdict, answer)) => {
+            let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
+            let (payload, bulk) = answer.into_parts();
+            Message { bulk, ..Message::answer(kind, number, payload) }
+        }
         Err(failure) => failed(number, &failure),
     }
 }
@@ -367,7 +369,8 @@ fn run_oneway(
     match outcome {
         Ok((Verdict::Value, _)) => {}
         Ok((Verdict::Error, error)) => {
-            let error = codec::from_slice::<Error>(&error).map_or_else(|_| "its own".into(), |error| error.to_string());
+            let error = codec::from_slice::<Error>(&error.into_buffer())
+                .map_or_else(|_| "its own".into(), |error| error.to_string());
             tracing::warn!(method, error, "a oneway method failed, and nobody waits for its error");
         }
         Err(Failure { kind, message, location }) => {
@@ -400,7 +403,7 @@ fn stopping() -> Failure {
 }
 
 /// Runs the method; the encoded answer, or why there is none.
-fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Buffer), Failure> {
+fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Encoder), Failure> {
     let mut arguments = Decoder::new(&request.payload);
     let mut answer = Encoder::new(limit);
     if request.meta {
@@ -408,7 +411,7 @@ fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Ve
     }
     let outcome = panics::catch(|| dispatcher.dispatch(request.method.into(), &mut arguments, &mut answer));
     match outcome {
-        Ok(Ok(verdict)) => Ok((verdict, answer.into_buffer())),
+        Ok(Ok(verdict)) => Ok((verdict, answer)),
         Ok(Err(fault)) => Err(fault_failure(fault, dispatcher, request.method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }

@@ -13,7 +13,6 @@ use super::{
     panics::{self, Panic},
 };
 use crate::{
-    buffer::Buffer,
     codec::Encoder,
     connection::lock,
     interface::{BoxFuture, Dispatch, Fault, Request, Verdict},
@@ -21,7 +20,7 @@ use crate::{
 };
 
 /// What has come of a method.
-pub(super) type Outcome = Result<(Verdict, Buffer), Failure>;
+pub(super) type Outcome = Result<(Verdict, Encoder), Failure>;
 
 /// The run of one async method.
 pub(super) struct Run {
@@ -70,7 +69,7 @@ impl Future for Run {
         let polled = me.call.run(|| panics::catch(|| future.as_mut().poll(context)));
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer.into_buffer())),
+            Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
             Ok(Poll::Ready(Err(fault))) => Err(super::service::fault_failure(fault, &*me.dispatcher, me.method)),
             Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
         };

@@ -106,7 +106,7 @@ impl<'a> Sending<'a> {
         if outbox.end.is_some() {
             return Poll::Ready(Err((Unsent::Closed, message)));
         }
-        let length = message.payload.len();
+        let length = message.length();
         let is_admitted = if message.kind == Kind::Oneway {
             self.admits_oneway(&mut outbox, length)
         } else {
