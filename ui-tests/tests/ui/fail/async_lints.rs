@@ -32,7 +32,7 @@ impl Greeter for English {
 
     async fn unreachable(&self) -> Result<()> {
         return Ok(());
-        self.unread(1).await
+        Err(plugin_core::Error::custom("late"))
     }
 
     async fn old(&self) -> Result<()> {
