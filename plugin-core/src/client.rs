@@ -13,8 +13,8 @@ use crate::{
     buffer::Buffer,
     codec::{self, DecodeError, Decoder, EncodeError, Encoder},
     connection::{CallFailure, Unsent, lock},
-    deadline,
-    host::{Handle, Instance, explain, limit},
+    deadline::{self, Scope},
+    host::{Handle, Instance, Lease, explain, limit},
     interface::{Descriptor, Method, Timeout, Verdict},
     protocol::{
         frame::Kind,
@@ -88,13 +88,7 @@ impl Client {
         loop {
             match self.attempt(method, payload, began, deadline) {
                 Ok(answer) => return Ok(answer),
-                Err(Attempt::Unsent(unsent)) => payload = unsent,
-                Err(Attempt::Crashed { instance, may_have_run, request }) => {
-                    let may_have_run = may_have_run || crash.is_some_and(|crash: Crash| crash.may_have_run);
-                    crash = Some(Crash { instance, may_have_run });
-                    payload = request;
-                }
-                Err(Attempt::Failed(error)) => return Err(Crash::weigh(crash, called, deadline, error)),
+                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
             }
         }
     }
@@ -131,18 +125,15 @@ impl Client {
         }
     }
 
-    /// Encodes the arguments of a call of async method number `method`, whose time begins now, to be made when somebody waits
-    /// for it.
+    /// Encodes the arguments of a call of async method number `method`, to be made when somebody waits for it.
     pub fn prepare(
         &self,
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Prepared {
-        let called = &self.descriptor.methods[method];
-        let began = Instant::now();
-        let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        Prepared { client: self.clone(), method, began, deadline, payload: self.encode(called, arguments, encode) }
+        let payload = self.encode(&self.descriptor.methods[method], arguments, encode);
+        Prepared { client: self.clone(), method, began: Instant::now(), scope: Scope::current(), payload }
     }
 
     fn encode(
@@ -169,19 +160,52 @@ impl Client {
         let (target, number) = self.bind(&lease, method)?;
         let kept = called.idempotent.then(|| payload.clone());
         let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
-        match (lease.connection.call(request, deadline), kept) {
+        let outcome = lease.connection.call(request, deadline);
+        self.conclude(&lease, called, kept, outcome, Times { began, deadline })
+    }
+
+    /// As [`attempt`](Self::attempt), for a task.
+    async fn attempt_async(
+        &self,
+        method: usize,
+        payload: Buffer,
+        began: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Attempt> {
+        let called = &self.descriptor.methods[method];
+        let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
+        let (target, number) = self.bind(&lease, method)?;
+        let kept = called.idempotent.then(|| payload.clone());
+        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        let outcome = lease.connection.call_async(request, deadline).await;
+        if outcome.is_err() {
+            lease.settle(deadline).await;
+        }
+        self.conclude(&lease, called, kept, outcome, Times { began, deadline })
+    }
+
+    /// What an attempt has come to, whose request was `kept` if it may be repeated.
+    fn conclude(
+        &self,
+        lease: &Lease,
+        called: &'static Method,
+        kept: Option<Buffer>,
+        outcome: Result<Message, CallFailure>,
+        Times { began, deadline }: Times,
+    ) -> Result<Answer, Attempt> {
+        match (outcome, kept) {
             // It was on its way when this host began to stop the plugin, which has not run it.
             (Ok(answer), _) if lease.is_stopping() && is_refused_at_the_end(&answer) => {
                 let unsent = CallFailure::Unsent(answer);
-                Err(explain(&lease, called.name, began, deadline, &unsent).into())
+                Err(explain(lease, called.name, began, deadline, &unsent).into())
             }
             (Ok(answer), _) => Ok(self.answer(called, answer, limit(began, deadline))?),
             // It never left, so it goes to the next run, if there is to be one.
             (Err(CallFailure::Unsent(request)), _) if !lease.is_stopping() => Err(Attempt::Unsent(request.payload)),
             (Err(CallFailure::Closed { may_have_run }), Some(request)) if lease.is_lost() => {
-                Err(Attempt::Crashed { instance: Arc::clone(&lease), may_have_run, request })
+                Err(Attempt::Crashed { instance: Arc::clone(lease), may_have_run, request })
             }
-            (Err(failure), _) => Err(explain(&lease, called.name, began, deadline, &failure).into()),
+            (Err(failure), _) => Err(explain(lease, called.name, began, deadline, &failure).into()),
         }
     }
 
@@ -243,47 +267,78 @@ impl Client {
     }
 }
 
-/// A call that is ready to be sent.
+/// A call of an async method that is ready to be made.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Prepared {
     client: Client,
     method: usize,
+    /// When and under which deadlines its method was called.
     began: Instant,
-    deadline: Option<Instant>,
+    scope: Scope,
     payload: Result<Buffer>,
 }
 
 impl Prepared {
-    /// Makes the call.
+    /// Makes the call. Dropping the future cancels it.
     ///
     /// # Errors
     /// As [`Client::call`].
     pub async fn call(self) -> Result<Answer> {
-        let mut payload = self.payload?;
+        let deadline = self.deadline();
+        let Self { client, method, began, payload, .. } = self;
+        let called = &client.descriptor.methods[method];
+        let mut payload = payload?;
+        let mut crash = None;
         loop {
-            match self.client.attempt(self.method, payload, self.began, self.deadline) {
+            match client.attempt_async(method, payload, began, deadline).await {
                 Ok(answer) => return Ok(answer),
-                Err(Attempt::Unsent(unsent)) => payload = unsent,
-                Err(Attempt::Crashed { request, .. }) => payload = request,
-                Err(Attempt::Failed(error)) => return Err(error),
+                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
             }
         }
     }
 
-    /// Sends the oneway call.
+    /// Makes the call of a oneway method.
     ///
     /// # Errors
     /// As [`Client::call_oneway`].
     pub async fn call_oneway(self) -> Result<()> {
-        let mut payload = Some(self.payload?);
-        let Self { client, method, .. } = self;
+        let deadline = self.deadline();
+        let Self { client, method, began, payload, .. } = self;
         let called = &client.descriptor.methods[method];
-        let payload = payload.take().unwrap_or_default();
-        let lease = client.plugin.acquire(called.name, self.began, self.deadline)?;
-        let (target, number) = client.bind(&lease, method)?;
-        let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
-        lease.connection.send_oneway(call, self.deadline).map_err(|_| Error::custom("not sent"))
+        let mut payload = payload?;
+        loop {
+            let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
+            let (target, number) = client.bind(&lease, method)?;
+            let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
+            let Err((unsent, call)) = lease.connection.send_oneway_async(call, deadline).await else { return Ok(()) };
+            payload = client.unsent_oneway(&lease, called, unsent, call, Times { began, deadline }).await?;
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let method = &self.client.descriptor.methods[self.method];
+        self.scope.for_call(self.began, method.timeout, self.client.plugin.call_timeout())
+    }
+}
+
+impl Client {
+    /// The arguments of a oneway call to send to the next run, or why there is none.
+    async fn unsent_oneway(
+        &self,
+        lease: &Lease,
+        called: &Method,
+        unsent: Unsent,
+        call: Message,
+        Times { began, deadline }: Times,
+    ) -> Result<Buffer> {
+        let failure = match unsent {
+            Unsent::Closed if !lease.is_stopping() => return Ok(call.payload),
+            Unsent::Closed => CallFailure::Unsent(call),
+            Unsent::Late => CallFailure::Late { may_have_run: false },
+        };
+        lease.settle(deadline).await;
+        Err(explain(lease, called.name, began, deadline, &failure))
     }
 }
 
@@ -301,6 +356,28 @@ enum Attempt {
     Crashed { instance: Arc<Instance>, may_have_run: bool, request: Buffer },
     /// There is to be no other.
     Failed(Error),
+}
+
+impl Attempt {
+    /// The arguments to try again with, or why not to.
+    fn again(self, crash: &mut Option<Crash>, called: &Method, deadline: Option<Instant>) -> Result<Buffer> {
+        match self {
+            Self::Unsent(unsent) => Ok(unsent),
+            Self::Crashed { instance, may_have_run, request } => {
+                let may_have_run = may_have_run || crash.as_ref().is_some_and(|crash| crash.may_have_run);
+                *crash = Some(Crash { instance, may_have_run });
+                Ok(request)
+            }
+            Self::Failed(error) => Err(Crash::weigh(crash.take(), called, deadline, error)),
+        }
+    }
+}
+
+/// When a call began, and until when it has time.
+#[derive(Clone, Copy)]
+struct Times {
+    began: Instant,
+    deadline: Option<Instant>,
 }
 
 impl From<Error> for Attempt {

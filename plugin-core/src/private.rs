@@ -4,10 +4,12 @@ pub use crate::{
     client::{Answer, Client, Prepared},
     codec::{
         Decode, DecodeBytes, DecodeError, DecodeSerde, Decoder, Encode, EncodeBytes, EncodeError, EncodeSerde, Encoder,
-        Fetch, FetchBytes, FetchSerde, Lend, LendBytes, LendFromMessage, LendOwned, LendValue,
+        Fetch, FetchBytes, FetchSerde, Give, GiveBytes, GiveSerde, Lend, LendBytes, LendFromMessage, LendOwned,
+        LendValue,
     },
     interface::{
-        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, assert_unique, method_number,
+        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, assert_unique,
+        method_number,
     },
     reply::{CallError, OnewayReply, Reply},
 };

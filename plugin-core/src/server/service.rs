@@ -2,24 +2,28 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::Future as _,
     io,
+    pin::Pin,
     sync::{Arc, Mutex, Weak},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use super::{
     call::CallState,
+    executor::Executor,
     lane::{Lane, Resting},
     leaders::Leaders,
     pace::{Pace, Paces, Place},
     panics,
     stop::{Stop, StopReason},
+    tasks::{Outcome, Run, Spawned},
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
 };
 use crate::{
     Error,
-    buffer::Buffer,
     codec::{self, Decoder, EncodeError, Encoder},
     connection::{Cause, Connection, End, Handler, Sent, lock},
     deadline,
@@ -45,6 +49,8 @@ pub(crate) struct Service {
     quick: Mutex<VecDeque<Task>>,
     /// The calls that are being answered or wait for a thread, by number.
     running: Mutex<HashMap<u32, Arc<CallState>>>,
+    executor: Executor,
+    spawned: Arc<Spawned>,
     stop: Arc<Stop>,
 }
 
@@ -61,7 +67,7 @@ impl Task {
 }
 
 impl Service {
-    pub(crate) fn new(dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>) -> Arc<Self> {
+    pub(crate) fn new(dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>, executor: Executor) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             paces: Paces::new(&dispatchers),
@@ -72,6 +78,8 @@ impl Service {
             watchdog: Watchdog::default(),
             quick: Mutex::default(),
             running: Mutex::default(),
+            executor,
+            spawned: Arc::default(),
             stop,
         })
     }
@@ -96,7 +104,12 @@ impl Service {
             call.stop();
         }
         self.lane.stop();
-        self.workers.stop(grace);
+        // While the pool still runs those of them that are woken.
+        self.spawned.wait_none(deadline);
+        for call in lock(&self.running).values().cloned().collect::<Vec<_>>() {
+            call.cancel();
+        }
+        self.workers.stop(deadline.saturating_duration_since(Instant::now()));
         self.leaders.stop(deadline);
         self.watchdog.stop();
         let dropped = self.lane.finish(deadline);
@@ -125,10 +138,19 @@ impl Service {
     }
 
     /// Runs a request's handler and sends the answer.
-    pub(super) fn answer(&self, connection: &Connection, task: Task) -> Sent {
+    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
+        let dispatcher = lock(&self.dispatchers).get(task.request.target as usize).cloned();
+        match dispatcher {
+            Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
+                self.answer_async(connection, task, dispatcher)
+            }
+            dispatcher => self.answer_sync(connection, task, dispatcher),
+        }
+    }
+
+    fn answer_sync(&self, connection: &Arc<Connection>, task: Task, dispatcher: Option<Arc<dyn Dispatch>>) -> Sent {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
-        let dispatcher = lock(&self.dispatchers).get(request.target as usize).cloned();
         let began = Instant::now();
         let answer = answer(dispatcher, &request, &call, connection.max_message());
         self.paces.note(place, began.elapsed());
@@ -137,6 +159,55 @@ impl Service {
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
         connection.send(answer, None).unwrap_or_default()
+    }
+
+    /// Polls an async handler, sends the answer if that is all it takes, and else has the executor go on.
+    fn answer_async(&self, connection: &Arc<Connection>, task: Task, dispatcher: Arc<dyn Dispatch>) -> Sent {
+        let place = task.place();
+        let Task { mut request, call } = task;
+        let began = Instant::now();
+        let outcome = unless_over(&call, || {
+            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, connection.max_message())?);
+            let polled = self.executor.enter(|| run.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+            match polled {
+                Poll::Ready(outcome) => outcome.map(Ok),
+                Poll::Pending => Ok(Err(run)),
+            }
+        });
+        self.paces.note(place, began.elapsed());
+        let number = request.call;
+        let outcome = match outcome {
+            Ok(Err(run)) => {
+                self.spawn(connection, number, call, run);
+                return Sent::Cared;
+            }
+            Ok(Ok(answer)) => Ok(answer),
+            Err(failure) => Err(failure),
+        };
+        lock(&self.running).remove(&number);
+        let answer = message(number, &call, outcome);
+        connection.send(answer, None).unwrap_or_default()
+    }
+
+    /// Has the executor run an async handler to its end, and send the answer.
+    fn spawn(&self, connection: &Arc<Connection>, number: u32, call: Arc<CallState>, run: Pin<Box<Run>>) {
+        let Some(me) = self.me.upgrade() else { return };
+        let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };
+        let counted = self.spawned.begin();
+        self.executor.spawn(&self.workers, async move {
+            let outcome = run.await;
+            owed.is_paid = true;
+            let has_company = owed.service.forget(number);
+            owed.connection.answer_async(message(number, &owed.call, outcome), has_company).await;
+            drop(counted);
+        });
+    }
+
+    /// Takes a call from among those that are being answered; whether there are others.
+    fn forget(&self, number: u32) -> bool {
+        let mut running = lock(&self.running);
+        running.remove(&number);
+        !running.is_empty()
     }
 
     /// Lets a thread of the pool answer.
@@ -152,6 +223,24 @@ impl Service {
         if let Err(why) = self.workers.submit(Job { bytes, run: Box::new(run) }) {
             lock(&self.running).remove(&number);
             refuse(connection, number, why);
+        }
+    }
+}
+
+/// The answer to a call whose handler an executor runs. An executor that ends drops what it has not run.
+struct Owed {
+    service: Arc<Service>,
+    connection: Arc<Connection>,
+    number: u32,
+    call: Arc<CallState>,
+    is_paid: bool,
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if !self.is_paid {
+            self.service.forget(self.number);
+            self.connection.refuse(self.number, &stopping());
         }
     }
 }
@@ -191,9 +280,9 @@ impl Handler for Service {
         let dispatcher = lock(&self.dispatchers).get(call.target as usize).cloned();
         let calling = Arc::clone(connection);
         self.lane.tell_rest(|| resting(connection));
+        let executor = self.executor.clone();
         let run = move |state: &Arc<CallState>| {
-            run_oneway(dispatcher, &call, state, calling.max_message());
-            drop(call);
+            run_oneway(&executor, dispatcher, call, state, calling.max_message());
             if calling.oneway_finished() == Sent::Partly {
                 calling.write_rest();
             }
@@ -223,34 +312,65 @@ impl Handler for Service {
     }
 }
 
-/// Answers a request. If nobody waits for the answer when it is there, it is not worth sending.
+/// Answers a request.
 fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, limit: usize) -> Message {
-    let cancelled = || Failure::new(FailureKind::Cancelled, "its time was over before it could run");
-    let outcome = match dispatcher {
-        _ if call.is_stopping() && !call.is_given_up() => Err(stopping()),
-        _ if call.is_cancelled() => Err(cancelled()),
-        Some(dispatcher) if is_async(&*dispatcher, request) => call.run(|| run_async(dispatcher, request, limit)),
+    let outcome = unless_over(call, || match dispatcher {
         Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
-    };
+    });
+    message(request.call, call, outcome)
+}
+
+/// Runs a handler, unless there is no point in it any more.
+fn unless_over<R>(call: &CallState, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+    if call.is_stopping() && !call.is_given_up() {
+        return Err(stopping());
+    }
+    if call.is_cancelled() {
+        return Err(cancelled());
+    }
+    handler()
+}
+
+/// The answer to a call. If nobody waits for it when it is there, it is not worth sending.
+fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
     match outcome {
-        Ok(_) if call.is_given_up() => failed(request.call, &cancelled()),
-        Ok((Verdict::Value, payload)) => Message::answer(Kind::Value, request.call, payload),
-        Ok((Verdict::Error, payload)) => Message::answer(Kind::Error, request.call, payload),
-        Err(failure) => failed(request.call, &failure),
+        Ok(_) if call.is_given_up() => failed(number, &cancelled()),
+        Ok((verdict, answer)) => {
+            let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
+            let (payload, bulk) = answer.into_parts();
+            Message { bulk, ..Message::answer(kind, number, payload) }
+        }
+        Err(failure) => failed(number, &failure),
     }
 }
 
+fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "its time was over before it could run")
+}
+
 /// Runs a oneway call. The host was told nothing but that it is on its way, so what goes wrong is told here.
-fn run_oneway(dispatcher: Option<Arc<dyn Dispatch>>, call: &Message, state: &Arc<CallState>, limit: usize) {
+fn run_oneway(
+    executor: &Executor,
+    dispatcher: Option<Arc<dyn Dispatch>>,
+    mut call: Message,
+    state: &Arc<CallState>,
+    limit: usize,
+) {
     let Some(dispatcher) = dispatcher else {
         return tracing::warn!(target = call.target, "a oneway call of an object that is not there");
     };
     let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
-    match state.run(|| run(&*dispatcher, call, limit)) {
+    let outcome = if is_async(&*dispatcher, &call) {
+        Run::new(dispatcher, &mut call, state, limit).and_then(|run| executor.block_on(run))
+    } else {
+        state.run(|| run(&*dispatcher, &call, limit))
+    };
+    match outcome {
         Ok((Verdict::Value, _)) => {}
         Ok((Verdict::Error, error)) => {
-            let error = codec::from_slice::<Error>(&error).map_or_else(|_| "its own".into(), |error| error.to_string());
+            let error = codec::from_slice::<Error>(&error.into_buffer())
+                .map_or_else(|_| "its own".into(), |error| error.to_string());
             tracing::warn!(method, error, "a oneway method failed, and nobody waits for its error");
         }
         Err(Failure { kind, message, location }) => {
@@ -283,7 +403,7 @@ fn stopping() -> Failure {
 }
 
 /// Runs the method; the encoded answer, or why there is none.
-fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Buffer), Failure> {
+fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Encoder), Failure> {
     let mut arguments = Decoder::new(&request.payload);
     let mut answer = Encoder::new(limit);
     if request.meta {
@@ -291,7 +411,7 @@ fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Ve
     }
     let outcome = panics::catch(|| dispatcher.dispatch(request.method.into(), &mut arguments, &mut answer));
     match outcome {
-        Ok(Ok(verdict)) => Ok((verdict, answer.into_buffer())),
+        Ok(Ok(verdict)) => Ok((verdict, answer)),
         Ok(Err(fault)) => Err(fault_failure(fault, dispatcher, request.method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
@@ -301,32 +421,7 @@ fn is_async(dispatcher: &dyn Dispatch, request: &Message) -> bool {
     dispatcher.descriptor().methods.get(usize::from(request.method)).is_some_and(|method| method.is_async)
 }
 
-fn run_async(dispatcher: Arc<dyn Dispatch>, request: &Message, limit: usize) -> Result<(Verdict, Buffer), Failure> {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let method = request.method;
-    let arguments = crate::interface::Request::new(request.payload.clone(), request.meta);
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = Arc::clone(&dispatcher).dispatch_async(method.into(), arguments, Encoder::new(limit));
-    let outcome = panics::catch(|| loop {
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(outcome) => return outcome,
-            std::task::Poll::Pending => std::thread::park(),
-        }
-    });
-    match outcome {
-        Ok(Ok((verdict, answer))) => Ok((verdict, answer.into_buffer())),
-        Ok(Err(fault)) => Err(fault_failure(fault, &*dispatcher, method)),
-        Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
-    }
-}
-
-fn fault_failure(fault: Fault, dispatcher: &dyn Dispatch, method: u16) -> Failure {
+pub(super) fn fault_failure(fault: Fault, dispatcher: &dyn Dispatch, method: u16) -> Failure {
     match fault {
         Fault::UnknownMethod => {
             let name = dispatcher.descriptor().name;
