@@ -15,13 +15,23 @@ macro_rules! use_as {
 
 #[plugin_interface]
 trait Async {
-    async fn wait(&self) -> Result<()>;
+    async fn wait(&self, name: &mut String) -> Result<()>;
+    async fn wait_longer(&self, name: &str, mut count: u8) -> Result<()> {
+        count += 1;
+        self.wait(7, name, count).await
+    }
+    async fn never<T: Clone>(&self, value: T) -> Result<T>;
     fn fine(&self) -> Result<()>;
 }
 
+#[plugin_interface]
 impl Async for u8 {
-    async fn wait(&self) -> Result<()> {
+    async fn wait(&self, name: &mut String) -> Result<()> {
+        name.push('x');
         Ok(())
+    }
+    async fn never<T: Clone>(&self, value: T) -> Result<T> {
+        Ok(value)
     }
     fn fine(&self) -> Result<()> {
         Ok(())
