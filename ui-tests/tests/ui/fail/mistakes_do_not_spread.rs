@@ -1,11 +1,11 @@
 //! Each interface has one mistake, is implemented, and is used as if it had none.
 
-use plugin_core::{Implements, Interface, Result, plugin_interface};
+use plugin_core::{Implements, Interface, Launcher, Plugin, Result, plugin_interface};
 
 macro_rules! use_as {
     ($interface:ty, $implementor:expr) => {{
-        fn connect<I: ?Sized + Interface>() -> std::sync::Arc<I> {
-            unimplemented!()
+        fn connect<I: ?Sized + Interface + 'static>() -> Plugin<I> {
+            Launcher::new("plugin").spawn().unwrap().interface().unwrap()
         }
         fn serve<I: ?Sized + Interface>(_: impl Implements<I>) {}
         serve::<$interface>($implementor);
