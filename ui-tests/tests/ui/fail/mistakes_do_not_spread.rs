@@ -20,7 +20,6 @@ trait Async {
         count += 1;
         self.wait(7, name, count).await
     }
-    async fn never<T: Clone>(&self, value: T) -> Result<T>;
     fn fine(&self) -> Result<()>;
 }
 
@@ -29,9 +28,6 @@ impl Async for u8 {
     async fn wait(&self, name: &mut String) -> Result<()> {
         name.push('x');
         Ok(())
-    }
-    async fn never<T: Clone>(&self, value: T) -> Result<T> {
-        Ok(value)
     }
     fn fine(&self) -> Result<()> {
         Ok(())
