@@ -142,6 +142,13 @@ impl Baton {
         Some(attendance)
     }
 
+    /// Notes that whoever was to come for the bytes may not, and that the thread that watches all links is asked to, too.
+    pub(super) fn is_neglected(&mut self) {
+        if let Place::Free(_) = self.place {
+            self.attendance = Attendance::Watched;
+        }
+    }
+
     /// How often the reading has been taken.
     pub(super) fn turns(&self) -> u64 {
         self.turns

@@ -120,11 +120,16 @@ impl Calls {
         Some(self.last)
     }
 
-    /// Whether tasks waited when this was asked last, and nobody has taken the reading since.
+    /// Whether tasks waited when this was asked last, and nobody has taken the reading since: then the watcher is to come for
+    /// it, whoever else was asked to.
     pub(super) fn is_neglected(&mut self) -> bool {
         let turns = (self.tasks.count > 0).then(|| self.baton.turns());
         let last = std::mem::replace(&mut self.tasks.turns, turns);
-        turns.is_some() && turns == last
+        let is_neglected = turns.is_some() && turns == last;
+        if is_neglected {
+            self.baton.is_neglected();
+        }
+        is_neglected
     }
 
     /// Those that wait, of tasks.

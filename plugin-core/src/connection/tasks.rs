@@ -27,6 +27,8 @@ struct Registered<'a> {
     connection: &'a Arc<Connection>,
     waiter: Arc<Waiter>,
     call: u32,
+    /// The request has been queued: an answer may come.
+    is_queued: bool,
     /// Nobody finds the waiter any more.
     is_over: bool,
 }
@@ -46,13 +48,13 @@ impl Connection {
             return Err(CallFailure::Unsent(request));
         };
         request.call = registered.call;
-        if let Err((unsent, request)) = self.send_with(request, deadline, Some(&registered.waiter), false).await {
-            registered.forget();
-            return Err(match unsent {
-                Unsent::Closed => CallFailure::Unsent(request),
-                Unsent::Late => CallFailure::Late { may_have_run: false },
-            });
-        }
+        let next = match self.queue(request, deadline, Some(&registered.waiter), false).await {
+            Ok(next) => next,
+            Err((Unsent::Closed, request)) => return Err(CallFailure::Unsent(request)),
+            Err((Unsent::Late, _)) => return Err(CallFailure::Late { may_have_run: false }),
+        };
+        registered.is_queued = true;
+        self.see_to(next).await;
         poll_fn(|context| registered.poll(context, deadline)).await
     }
 
@@ -66,12 +68,13 @@ impl Connection {
             return Err((Unsent::Late, call));
         }
         // While it waits, it is among the calls, so that it is woken when its time is over.
-        let Some(mut registered) = self.register_task(Waiter::of_task(deadline)) else {
+        let Some(registered) = self.register_task(Waiter::of_task(deadline)) else {
             return Err((Unsent::Closed, call));
         };
-        let sent = self.send_with(call, deadline, Some(&registered.waiter), false).await;
-        registered.forget();
-        sent
+        let next = self.queue(call, deadline, Some(&registered.waiter), false).await?;
+        drop(registered);
+        self.see_to(next).await;
+        Ok(())
     }
 
     fn register_task(self: &Arc<Self>, waiter: Arc<Waiter>) -> Option<Registered<'_>> {
@@ -84,7 +87,7 @@ impl Connection {
         if let Some(alarm) = alarm {
             self.handler.look_at(self, alarm);
         }
-        Some(Registered { connection: self, waiter, call, is_over: false })
+        Some(Registered { connection: self, waiter, call, is_queued: false, is_over: false })
     }
 
     /// Wakes tasks whose time is over, and looks for signs of life as long as any wait; when to come again, if at all. `due`
@@ -132,6 +135,11 @@ impl Connection {
         lock(&self.calls).tasks.count > 0
     }
 
+    /// How many calls of this side have no answer yet, whoever waits for it.
+    pub(crate) fn pending(&self) -> usize {
+        lock(&self.calls).len()
+    }
+
     /// Has somebody come for what there is to read, where a task waits and nobody else does.
     pub(super) fn see_to_attendance(self: &Arc<Self>) {
         let attendance = {
@@ -153,12 +161,6 @@ impl Connection {
 }
 
 impl Registered<'_> {
-    /// Takes it from among the calls: nothing answers it.
-    fn forget(&mut self) {
-        self.is_over = true;
-        lock(&self.connection.calls).leave_unanswered(self.call, false);
-    }
-
     fn poll(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> Poll<Result<Message, CallFailure>> {
         let outcome = match self.waiter.poll(context) {
             Poll::Ready(State::Answered(answer)) => Ok(answer),
@@ -176,9 +178,15 @@ impl Registered<'_> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        if !self.is_over {
+        if self.is_over {
+            return;
+        }
+        if self.is_queued {
             // An answer that has come meanwhile is for nobody.
             let _ = self.connection.abandon(self.call, &self.waiter);
+        } else {
+            // The other side has never heard of it, and answers nothing.
+            lock(&self.connection.calls).leave_unanswered(self.call, false);
         }
     }
 }

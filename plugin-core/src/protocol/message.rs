@@ -153,6 +153,7 @@ pub(crate) enum FailureKind {
     AnswerTooLarge,
     Overloaded,
     Stopping,
+    Interrupted,
     Cancelled,
     /// A kind that a newer side invented.
     #[serde(other)]

@@ -17,6 +17,7 @@ mod listen;
 mod pace;
 mod panics;
 mod recovery;
+mod rest;
 mod serve;
 mod service;
 mod session;

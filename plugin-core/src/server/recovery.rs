@@ -39,6 +39,10 @@ impl<R: Recovery> Handler for Recovering<R> {
         self.service.unread(connection);
     }
 
+    fn stalled(&self, connection: &Arc<Connection>) {
+        self.service.stalled(connection);
+    }
+
     fn request(&self, connection: &Arc<Connection>, request: Message) {
         self.service.request(connection, request);
     }

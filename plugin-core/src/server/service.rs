@@ -17,8 +17,9 @@ use super::{
     leaders::Leaders,
     pace::{Pace, Paces, Place},
     panics,
+    rest::Rest,
     stop::{Stop, StopReason},
-    tasks::{Outcome, Run, Spawned},
+    tasks::{Outcome, Run, Spawned, interrupted},
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
 };
@@ -51,6 +52,7 @@ pub(crate) struct Service {
     running: Mutex<HashMap<u32, Arc<CallState>>>,
     executor: Executor,
     spawned: Arc<Spawned>,
+    rest: Arc<Rest>,
     stop: Arc<Stop>,
 }
 
@@ -80,6 +82,7 @@ impl Service {
             running: Mutex::default(),
             executor,
             spawned: Arc::default(),
+            rest: Arc::default(),
             stop,
         })
     }
@@ -87,6 +90,11 @@ impl Service {
     /// What the greeting says of the interfaces.
     pub(crate) fn interfaces(&self) -> Vec<InterfaceEntry> {
         lock(&self.dispatchers).iter().map(|dispatcher| entry(&**dispatcher)).collect()
+    }
+
+    /// How many calls have not been answered.
+    pub(crate) fn running(&self) -> usize {
+        lock(&self.running).len()
     }
 
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
@@ -104,11 +112,14 @@ impl Service {
             call.stop();
         }
         self.lane.stop();
-        // While the pool still runs those of them that are woken.
-        self.spawned.wait_none(deadline);
-        for call in lock(&self.running).values().cloned().collect::<Vec<_>>() {
-            call.cancel();
+        // Those that do not end by themselves are ended early enough to let go of what they hold, while there is still
+        // something that runs them.
+        self.spawned.wait_none(deadline.checked_sub(grace / 5).unwrap_or(deadline));
+        let unfinished: Vec<_> = lock(&self.running).values().cloned().collect();
+        for call in unfinished {
+            call.end();
         }
+        self.spawned.wait_none(deadline);
         self.workers.stop(deadline.saturating_duration_since(Instant::now()));
         self.leaders.stop(deadline);
         self.watchdog.stop();
@@ -165,8 +176,11 @@ impl Service {
     fn answer_async(&self, connection: &Arc<Connection>, task: Task, dispatcher: Arc<dyn Dispatch>) -> Sent {
         let place = task.place();
         let Task { mut request, call } = task;
-        let began = Instant::now();
+        let (began, bytes) = (Instant::now(), request.payload.len());
         let outcome = unless_over(&call, || {
+            if self.spawned.is_full(bytes) {
+                return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
+            }
             let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, connection.max_message())?);
             let polled = self.executor.enter(|| run.as_mut().poll(&mut Context::from_waker(Waker::noop())));
             match polled {
@@ -178,7 +192,7 @@ impl Service {
         let number = request.call;
         let outcome = match outcome {
             Ok(Err(run)) => {
-                self.spawn(connection, number, call, run);
+                self.spawn(connection, Spawning { number, bytes, call }, run);
                 return Sent::Cared;
             }
             Ok(Ok(answer)) => Ok(answer),
@@ -190,15 +204,16 @@ impl Service {
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
-    fn spawn(&self, connection: &Arc<Connection>, number: u32, call: Arc<CallState>, run: Pin<Box<Run>>) {
+    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, run: Pin<Box<Run>>) {
         let Some(me) = self.me.upgrade() else { return };
+        let Spawning { number, bytes, call } = spawning;
         let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };
-        let counted = self.spawned.begin();
+        let counted = self.spawned.begin(bytes);
         self.executor.spawn(&self.workers, async move {
             let outcome = run.await;
-            owed.is_paid = true;
             let has_company = owed.service.forget(number);
-            owed.connection.answer_async(message(number, &owed.call, outcome), has_company).await;
+            let answer = message(number, &owed.call, outcome);
+            owed.connection.answer_async(answer, has_company, &mut owed.is_paid).await;
             drop(counted);
         });
     }
@@ -227,6 +242,13 @@ impl Service {
     }
 }
 
+/// A call whose handler was not done at once, and how many bytes its request held.
+struct Spawning {
+    number: u32,
+    bytes: usize,
+    call: Arc<CallState>,
+}
+
 /// The answer to a call whose handler an executor runs. An executor that ends drops what it has not run.
 struct Owed {
     service: Arc<Service>,
@@ -240,7 +262,8 @@ impl Drop for Owed {
     fn drop(&mut self) {
         if !self.is_paid {
             self.service.forget(self.number);
-            self.connection.refuse(self.number, &stopping());
+            // It had begun, or it would not have been spawned.
+            self.connection.refuse(self.number, &interrupted());
         }
     }
 }
@@ -258,6 +281,10 @@ impl Handler for Service {
 
     fn unread(&self, connection: &Arc<Connection>) {
         self.lead_again(connection);
+    }
+
+    fn stalled(&self, connection: &Arc<Connection>) {
+        self.rest.write(connection);
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {
@@ -295,7 +322,9 @@ impl Handler for Service {
     }
 
     fn cancel(&self, call: u32) {
-        if let Some(call) = lock(&self.running).get(&call) {
+        // Without the lock: the task that this wakes may be dropped, and take itself from among the running ones.
+        let call = lock(&self.running).get(&call).cloned();
+        if let Some(call) = call {
             call.cancel();
         }
     }

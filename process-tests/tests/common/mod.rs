@@ -2,6 +2,8 @@
 #![allow(dead_code, unused_imports, reason = "not every test uses everything")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking and says why")]
 
+pub(crate) mod executors;
+
 use std::{collections::BTreeSet, path::Path, process::Command, sync::Mutex, thread, time::Duration};
 
 use plugin_core::{Event, Events, Launcher, Output, Plugin, Process};
@@ -40,9 +42,21 @@ pub(crate) fn behind_a_cutter(
     cuts: u64,
     directory: &Path,
 ) -> (Launcher, impl Fn() -> u64 + use<>) {
+    program_behind_a_cutter(PROBE, seed, distance, cuts, directory)
+}
+
+/// Any plugin behind a cutter.
+#[cfg(unix)]
+pub(crate) fn program_behind_a_cutter(
+    program: &str,
+    seed: u64,
+    distance: u64,
+    cuts: u64,
+    directory: &Path,
+) -> (Launcher, impl Fn() -> u64 + use<>) {
     let plan = cutter::Plan { seed, distance, cuts, notes: directory.join("cuts") };
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutter"));
-    command.args(plan.to_arguments()).arg(PROBE);
+    command.args(plan.to_arguments()).arg(program);
     let launcher = Launcher::new(command).env("TMPDIR", directory).output(Output::Discard).name("probe");
     (launcher, move || cutter::cuts(&plan.notes))
 }
@@ -57,6 +71,15 @@ pub(crate) fn milliseconds(milliseconds: u64) -> Duration {
 
 pub(crate) fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
     launcher.spawn().and_then(|process| process.interface()).expect("the plugin starts")
+}
+
+/// Looks again and again, without blocking a thread for long, until `condition` holds.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < LONG, "it does not come true");
+        smol::Timer::after(Duration::from_millis(1)).await;
+    }
 }
 
 /// How long what is sure to come is waited for.
