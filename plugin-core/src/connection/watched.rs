@@ -35,12 +35,17 @@ impl Connection {
         self.handler.unread(self);
     }
 
-    /// Reads what there is without waiting, if nobody else reads; whether the link of `generation` is still the one.
-    /// The `attendance` is that of whoever calls this, and goes on waiting for the link's bytes.
-    pub(crate) fn read_what_is_there(self: &Arc<Self>, generation: u64, attendance: Attendance) -> bool {
-        let Some(mut reading) = self.take_reading() else { return self.presence(generation) != Presence::Gone };
-        if self.read_at_once(&mut reading) == Progress::Over {
-            return false;
+    /// Reads what there is without waiting, if nobody else reads: [`Progress::Some`] if there may be more,
+    /// [`Progress::Over`] if the link of `generation` is not the one any more. The `attendance` is that of whoever calls this,
+    /// and goes on waiting for the link's bytes.
+    pub(crate) fn read_what_is_there(self: &Arc<Self>, generation: u64, attendance: Attendance) -> Progress {
+        let Some(mut reading) = self.take_reading() else {
+            let is_gone = self.presence(generation) == Presence::Gone;
+            return if is_gone { Progress::Over } else { Progress::Nothing };
+        };
+        let progress = self.read_at_once(&mut reading);
+        if progress == Progress::Over {
+            return Progress::Over;
         }
         let read = reading.generation;
         let is_taken = {
@@ -53,6 +58,6 @@ impl Connection {
         if !is_taken && self.write_before_waiting(read) {
             self.handler.stalled(self);
         }
-        read == generation
+        if read == generation { progress } else { Progress::Over }
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    connection::{Attendance, Connection, lock},
+    connection::{Attendance, Connection, Progress, lock},
     transport::Link,
 };
 
@@ -176,14 +176,19 @@ impl Ends {
             }
             let Some(connection) = self.connection.upgrade() else { return self.over() };
             // Whoever reads meanwhile calls this when it leaves, if any task still waits.
-            if !connection.read_what_is_there(driver.generation, Attendance::Driven) {
-                return self.over();
-            }
-            match readable {
-                Poll::Ready(Ok(mut ready)) => ready.clear_ready(),
+            let progress = connection.read_what_is_there(driver.generation, Attendance::Driven);
+            match (progress, readable) {
+                (Progress::Over, _) => return self.over(),
                 // The runtime is ending.
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {}
+                (_, Poll::Ready(Err(_))) => return Poll::Ready(()),
+                (Progress::Some, _) => {
+                    // Others are to have their turn before this goes on.
+                    driver.is_called.store(true, Ordering::SeqCst);
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                (Progress::Nothing, Poll::Ready(Ok(mut ready))) => ready.clear_ready(),
+                (Progress::Nothing, Poll::Pending) => {}
             }
         }
     }
