@@ -38,11 +38,9 @@ impl Executor {
 
 /// Runs `test` on every executor, one after the other.
 pub(crate) fn on_each_executor<F: Future<Output = ()> + Send + 'static>(test: impl Fn(Executor) -> F) {
-    if std::env::var("ONLY").is_err() {
     smol::block_on(test(Executor::Smol));
     let bare = Arc::new(smol::Executor::new());
     smol::future::block_on(bare.run(test(Executor::Bare(Arc::clone(&bare)))));
-    }
     #[cfg(feature = "tokio")]
     for mut builder in [tokio::runtime::Builder::new_multi_thread(), tokio::runtime::Builder::new_current_thread()] {
         let runtime = builder.enable_all().build().unwrap();
