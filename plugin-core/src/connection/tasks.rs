@@ -194,3 +194,59 @@ impl Drop for Registered<'_> {
 pub(super) fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::{Pin, pin},
+        task::Waker,
+    };
+
+    use super::*;
+    use crate::{
+        connection::tests::connect,
+        protocol::{
+            frame::{Kind, MAX_PAYLOAD},
+            oneway::MESSAGES,
+            outgoing::MEMORY,
+        },
+    };
+
+    fn message(kind: Kind, length: usize) -> Message {
+        Message::answer(kind, 0, vec![0; length])
+    }
+
+    fn poll<R>(future: Pin<&mut impl Future<Output = R>>) -> Poll<R> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn who_is_dropped_while_it_waits_for_room_leaves_nothing_behind() {
+        let (connection, _unread) = connect();
+        (0..MESSAGES).for_each(|_| connection.send_oneway(message(Kind::Oneway, 1), None).unwrap());
+        connection.send(message(Kind::Request, MEMORY), None).unwrap();
+        for length in [1, MAX_PAYLOAD + 1] {
+            let mut call = Box::pin(connection.call_async(message(Kind::Request, length), None));
+            let mut oneway = Box::pin(connection.send_oneway_async(message(Kind::Oneway, length), None));
+            assert!(poll(call.as_mut()).is_pending() && poll(oneway.as_mut()).is_pending());
+            assert_eq!((connection.pending(), lock(&connection.outbox).waiting()), (2, 2));
+            drop((call, oneway));
+            assert_eq!((connection.pending(), connection.has_tasks()), (0, false));
+            let outbox = lock(&connection.outbox);
+            assert_eq!((outbox.waiting(), outbox.is_anybody_in_line()), (0, false));
+        }
+    }
+
+    #[test]
+    fn who_is_late_when_it_comes_keeps_no_place_in_line() {
+        let (connection, _unread) = connect();
+        (0..MESSAGES).for_each(|_| connection.send_oneway(message(Kind::Oneway, 1), None).unwrap());
+        connection.send(message(Kind::Request, MEMORY), None).unwrap();
+        for kind in [Kind::Request, Kind::Oneway] {
+            let queued = connection.queue(message(kind, MAX_PAYLOAD + 1), Some(Instant::now()), None, false);
+            let Poll::Ready(Err((Unsent::Late, _))) = poll(pin!(queued)) else { panic!("there is no room") };
+            assert!(!lock(&connection.outbox).is_anybody_in_line());
+        }
+    }
+}

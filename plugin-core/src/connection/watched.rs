@@ -61,3 +61,49 @@ impl Connection {
         if read == generation { progress } else { Progress::Over }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{self, IoSlice};
+
+    use super::*;
+    use crate::{
+        connection::{End, Handler, Options},
+        protocol::{
+            frame::{Deframer, Header, Kind, MAX_PAYLOAD},
+            message::Message,
+        },
+        transport::local,
+    };
+
+    struct Reads;
+
+    impl Handler for Reads {
+        fn reads(&self) -> bool {
+            true
+        }
+
+        fn request(&self, _: &Arc<Connection>, _: Message) {}
+
+        fn closed(&self, _: &End) {}
+    }
+
+    #[test]
+    fn nothing_is_left_in_a_link_that_is_said_to_be_empty() {
+        let (link, other) = local::pair().unwrap();
+        let options = Options { max_message: usize::MAX, yields: false, ticks: false };
+        let connection = Connection::start(Box::new(link), Deframer::new(), Arc::new(Reads), options).unwrap();
+        let (link, generation) = connection.present_link().unwrap();
+        let header = Header { length: u32::try_from(MAX_PAYLOAD).unwrap(), kind: Kind::Value as u8, ..Header::default() };
+        let bytes = [&header.to_wire()[..], &[0; MAX_PAYLOAD]].concat();
+        // Whether what has come is half a frame, the other half, or several.
+        for count in [bytes.len() / 2, bytes.len() / 2, 2 * bytes.len()] {
+            let sent = bytes.repeat(2);
+            let written = other.try_write_pieces(&[IoSlice::new(&sent[..count])]).unwrap();
+            assert_eq!(written, count);
+            while connection.read_what_is_there(generation, Attendance::Driven) == Progress::Some {}
+            let left = link.pollable().unwrap().try_read(&mut [0]).map_err(|error| error.kind());
+            assert_eq!(left, Err(io::ErrorKind::WouldBlock), "behind {count} bytes");
+        }
+    }
+}

@@ -480,7 +480,66 @@ pub(super) fn entry(dispatcher: &dyn Dispatch) -> InterfaceEntry {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::{
+        connection::Options,
+        interface::{BoxFuture, Descriptor, Method, Request, Timeout},
+        protocol::frame::Deframer,
+        transport::memory,
+    };
+
+    /// A method that counts how often it is polled, and never ends.
+    #[derive(Default)]
+    struct Lingers(AtomicUsize);
+
+    impl Dispatch for Lingers {
+        fn descriptor(&self) -> &'static Descriptor {
+            const LINGER: Method =
+                Method { name: "linger", timeout: Timeout::Inherit, optional: false, idempotent: false, is_async: true };
+            &Descriptor { name: "Lingers", version: None, methods: &[LINGER] }
+        }
+
+        fn dispatch(&self, _: usize, _: &mut Decoder<'_>, _: &mut Encoder) -> Result<Verdict, Fault> {
+            Err(Fault::UnknownMethod)
+        }
+
+        fn dispatch_async(
+            self: Arc<Self>,
+            _: usize,
+            _: Request,
+            _: Encoder,
+        ) -> BoxFuture<'static, Result<(Verdict, Encoder), Fault>> {
+            Box::pin(std::future::poll_fn(move |_| {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                Poll::Pending
+            }))
+        }
+    }
+
+    #[test]
+    fn a_call_is_cancelled_whose_task_cannot_go_on_any_more() {
+        let (done, over) = std::sync::mpsc::channel();
+        let test = move || {
+            let lingers = Arc::<Lingers>::default();
+            let service = Service::new(vec![Arc::clone(&lingers) as _], Arc::default(), Executor::Pool);
+            let (link, _other) = memory::pair();
+            let options = Options { max_message: 1000, yields: false, ticks: false };
+            let handler = Arc::clone(&service) as Arc<dyn Handler>;
+            let connection = Connection::start(Box::new(link), Deframer::new(), handler, options).unwrap();
+            service.request(&connection, Message::answer(Kind::Request, 7, vec![0]));
+            while lingers.0.load(Ordering::SeqCst) < 2 {
+                std::thread::yield_now();
+            }
+            service.workers.stop(Duration::from_secs(20));
+            service.cancel(7);
+            done.send(service.running()).unwrap();
+        };
+        std::thread::spawn(test);
+        let running = over.recv_timeout(Duration::from_secs(20)).expect("nobody waits for himself");
+        assert_eq!(running, 0, "its task was dropped");
+    }
 
     #[test]
     fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
