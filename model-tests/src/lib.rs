@@ -13,6 +13,7 @@ mod buffer;
 #[path = "../../plugin-core/src/codec/mod.rs"]
 mod codec;
 #[allow(dead_code, unreachable_pub, unused_imports, unfulfilled_lint_expectations, reason = "callers are not all here")]
+#[allow(unexpected_cfgs, reason = "the features are those of plugin-core")]
 #[path = "../../plugin-core/src/connection/mod.rs"]
 mod connection;
 mod deadline;

@@ -1,6 +1,11 @@
 //! What the two sides of a session do, and what must come of it in whatever order they do it.
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use shuttle::rand::Rng;
 
@@ -25,6 +30,10 @@ pub struct Scenario {
     pub calls: u8,
     /// How many of them wait until a deadline only.
     pub hurried: u8,
+    /// How many tasks of the host call beside them, each on a thread of its own.
+    pub tasks: u8,
+    /// How many of those wait until a deadline only, or are dropped at some time.
+    pub hurried_tasks: u8,
     /// How many threads of the plugin ask for a sign of life.
     pub pingers: u8,
     /// How many messages that nothing answers leave the host.
@@ -94,6 +103,13 @@ impl Scenario {
                 }
             }));
         }
+        for task in 0..self.tasks {
+            start(Box::new(move |session| {
+                for call in 0..self.calls {
+                    self.call_async(session, [150 + task, call], task < self.hurried_tasks);
+                }
+            }));
+        }
         if self.blocks {
             start(Box::new(move |session| self.call(session, BLOCKED, [100, 0], false)));
             start(Box::new(move |session| self.call(session, OPENING, [101, 0], false)));
@@ -126,6 +142,7 @@ impl Scenario {
         for thread in threads {
             thread.join().expect("a panic ends the model");
         }
+        assert!(!session.host.has_tasks(), "a task is remembered that is over");
         if !self.closes {
             // The answer comes behind what was sent before; and it comes, whoever read last.
             self.ping(&session.host);
@@ -135,11 +152,32 @@ impl Scenario {
 
     fn call(self, session: &Session, target: u32, payload: [u8; 2], is_hurried: bool) {
         let request = Message { target, ..Message::answer(Kind::Request, 0, payload.to_vec()) };
-        let deadline = is_hurried.then(|| {
-            let limit = Duration::from_millis(shuttle::rand::thread_rng().gen_range(1..20));
-            (Instant::now() + limit).will_come()
-        });
-        match session.host.call(request, deadline) {
+        let outcome = session.host.call(request, is_hurried.then(deadline));
+        self.check(outcome, payload, is_hurried);
+    }
+
+    /// As [`call`](Self::call), from a task; half of the hurried ones are dropped at some poll.
+    fn call_async(self, session: &Session, payload: [u8; 2], is_hurried: bool) {
+        let request = Message { target: QUICK, ..Message::answer(Kind::Request, 0, payload.to_vec()) };
+        let mut polls = if is_hurried && shuttle::rand::thread_rng().r#gen() { 2 } else { u32::MAX };
+        let mut call = pin!(session.host.call_async(request, is_hurried.then(deadline)));
+        let outcome = shuttle::future::block_on(poll_fn(|context| {
+            if polls == 0 {
+                return Poll::Ready(None);
+            }
+            polls -= 1;
+            if polls == 0 {
+                context.waker().wake_by_ref();
+            }
+            call.as_mut().poll(context).map(Some)
+        }));
+        if let Some(outcome) = outcome {
+            self.check(outcome, payload, is_hurried);
+        }
+    }
+
+    fn check(self, outcome: Result<Message, CallFailure>, payload: [u8; 2], is_hurried: bool) {
+        match outcome {
             Ok(answer) => assert_eq!(*answer.payload, payload, "another's answer"),
             Err(CallFailure::Late { .. }) => assert!(is_hurried, "late without a deadline"),
             Err(CallFailure::Closed { .. } | CallFailure::Unsent(_)) => {
@@ -188,6 +226,12 @@ impl Session {
             }
         }
     }
+}
+
+/// The deadline of a caller in a hurry.
+fn deadline() -> Instant {
+    let limit = Duration::from_millis(shuttle::rand::thread_rng().gen_range(1..20));
+    (Instant::now() + limit).will_come()
 }
 
 /// Lets others go on for a while.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, io, time::Duration};
 use crate::{
     connection::{Attendance, Connection, End, Handler, Presence, Sent, lock},
     protocol::{frame::Kind, message::Message},
-    sync::{Arc, Condvar, Mutex, PoisonError, thread},
+    sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread},
 };
 
 /// What a scenario is told.
@@ -79,6 +79,8 @@ pub(crate) struct Calling {
 struct Tasks {
     is_unread: bool,
     is_stalled: bool,
+    /// When to look after the tasks that wait.
+    alarms: Vec<Instant>,
     is_over: bool,
 }
 
@@ -122,6 +124,35 @@ impl Calling {
                 connection.write_rest();
             }
         }));
+        let (me, connection) = (Arc::clone(self), Arc::clone(watched));
+        drop(thread::spawn(move || {
+            while let Some(due) = me.wait_due() {
+                if let Some(again) = connection.look_after_tasks(due) {
+                    me.look_at(&connection, again);
+                }
+            }
+        }));
+    }
+
+    /// Waits for the time of an alarm, as the host's timer does; `None` at the end.
+    fn wait_due(&self) -> Option<Instant> {
+        let mut tasks = lock(&self.tasks);
+        loop {
+            if tasks.is_over {
+                return None;
+            }
+            let now = Instant::now();
+            let Some(next) = tasks.alarms.iter().copied().min() else {
+                tasks = self.changed.wait(tasks).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            if next <= now {
+                tasks.alarms.retain(|alarm| *alarm != next);
+                return Some(next);
+            }
+            let left = next.saturating_duration_since(now);
+            tasks = self.changed.wait_timeout(tasks, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -152,6 +183,14 @@ impl Handler for Calling {
 
     fn awaited(&self, _connection: &Arc<Connection>) {
         self.note(|tasks| tasks.is_unread = true);
+    }
+
+    fn neglected(&self, _connection: &Arc<Connection>) {
+        self.note(|tasks| tasks.is_unread = true);
+    }
+
+    fn look_at(&self, _connection: &Arc<Connection>, when: Instant) {
+        self.note(|tasks| tasks.alarms.push(when.will_come()));
     }
 
     fn stalled(&self, _connection: &Arc<Connection>) {

@@ -65,3 +65,19 @@ fn a_handler_that_lasts_holds_nobody_up() {
 fn leaders_take_new_links_over() {
     check(Scenario { callers: 2, calls: 1, hurried: 1, pingers: 1, cuts: 2, leads: true, ..Scenario::default() });
 }
+
+#[test]
+fn tasks_and_threads_wait_for_each_other_s_answers() {
+    check(Scenario { callers: 1, calls: 2, tasks: 2, ..Scenario::default() });
+}
+
+#[test]
+fn tasks_that_leave_keep_nobody_waiting() {
+    check(Scenario { callers: 2, calls: 1, hurried: 1, tasks: 3, hurried_tasks: 2, ..Scenario::default() });
+}
+
+#[test]
+fn tasks_find_the_new_link_and_the_end() {
+    check(Scenario { callers: 1, calls: 2, tasks: 2, hurried_tasks: 1, cuts: 2, ..Scenario::default() });
+    check(Scenario { callers: 1, calls: 2, tasks: 2, hurried_tasks: 1, cuts: 1, closes: true, ..Scenario::default() });
+}

@@ -85,6 +85,7 @@
 //!
 //! Arguments and results are serialised: no borrowed results, no generics, no `&mut` arguments. 65,535 methods an interface;
 //! a greeting (all names of interfaces and methods) of at most 64 KiB. 512 methods run at once in a plugin, 65,536 wait;
+//! as many async methods wait for something at once, or 256 MiB of their arguments;
 //! 1,024 oneway calls wait, or 1 MiB of them and one more.
 //! `Option<Option<T>>` and `Option<()>` lose their inner level in MessagePack; in signatures the attribute refuses them, in
 //! your own types it cannot see them.

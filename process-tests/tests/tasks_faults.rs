@@ -64,7 +64,9 @@ fn every_call_of_tasks_and_threads_runs_exactly_once_whatever_is_cut() {
                     task.await;
                 }
                 until(|| threads.iter().all(thread::JoinHandle::is_finished)).await;
-                threads.into_iter().for_each(|thread| thread.join().unwrap());
+                for thread in threads {
+                    thread.join().unwrap();
+                }
                 println!("{} cuts", cuts());
                 assert!(cuts() >= 30, "only {} cuts", cuts());
                 let recorded = nimble.noted().unwrap();
@@ -91,8 +93,11 @@ fn calls_under_way_when_the_plugin_dies_say_that_they_may_have_run() {
                 smol::future::yield_now().await;
             }
             let error = nimble.exit(7).await.unwrap_err();
-            assert!(matches!(&error, Error::Died { may_have_run: true, report, .. }
-                if report.status().unwrap().code() == Some(7)), "{error:?}");
+            assert!(
+                matches!(&error, Error::Died { may_have_run: true, report, .. }
+                if report.status().unwrap().code() == Some(7)),
+                "{error:?}"
+            );
             for task in tasks {
                 let error = task.await.unwrap_err();
                 assert!(matches!(error, Error::Died { may_have_run: true, .. }), "{error:?}");
@@ -137,7 +142,8 @@ fn a_plugin_that_hangs_up_and_lives_on_is_waited_for_without_blocking() {
     watchdog(60, || {
         smol::block_on(async {
             let launcher = common::rogue("hangs-up").resume_timeout(milliseconds(100));
-            let probe: Plugin<dyn common::Probe> = launcher.spawn_async().await.unwrap().interface_async().await.unwrap();
+            let probe: Plugin<dyn common::Probe> =
+                launcher.spawn_async().await.unwrap().interface_async().await.unwrap();
             let calling = probe.clone();
             // It is this call that it hangs up upon.
             let call = thread::spawn(move || calling.add(1, 2));
@@ -191,7 +197,11 @@ fn futures_that_are_dropped_half_way_leave_no_process_behind() {
                 assert!(is_running(&mark));
                 // The handle stays: it is the future that has it stopped.
                 let stopping = async {
-                    if how == 0 { process.shutdown_async().await.map(drop) } else { process.kill_async().await.map(drop) }
+                    if how == 0 {
+                        process.shutdown_async().await.map(drop)
+                    } else {
+                        process.kill_async().await.map(drop)
+                    }
                 };
                 smol::future::or(stopping, async {
                     smol::future::yield_now().await;

@@ -30,7 +30,16 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub(super) fn new(link: Arc<dyn Link>, generation: u64, deframer: Deframer, patience: Patience) -> Self {
-        Self { link, generation, deframer, patience, last_frames: 0, is_fresh: true, has_left_some: false, woken: Vec::new() }
+        Self {
+            link,
+            generation,
+            deframer,
+            patience,
+            last_frames: 0,
+            is_fresh: true,
+            has_left_some: false,
+            woken: Vec::new(),
+        }
     }
 }
 
@@ -145,7 +154,7 @@ impl Baton {
     }
 
     /// Notes that whoever was to come for the bytes may not, and that the thread that watches all links is asked to, too.
-    pub(super) fn is_neglected(&mut self) {
+    pub(super) fn leave_to_watcher(&mut self) {
         if let Place::Free(_) = self.place {
             self.attendance = Attendance::Watched;
         }

@@ -130,7 +130,7 @@ impl Calls {
         let last = std::mem::replace(&mut self.tasks.turns, turns);
         let is_neglected = turns.is_some() && turns == last;
         if is_neglected {
-            self.baton.is_neglected();
+            self.baton.leave_to_watcher();
         }
         is_neglected
     }

@@ -70,7 +70,7 @@ mod tests {
     use crate::{
         connection::{End, Handler, Options},
         protocol::{
-            frame::{Deframer, Header, Kind, MAX_PAYLOAD},
+            frame::{Deframer, Header, Kind, MAX_PAYLOAD, MORE},
             message::Message,
         },
         transport::local,
@@ -94,13 +94,16 @@ mod tests {
         let options = Options { max_message: usize::MAX, yields: false, ticks: false };
         let connection = Connection::start(Box::new(link), Deframer::new(), Arc::new(Reads), options).unwrap();
         let (link, generation) = connection.present_link().unwrap();
-        let header = Header { length: u32::try_from(MAX_PAYLOAD).unwrap(), kind: Kind::Value as u8, ..Header::default() };
-        let bytes = [&header.to_wire()[..], &[0; MAX_PAYLOAD]].concat();
-        // Whether what has come is half a frame, the other half, or several.
-        for count in [bytes.len() / 2, bytes.len() / 2, 2 * bytes.len()] {
-            let sent = bytes.repeat(2);
-            let written = other.try_write_pieces(&[IoSlice::new(&sent[..count])]).unwrap();
-            assert_eq!(written, count);
+        let header =
+            Header { length: u32::try_from(MAX_PAYLOAD).unwrap(), kind: Kind::Value as u8, ..Header::default() };
+        let bytes = [&header.to_wire()[..], &vec![0; MAX_PAYLOAD]].concat();
+        // Whether what has come is half a frame, the other half, or several; of a message of one frame, or of more.
+        let begins = Header { flags: MORE, ..header };
+        let more = [&begins.to_wire()[..], &vec![0; MAX_PAYLOAD]].concat();
+        let [half, other_half] = [&bytes[..bytes.len() / 2], &bytes[bytes.len() / 2..]];
+        for sent in [half, other_half, &bytes.repeat(2), &more, half, other_half, &more, &[&more[..], half].concat()] {
+            let count = other.try_write_pieces(&[IoSlice::new(sent)]).unwrap();
+            assert_eq!(count, sent.len());
             while connection.read_what_is_there(generation, Attendance::Driven) == Progress::Some {}
             let left = link.pollable().unwrap().try_read(&mut [0]).map_err(|error| error.kind());
             assert_eq!(left, Err(io::ErrorKind::WouldBlock), "behind {count} bytes");

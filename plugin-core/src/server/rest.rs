@@ -35,10 +35,12 @@ impl Rest {
             return;
         }
         let (me, writing) = (Arc::clone(self), Arc::clone(connection));
-        let spawned = thread::Builder::new().name("plugin-core writer".into()).spawn(move || loop {
-            writing.write_rest();
-            if me.is_done() {
-                return;
+        let spawned = thread::Builder::new().name("plugin-core writer".into()).spawn(move || {
+            loop {
+                writing.write_rest();
+                if me.is_done() {
+                    return;
+                }
             }
         });
         if let Err(error) = spawned {

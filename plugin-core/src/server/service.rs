@@ -496,8 +496,13 @@ mod tests {
 
     impl Dispatch for Lingers {
         fn descriptor(&self) -> &'static Descriptor {
-            const LINGER: Method =
-                Method { name: "linger", timeout: Timeout::Inherit, optional: false, idempotent: false, is_async: true };
+            const LINGER: Method = Method {
+                name: "linger",
+                timeout: Timeout::Inherit,
+                optional: false,
+                idempotent: false,
+                is_async: true,
+            };
             &Descriptor { name: "Lingers", version: None, methods: &[LINGER] }
         }
 
