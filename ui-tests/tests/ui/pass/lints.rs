@@ -73,7 +73,14 @@ pub trait Greeter {
     /// # Errors
     /// When the plugin is gone.
     #[must_use = "it costs a call"]
-    async fn wait(&self, name: &str, _unused: u8, _: u8, doc: &Doc<'_>, maybe: Option<&str>) -> plugin_core::Result<String>;
+    async fn wait(
+        &self,
+        name: &str,
+        _unused: u8,
+        _: u8,
+        doc: &Doc<'_>,
+        maybe: Option<&str>,
+    ) -> plugin_core::Result<String>;
 
     /// Has too many arguments, as the user says.
     ///
@@ -134,7 +141,14 @@ impl Greeter for English {
         Ok(self.name.clone())
     }
 
-    async fn wait(&self, name: &str, _unused: u8, _: u8, doc: &Doc<'_>, maybe: Option<&str>) -> plugin_core::Result<String> {
+    async fn wait(
+        &self,
+        name: &str,
+        _unused: u8,
+        _: u8,
+        doc: &Doc<'_>,
+        maybe: Option<&str>,
+    ) -> plugin_core::Result<String> {
         let Some(maybe) = maybe else { return Err(plugin_core::Error::custom(name)) };
         std::future::ready(()).await;
         Ok(format!("{maybe}{}", doc.text))
