@@ -61,7 +61,7 @@ impl Client {
         let began = Instant::now();
         let deadline = deadline::for_call(began, Timeout::Inherit, plugin.call_timeout());
         let instance = plugin.acquire("the greeting", began, deadline)?;
-        Self::of(&instance, Arc::clone(&plugin), descriptor)
+        Self::of(&instance, plugin, descriptor)
     }
 
     /// As [`new`](Self::new), for a task.
@@ -69,7 +69,7 @@ impl Client {
         let began = Instant::now();
         let deadline = deadline::for_call(began, Timeout::Inherit, plugin.call_timeout());
         let instance = plugin.acquire_async("the greeting", began, deadline).await?;
-        Self::of(&instance, Arc::clone(&plugin), descriptor)
+        Self::of(&instance, plugin, descriptor)
     }
 
     fn of(instance: &Arc<Instance>, plugin: Arc<Handle>, descriptor: &'static Descriptor) -> Result<Self> {
