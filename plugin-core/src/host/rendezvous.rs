@@ -1,7 +1,6 @@
 //! Where plugins dial in: one listener for all plugins of a host, made with the first and removed with the last.
 //!
-//! A plugin proves with its token which one it is. Every dialler is heard on a thread of its own, under a time limit, so
-//! that a silent one holds up nobody.
+//! A plugin proves with its token which one it is, once it has been [heard](super::hear).
 
 use std::{
     collections::HashMap,
@@ -9,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
         mpsc::Sender,
     },
     thread::{self, JoinHandle},
@@ -20,7 +19,8 @@ use subtle::ConstantTimeEq;
 
 use super::{
     directory::{Directory, Place},
-    wake::{Wakened, Waker, waker},
+    hear::hear,
+    wake::{Waker, waker},
 };
 use crate::{
     Error, Result, StartStage,
@@ -36,13 +36,10 @@ use crate::{
     transport::local::{LocalLink, LocalListener},
 };
 
-/// How long a dialler may take to introduce itself.
-const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take to answer one that has introduced itself.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// How many diallers are heard at once.
-const MAX_DIALLERS: usize = 1024;
-
-/// How many of them may be of one process.
+/// How many diallers of one process are heard at once.
 const MAX_DIALLERS_OF_ONE: usize = 8;
 
 /// The host's listener.
@@ -75,9 +72,8 @@ impl Listening {
         let accepting = thread::Builder::new().name("plugin-core accept".into()).spawn({
             let (address, listener, guests) = (address.to_owned(), Arc::clone(&listener), Arc::clone(guests));
             move || {
-                // Here, since the first plugin is started meanwhile, which takes longer.
-                Directory::sweep(&address);
-                accept(&listener, &wakened, &guests);
+                // Here, and not before: it takes a moment, in which the first plugin is started.
+                hear(&listener, &wakened, &guests, || Directory::sweep(&address));
             }
         })?;
         Ok(Self { listener, waker: Some(waker), accepting: Some(accepting) })
@@ -96,7 +92,7 @@ impl Drop for Listening {
 
 /// Who may come, and who has come to the door.
 #[derive(Debug, Default)]
-struct Guests {
+pub(super) struct Guests {
     expected: Mutex<Vec<Expected>>,
     /// The sessions that may be resumed, by name.
     sessions: Mutex<HashMap<String, Session>>,
@@ -107,7 +103,7 @@ struct Guests {
 impl Guests {
     /// Whether a process may wait to introduce itself: not if too many connections of it wait already, so that one process
     /// cannot keep others out.
-    fn let_wait(&self, pid: Option<u32>) -> bool {
+    pub(super) fn let_wait(&self, pid: Option<u32>) -> bool {
         let mut at_the_door = lock(&self.at_the_door);
         let Some(pid) = pid else { return true };
         let is_welcome = at_the_door.iter().filter(|known| **known == pid).count() < MAX_DIALLERS_OF_ONE;
@@ -115,6 +111,26 @@ impl Guests {
             at_the_door.push(pid);
         }
         is_welcome
+    }
+
+    /// It does not wait any more.
+    pub(super) fn leave_door(&self, pid: Option<u32>) {
+        let mut at_the_door = lock(&self.at_the_door);
+        let place = at_the_door.iter().position(|known| Some(*known) == pid);
+        place.map(|place| at_the_door.swap_remove(place));
+    }
+
+    /// Hands who has introduced itself to whoever expects it.
+    pub(super) fn introduced(self: &Arc<Self>, introduced: Introduced) {
+        if introduced.hello.session.is_empty() {
+            return introduce(introduced, &self.expected);
+        }
+        // On a thread of its own: what has to be sent again may be much, and others wait to be heard.
+        let guests = Arc::clone(self);
+        let resuming = move || resume(introduced, &guests.sessions);
+        if let Err(error) = thread::Builder::new().name("plugin-core greeting".into()).spawn(resuming) {
+            tracing::debug!(%error, "a session could not be resumed, its plugin may try again");
+        }
     }
 }
 
@@ -267,63 +283,9 @@ pub(super) fn token() -> Result<String> {
     Ok(format!("{:032x}{:032x}", word(high), word(low)))
 }
 
-fn accept(listener: &LocalListener, wakened: &Wakened, guests: &Arc<Guests>) {
-    let diallers = Arc::new(AtomicUsize::new(0));
-    loop {
-        let accepted = match wakened.accept(listener) {
-            Ok(Some(link)) => link,
-            Ok(None) => return,
-            Err(error) => {
-                // Mostly too many open files, which others must close: trying again at once would only burn the CPU.
-                tracing::warn!(%error, "could not accept a plugin");
-                thread::sleep(Duration::from_millis(50));
-                continue;
-            }
-        };
-        if diallers.fetch_add(1, Ordering::Relaxed) >= MAX_DIALLERS {
-            diallers.fetch_sub(1, Ordering::Relaxed);
-            continue;
-        }
-        let (guests, heard) = (Arc::clone(guests), Arc::clone(&diallers));
-        let spawned = thread::Builder::new().name("plugin-core greeting".into()).spawn(move || {
-            hear(accepted, &guests);
-            heard.fetch_sub(1, Ordering::Relaxed);
-        });
-        if spawned.is_err() {
-            diallers.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Hears what one dialler has to say, and hands it to whoever expects it.
-fn hear(link: LocalLink, guests: &Guests) {
-    if !link.is_same_user() {
-        tracing::warn!("another user's process dialled the plugin socket");
-        return;
-    }
-    let pid = link.peer_pid();
-    if !guests.let_wait(pid) {
-        return;
-    }
-    let deadline = deadline::after(Instant::now(), HELLO_LIMIT);
-    let mut deframer = Deframer::new();
-    let hello = greeting::receive(&link, &mut deframer, deadline, handshake::read_hello);
-    if let Some(pid) = pid {
-        let mut at_the_door = lock(&guests.at_the_door);
-        let place = at_the_door.iter().position(|known| *known == pid);
-        place.map(|place| at_the_door.swap_remove(place));
-    }
-    match hello {
-        Ok(hello) if hello.session.is_empty() => {
-            introduce(Introduced { link, deframer, hello }, &guests.expected, deadline);
-        }
-        Ok(hello) => resume(Introduced { link, deframer, hello }, &guests.sessions, deadline),
-        Err(error) => tracing::debug!(%error, "a dialler did not introduce itself"),
-    }
-}
-
 /// Goes on with a session over the connection that its plugin has dialled.
-fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>, deadline: Instant) {
+fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>) {
+    let deadline = deadline::after(Instant::now(), ANSWER_LIMIT);
     let Introduced { link, deframer, hello } = introduced;
     let found = lock(sessions).get(&hello.session).and_then(|session| {
         let is_right = bool::from(session.token.as_bytes().ct_eq(hello.token.as_bytes()));
@@ -340,7 +302,9 @@ fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>, de
     }
 }
 
-fn introduce(introduced: Introduced, expected: &Mutex<Vec<Expected>>, deadline: Instant) {
+/// Never waits: what there is to say fits a socket that nothing has been written to.
+fn introduce(introduced: Introduced, expected: &Mutex<Vec<Expected>>) {
+    let deadline = deadline::after(Instant::now(), ANSWER_LIMIT);
     let Some(expected) = take_expected(&introduced.hello.token, expected) else {
         let reason = "wrong token: only programs that this host started, and each only once, may connect";
         return refuse(&introduced.link, reason.into(), deadline);
