@@ -10,8 +10,8 @@ use ::tarpc::{
     tokio_serde::formats::MessagePack,
     tokio_util::codec::LengthDelimitedCodec,
 };
-use futures::StreamExt;
 use bytes::Bytes;
+use futures::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 use tokio::net::UnixStream;

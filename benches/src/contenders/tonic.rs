@@ -6,9 +6,9 @@ use ::tonic::{
     Request, Response, Status,
     transport::{self, Channel, Endpoint},
 };
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use hyper_util::rt::TokioIo;
-use bytes::Bytes;
 use tokio::net::UnixStream;
 
 use super::{Running, unix};
