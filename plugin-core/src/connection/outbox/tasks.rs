@@ -47,7 +47,7 @@ impl Connection {
     }
 
     /// As [`send`](Self::send), or for a oneway call [`send_oneway`](Self::send_oneway), for a task; sees to everything that
-    /// cannot be written at once. `waiter` is told whom to wake when time is over. With company, others are about to send, too.
+    /// cannot be written at once. `waiter` is told whom to wake when time is over. With company, others may be about to send, too.
     pub(in crate::connection) async fn send_with(
         self: &Arc<Self>,
         message: Message,
@@ -57,10 +57,13 @@ impl Connection {
     ) -> Result<(), (Unsent, Message)> {
         let mut sending = Sending::new(self, message, deadline, has_company);
         let next = poll_fn(|context| {
-            if let Some(waiter) = waiter {
-                waiter.wakes(context);
+            let polled = sending.poll(context);
+            match waiter {
+                Some(waiter) if polled.is_pending() => waiter.wakes(context),
+                _ => return polled,
             }
-            sending.poll(context)
+            // Its time may have come to its end before there was anybody to wake.
+            if is_past(deadline) { sending.poll(context) } else { polled }
         });
         let next = next.await?;
         drop(sending);
@@ -131,7 +134,7 @@ impl<'a> Sending<'a> {
         if outbox.reader_writes || outbox.is_written() {
             return Poll::Ready(Ok(Next::Nothing));
         }
-        if !self.has_company && lock(&self.connection.calls).tasks.count <= 1 {
+        if !self.has_company {
             if self.connection.write(outbox) == Sent::Partly {
                 self.connection.handler.stalled(self.connection);
             }
