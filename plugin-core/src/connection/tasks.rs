@@ -48,7 +48,9 @@ impl Connection {
             return Err(CallFailure::Unsent(request));
         };
         request.call = registered.call;
-        if let Err((unsent, request)) = self.send_with(request, deadline, Some(&registered.waiter), registered.has_company).await {
+        if let Err((unsent, request)) =
+            self.send_with(request, deadline, Some(&registered.waiter), registered.has_company).await
+        {
             registered.forget();
             return Err(match unsent {
                 Unsent::Closed => CallFailure::Unsent(request),
