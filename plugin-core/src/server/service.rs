@@ -131,19 +131,19 @@ impl Service {
         }
     }
 
-    /// Runs a request's handler and sends the answer.
-    pub(super) fn answer(&self, connection: &Connection, task: Task) -> Sent {
+    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended.
+    pub(super) fn answer(&self, connection: &Connection, task: Task, began: Instant) -> (Sent, Instant) {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
         let dispatcher = lock(&self.dispatchers).get(request.target as usize).cloned();
-        let began = Instant::now();
-        let answer = answer(dispatcher, &request, &call, connection.max_message());
-        self.paces.note(place, began.elapsed());
+        let answer = answer(dispatcher, &request, &call, connection.max_message(), began);
+        let ended = Instant::now();
+        self.paces.note(place, ended.saturating_duration_since(began));
         lock(&self.running).remove(&request.call);
         call.put_back();
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
-        connection.send(answer, None).unwrap_or_default()
+        (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
     /// Lets a thread of the pool answer.
@@ -152,7 +152,7 @@ impl Service {
         let (number, bytes) = (task.request.call, task.request.payload.len());
         let answering = Arc::clone(connection);
         let run = move || {
-            if me.answer(&answering, task) == Sent::Partly {
+            if me.answer(&answering, task, Instant::now()).0 == Sent::Partly {
                 answering.write_rest();
             }
         };
@@ -231,11 +231,17 @@ impl Handler for Service {
 }
 
 /// Answers a request. If nobody waits for the answer when it is there, it is not worth sending.
-fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, limit: usize) -> Message {
+fn answer(
+    dispatcher: Option<Arc<dyn Dispatch>>,
+    request: &Message,
+    call: &Arc<CallState>,
+    limit: usize,
+    now: Instant,
+) -> Message {
     let cancelled = || Failure::new(FailureKind::Cancelled, "its time was over before it could run");
     let outcome = match dispatcher {
         _ if call.is_stopping() && !call.is_given_up() => Err(stopping()),
-        _ if call.is_cancelled() => Err(cancelled()),
+        _ if call.is_cancelled_at(now) => Err(cancelled()),
         Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     };
@@ -343,7 +349,7 @@ mod tests {
     fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
         let call = CallState::new(None);
         call.stop();
-        let answer = answer(None, &Message::control(Kind::Request, 7), &call, 100);
+        let answer = answer(None, &Message::control(Kind::Request, 7), &call, 100, Instant::now());
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }
