@@ -73,7 +73,7 @@ impl Service {
         self.leaders.want(&me, connection).expect("threads can be started");
     }
 
-    pub(super) fn answer(&self, connection: &Connection, task: Task) -> Sent {
+    pub(super) fn answer(&self, connection: &Connection, task: Task, _began: Instant) -> (Sent, Instant) {
         let Task(request) = task;
         self.told.arrived(&request);
         match request.target {
@@ -89,13 +89,13 @@ impl Service {
             }
             _ => {}
         }
-        answer(connection, request)
+        (answer(connection, request), Instant::now())
     }
 
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
         let (me, connection) = (self.me.upgrade().expect("the scenario holds it"), Arc::clone(connection));
         drop(thread::spawn(move || {
-            if me.answer(&connection, task) == Sent::Partly {
+            if me.answer(&connection, task, Instant::now()).0 == Sent::Partly {
                 connection.write_rest();
             }
         }));

@@ -94,6 +94,7 @@ impl Encoder {
     }
 
     /// Copies what was kept apart: nothing else can be written behind it.
+    #[inline]
     fn join(&mut self) {
         if !self.bulk.is_empty() {
             self.payload.extend_from_slice(&std::mem::take(&mut self.bulk));

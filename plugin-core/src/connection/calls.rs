@@ -189,9 +189,6 @@ impl Connection {
         mut request: Message,
         deadline: Option<Instant>,
     ) -> Result<Message, CallFailure> {
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(CallFailure::Late { may_have_run: false });
-        }
         let waiter = Waiter::take();
         let Some(call) = lock(&self.calls).register(&waiter) else {
             return Err(CallFailure::Unsent(request));
@@ -315,10 +312,7 @@ impl Connection {
     }
 }
 
-/// What the header says: 0 for no deadline, else at least 1.
-pub(super) fn milliseconds_left(deadline: Option<Instant>) -> u32 {
-    deadline.map_or(0, |deadline| {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-        u32::try_from(left).unwrap_or(u32::MAX).max(1)
-    })
+/// What the header says of a deadline that is so far away: at least 1, since 0 is none.
+pub(super) fn milliseconds(left: Duration) -> u32 {
+    u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1)
 }

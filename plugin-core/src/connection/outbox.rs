@@ -11,7 +11,7 @@ mod writer;
 
 use std::io::{self, IoSlice};
 
-use super::{Cause, Connection, End, calls::milliseconds_left, lock, waiter::Waiter};
+use super::{Cause, Connection, End, calls::milliseconds, lock, waiter::Waiter};
 use crate::{
     protocol::{
         Violation,
@@ -198,9 +198,15 @@ impl Connection {
                 return Err((Unsent::Late, message));
             }
         }
-        if message.kind == Kind::Request {
+        if let Some(deadline) = deadline {
             // What is left now that it need not wait for room any more.
-            message.deadline = milliseconds_left(deadline);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err((Unsent::Late, message));
+            }
+            if message.kind == Kind::Request {
+                message.deadline = milliseconds(left);
+            }
         }
         self.push(outbox, message)
     }

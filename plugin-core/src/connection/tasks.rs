@@ -40,9 +40,6 @@ impl Connection {
         mut request: Message,
         deadline: Option<Instant>,
     ) -> Result<Message, CallFailure> {
-        if is_past(deadline) {
-            return Err(CallFailure::Late { may_have_run: false });
-        }
         let waiter = Waiter::of_task(deadline);
         let Some(mut registered) = self.register_task(waiter) else {
             return Err(CallFailure::Unsent(request));
@@ -66,9 +63,6 @@ impl Connection {
         call: Message,
         deadline: Option<Instant>,
     ) -> Result<(), (Unsent, Message)> {
-        if is_past(deadline) {
-            return Err((Unsent::Late, call));
-        }
         // While it waits, it is among the calls, so that it is woken when its time is over.
         let Some(mut registered) = self.register_task(Waiter::of_task(deadline)) else {
             return Err((Unsent::Closed, call));

@@ -154,7 +154,16 @@ impl CallState {
 
     /// Whether there is no point in going on.
     pub(super) fn is_cancelled(&self) -> bool {
-        self.is_given_up() || self.is_stopping() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+        self.deadline.map_or_else(|| self.is_cut_short(), |_| self.is_cancelled_at(Instant::now()))
+    }
+
+    /// As [`is_cancelled`](Self::is_cancelled), where the time is known.
+    pub(super) fn is_cancelled_at(&self, now: Instant) -> bool {
+        self.is_cut_short() || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn is_cut_short(&self) -> bool {
+        self.is_given_up() || self.is_stopping()
     }
 
     /// Runs a handler as the answering of this call.

@@ -145,36 +145,47 @@ impl Service {
         }
     }
 
-    /// Runs a request's handler and sends the answer.
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
+    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended.
+    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> (Sent, Instant) {
         let dispatcher = lock(&self.dispatchers).get(task.request.target as usize).cloned();
         match dispatcher {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, dispatcher)
+                self.answer_async(connection, task, dispatcher, began)
             }
-            dispatcher => self.answer_sync(connection, task, dispatcher),
+            dispatcher => self.answer_sync(connection, task, dispatcher, began),
         }
     }
 
-    fn answer_sync(&self, connection: &Arc<Connection>, task: Task, dispatcher: Option<Arc<dyn Dispatch>>) -> Sent {
+    fn answer_sync(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        dispatcher: Option<Arc<dyn Dispatch>>,
+        began: Instant,
+    ) -> (Sent, Instant) {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
-        let began = Instant::now();
-        let answer = answer(dispatcher, &request, &call, connection.max_message());
-        self.paces.note(place, began.elapsed());
+        let answer = answer(dispatcher, &request, &call, connection.max_message(), began);
+        let ended = Instant::now();
+        self.paces.note(place, ended.saturating_duration_since(began));
         lock(&self.running).remove(&request.call);
         call.put_back();
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
-        connection.send(answer, None).unwrap_or_default()
+        (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
     /// Polls an async handler, sends the answer if that is all it takes, and else has the executor go on.
-    fn answer_async(&self, connection: &Arc<Connection>, task: Task, dispatcher: Arc<dyn Dispatch>) -> Sent {
+    fn answer_async(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        dispatcher: Arc<dyn Dispatch>,
+        began: Instant,
+    ) -> (Sent, Instant) {
         let place = task.place();
         let Task { mut request, call } = task;
-        let began = Instant::now();
-        let outcome = unless_over(&call, || {
+        let outcome = unless_over(&call, began, || {
             let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, connection.max_message())?);
             let polled = self.executor.enter(|| run.as_mut().poll(&mut Context::from_waker(Waker::noop())));
             match polled {
@@ -182,19 +193,21 @@ impl Service {
                 Poll::Pending => Ok(Err(run)),
             }
         });
-        self.paces.note(place, began.elapsed());
+        let ended = Instant::now();
+        self.paces.note(place, ended.saturating_duration_since(began));
         let number = request.call;
         let outcome = match outcome {
             Ok(Err(run)) => {
                 self.spawn(connection, number, call, run);
-                return Sent::Cared;
+                return (Sent::Cared, ended);
             }
             Ok(Ok(answer)) => Ok(answer),
             Err(failure) => Err(failure),
         };
         lock(&self.running).remove(&number);
         let answer = message(number, &call, outcome);
-        connection.send(answer, None).unwrap_or_default()
+        call.put_back();
+        (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
@@ -224,7 +237,7 @@ impl Service {
         let (number, bytes) = (task.request.call, task.request.payload.len());
         let answering = Arc::clone(connection);
         let run = move || {
-            if me.answer(&answering, task) == Sent::Partly {
+            if me.answer(&answering, task, Instant::now()).0 == Sent::Partly {
                 answering.write_rest();
             }
         };
@@ -321,8 +334,14 @@ impl Handler for Service {
 }
 
 /// Answers a request.
-fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, limit: usize) -> Message {
-    let outcome = unless_over(call, || match dispatcher {
+fn answer(
+    dispatcher: Option<Arc<dyn Dispatch>>,
+    request: &Message,
+    call: &Arc<CallState>,
+    limit: usize,
+    now: Instant,
+) -> Message {
+    let outcome = unless_over(call, now, || match dispatcher {
         Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     });
@@ -330,11 +349,11 @@ fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<C
 }
 
 /// Runs a handler, unless there is no point in it any more.
-fn unless_over<R>(call: &CallState, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+fn unless_over<R>(call: &CallState, now: Instant, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     if call.is_stopping() && !call.is_given_up() {
         return Err(stopping());
     }
-    if call.is_cancelled() {
+    if call.is_cancelled_at(now) {
         return Err(cancelled());
     }
     handler()
@@ -465,7 +484,7 @@ mod tests {
     fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
         let call = CallState::new(None);
         call.stop();
-        let answer = answer(None, &Message::control(Kind::Request, 7), &call, 100);
+        let answer = answer(None, &Message::control(Kind::Request, 7), &call, 100, Instant::now());
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Outbox, Sent, Unsent, line::OUTSIDE};
 use crate::{
-    connection::{Connection, calls::milliseconds_left, lock, tasks::is_past, waiter::Waiter},
+    connection::{Connection, calls::milliseconds, lock, tasks::is_past, waiter::Waiter},
     protocol::{
         frame::{Kind, MAX_PAYLOAD},
         message::Message,
@@ -146,9 +146,15 @@ impl<'a> Sending<'a> {
             self.message = Some(message);
             return None;
         }
-        if message.kind == Kind::Request {
+        if let Some(deadline) = self.deadline {
             // What is left now that it need not wait for room any more.
-            message.deadline = milliseconds_left(self.deadline);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Some(Err((Unsent::Late, message)));
+            }
+            if message.kind == Kind::Request {
+                message.deadline = milliseconds(left);
+            }
         }
         outbox.queue.push(message);
         if outbox.reader_writes || outbox.is_written() {
