@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, io};
 
+use shuttle::rand::Rng;
+
 use super::{
     leaders::Leaders,
     pace::{Pace, Paces, Place},
@@ -107,6 +109,9 @@ impl Handler for Service {
 
     fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
         let me = self.me.upgrade().expect("the scenario holds it");
+        if shuttle::rand::thread_rng().r#gen() {
+            self.leaders.prepare(&me);
+        }
         self.watchdog.start(&me, connection)?;
         self.leaders.want(&me, connection)
     }
