@@ -53,7 +53,7 @@ fn what_goes_wrong_is_told_by_a_type() {
             async { asked(&listener).await.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await };
         let (outcome, _) = tokio::join!(fetcher.fetch(&url), serve);
         assert!(matches!(outcome, Err(FetchError::Status { status: 404, .. })), "{outcome:?}");
-        let (outcome, _) = tokio::join!(fetcher.fetch(&url), async { drop(asked(&listener).await) });
+        let (outcome, ()) = tokio::join!(fetcher.fetch(&url), async { drop(asked(&listener).await) });
         assert!(matches!(outcome, Err(FetchError::Failed { .. })), "{outcome:?}");
         assert_eq!(fetcher.tally().unwrap(), Tally { failed: 3, ..Tally::default() });
     });
