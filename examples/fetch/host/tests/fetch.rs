@@ -14,7 +14,8 @@ use std::{
 
 const FETCH: &str = env!("CARGO_BIN_EXE_fetch");
 
-/// Builds the plugin beside the program: `cargo test` builds only the programs of the package it tests.
+/// Builds the plugin beside the program: `cargo test` builds only the programs of the package it tests. Together with it, so that
+/// both are built with the same features.
 static PLUGIN: LazyLock<()> = LazyLock::new(|| {
     let directory = Path::new(FETCH).parent().unwrap();
     let profile = match directory.file_name().unwrap().to_str().unwrap() {
@@ -22,7 +23,7 @@ static PLUGIN: LazyLock<()> = LazyLock::new(|| {
         profile => profile,
     };
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "fetch-http"]);
+    build.args(["build", "--quiet", "--package", "fetch", "--package", "fetch-http"]);
     build.args(["--profile", profile, "--target-dir"]).arg(directory.parent().unwrap());
     assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success(), "the plugin could not be built");
 });
