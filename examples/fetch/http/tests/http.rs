@@ -49,8 +49,9 @@ fn what_goes_wrong_is_told_by_a_type() {
     run(|fetcher, listener, url| async move {
         let error = fetcher.fetch("ftp://example.org/").await.unwrap_err();
         assert!(matches!(error, FetchError::BadUrl { .. }), "{error}");
-        let serve =
-            async { asked(&listener).await.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await };
+        // It says that it closes the connection, or the next request might still be sent over that one.
+        let answer = b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let serve = async { asked(&listener).await.write_all(answer).await };
         let (outcome, _) = tokio::join!(fetcher.fetch(&url), serve);
         assert!(matches!(outcome, Err(FetchError::Status { status: 404, .. })), "{outcome:?}");
         let (outcome, ()) = tokio::join!(fetcher.fetch(&url), async { drop(asked(&listener).await) });
