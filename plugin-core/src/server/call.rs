@@ -124,6 +124,15 @@ impl CallState {
         }
     }
 
+    /// Ends the task that answers, if it is one that has been polled.
+    pub(super) fn end_task(&self) {
+        let task = lock(&self.task).take();
+        if let Some(task) = task {
+            self.is_given_up.store(true, Ordering::SeqCst);
+            task.wake();
+        }
+    }
+
     /// Has the task that answers woken when its caller gives up.
     pub(super) fn wakes(&self, context: &Context<'_>) {
         *lock(&self.task) = Some(context.waker().clone());

@@ -77,10 +77,8 @@ pub fn serve<I: Interface + ?Sized>(value: impl Implements<I>) -> Result<()> {
 /// # impl Greeter for English {
 /// #     async fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
 /// # }
-/// # /*
-/// #[tokio::main]
-/// # */
-/// async fn main() -> plugin_core::Result<()> {
+/// // `#[tokio::main] async fn main`, or whatever your executor has:
+/// async fn serve() -> plugin_core::Result<()> {
 ///     plugin_core::serve_async::<dyn Greeter>(English).await
 /// }
 /// ```
@@ -199,10 +197,8 @@ impl Server {
     /// # impl Greeter for English {
     /// #     async fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
     /// # }
-    /// # /*
-    /// #[tokio::main]
-    /// # */
-    /// async fn main() -> plugin_core::Result<()> {
+    /// // `#[tokio::main] async fn main`, or whatever your executor has:
+    /// async fn serve() -> plugin_core::Result<()> {
     ///     plugin_core::Server::new().with::<dyn Greeter>(English).serve_async().await
     /// }
     /// ```

@@ -115,7 +115,7 @@ impl Service {
         // While the pool still runs those of them that are woken.
         self.spawned.wait_none(deadline);
         for call in lock(&self.running).values().cloned().collect::<Vec<_>>() {
-            call.cancel();
+            call.end_task();
         }
         self.workers.stop(deadline.saturating_duration_since(Instant::now()));
         self.leaders.stop(deadline);
@@ -353,7 +353,7 @@ fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
     }
 }
 
-fn cancelled() -> Failure {
+pub(super) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "its time was over before it could run")
 }
 
@@ -406,7 +406,7 @@ fn refuse(connection: &Arc<Connection>, call: u32, why: Rejected) {
     connection.refuse(call, &failure);
 }
 
-fn stopping() -> Failure {
+pub(super) fn stopping() -> Failure {
     Failure::new(FailureKind::Stopping, "the plugin is stopping")
 }
 

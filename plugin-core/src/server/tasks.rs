@@ -11,12 +11,13 @@ use std::{
 use super::{
     call::CallState,
     panics::{self, Panic},
+    service::{cancelled, fault_failure, stopping},
 };
 use crate::{
     codec::Encoder,
     connection::lock,
     interface::{BoxFuture, Dispatch, Fault, Request, Verdict},
-    protocol::message::{Failure, FailureKind, Message},
+    protocol::message::{Failure, Message},
 };
 
 /// What has come of a method.
@@ -63,14 +64,14 @@ impl Future for Run {
         me.call.wakes(context);
         if me.call.is_given_up() {
             me.end();
-            return Poll::Ready(Err(Failure::new(FailureKind::Cancelled, "its caller has given up")));
+            return Poll::Ready(Err(if me.call.is_stopping() { stopping() } else { cancelled() }));
         }
         let Some(future) = &mut me.future else { return Poll::Pending };
         let polled = me.call.run(|| panics::catch(|| future.as_mut().poll(context)));
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
-            Ok(Poll::Ready(Err(fault))) => Err(super::service::fault_failure(fault, &*me.dispatcher, me.method)),
+            Ok(Poll::Ready(Err(fault))) => Err(fault_failure(fault, &*me.dispatcher, me.method)),
             Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
         };
         // A panic of a value's `Drop` has no other answer to spoil than this one.
