@@ -24,7 +24,8 @@ fn async_and_sync_methods_answer_on_any_executor() {
             let nimble = nimble().await;
             assert_eq!(nimble.add(1, 2).unwrap(), 3);
             assert_eq!(nimble.add_async(3, 4).await.unwrap(), 7);
-            assert_eq!(nimble.echo(&[5; 100_000]).await.unwrap(), [5; 100_000]);
+            let bytes = vec![5; 100_000];
+            assert_eq!(nimble.echo(&bytes).await.unwrap(), bytes);
             assert_eq!(nimble.nap(6, 5).await.unwrap(), 6);
             let outcome = plugin_core::within_async(Duration::from_millis(50), nimble.linger(3)).await;
             assert!(matches!(outcome, Err(plugin_core::Error::Timeout { .. })), "{outcome:?}");
