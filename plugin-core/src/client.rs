@@ -16,9 +16,11 @@ use crate::{
     deadline,
     host::{Handle, Instance, explain, limit},
     interface::{Descriptor, Method, Timeout, Verdict},
+    objects::{Lending, Lent, context, depth},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, InterfaceEntry, Message},
+        metadata,
     },
 };
 
@@ -79,14 +81,17 @@ impl Client {
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+        lent: &mut [Lent<'_>],
     ) -> Result<Answer> {
         let called = &self.descriptor.methods[method];
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        let mut payload = self.encode(called, arguments, encode)?;
+        let _level = depth::enter().ok_or_else(|| too_deep(self.plugin.name(), called.name))?;
+        let parent = context::call_of(|connection| self.plugin.is_connected_by(connection));
+        let mut payload = self.encode(called, parent, arguments, encode)?;
         let mut crash = None;
         loop {
-            match self.attempt(method, payload, began, deadline) {
+            match self.attempt(method, payload, parent.is_some(), began, deadline, lent) {
                 Ok(answer) => return Ok(answer),
                 Err(Attempt::Unsent(unsent)) => payload = unsent,
                 Err(Attempt::Crashed { instance, may_have_run, request }) => {
@@ -112,7 +117,7 @@ impl Client {
         let called = &self.descriptor.methods[method];
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        let mut payload = self.encode(called, arguments, encode)?;
+        let mut payload = self.encode(called, None, arguments, encode)?;
         loop {
             let lease = self.plugin.acquire(called.name, began, deadline)?;
             let (target, number) = self.bind(&lease, method)?;
@@ -142,18 +147,18 @@ impl Client {
         let called = &self.descriptor.methods[method];
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        Prepared { client: self.clone(), method, began, deadline, payload: self.encode(called, arguments, encode) }
+        Prepared { client: self.clone(), method, began, deadline, payload: self.encode(called, None, arguments, encode) }
     }
 
     fn encode(
         &self,
         called: &Method,
+        parent: Option<u32>,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Buffer> {
-        let mut encoder = Encoder::new(self.plugin.max_message());
-        encoder.array(arguments).and_then(|()| encode(&mut encoder)).map_err(|error| self.unsent(called, error))?;
-        Ok(encoder.into_buffer())
+        let encoded = encode_call(self.plugin.max_message(), parent, arguments, encode);
+        encoded.map_err(|error| unsent(self.plugin.name(), called.name, error))
     }
 
     /// Calls the method in the run that there is now.
@@ -161,15 +166,19 @@ impl Client {
         &self,
         method: usize,
         payload: Buffer,
+        meta: bool,
         began: Instant,
         deadline: Option<Instant>,
+        lent: &mut [Lent<'_>],
     ) -> Result<Answer, Attempt> {
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire(called.name, began, deadline)?;
         let (target, number) = self.bind(&lease, method)?;
         let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
-        match (lease.connection.call(request, deadline), kept) {
+        let request = Message { target, method: number, meta, payload, ..Message::control(Kind::Request, 0) };
+        let mut lending = Lending::new(lent, self.plugin.shared_name());
+        lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
+        match (lease.connection.call_lending(request, deadline, &mut lending), kept) {
             // It was on its way when this host began to stop the plugin, which has not run it.
             (Ok(answer), _) if lease.is_stopping() && is_refused_at_the_end(&answer) => {
                 let unsent = CallFailure::Unsent(answer);
@@ -196,50 +205,69 @@ impl Client {
     }
 
     fn answer(&self, method: &'static Method, answer: Message, limit: Duration) -> Result<Answer> {
-        let verdict = match answer.kind {
-            Kind::Value => Verdict::Value,
-            Kind::Error => Verdict::Error,
-            _ => return Err(self.failed(method, &answer.payload, limit)),
-        };
-        Ok(Answer { verdict, payload: answer.payload, plugin: Arc::clone(&self.plugin), method })
+        Answer::new(Arc::clone(self.plugin.shared_name()), method.name, answer, limit, self.plugin.max_message())
     }
 
     fn unknown(&self, method: &Method) -> Error {
         Error::UnknownMethod { plugin: self.plugin.name().into(), method: method.name.into() }
     }
+}
 
-    fn unsent(&self, method: &Method, error: EncodeError) -> Error {
-        let (plugin, method) = (self.plugin.name().into(), method.name.into());
-        match error {
-            EncodeError::TooLarge(limit) => Error::TooLarge { plugin, method, what: "arguments".into(), limit },
-            EncodeError::Failed(message) => Error::BadArguments { plugin, method, message },
-        }
+/// Encodes what a request says: the call that it is made from, if any, then so many arguments, which `encode` writes.
+pub(crate) fn encode_call(
+    max_message: usize,
+    parent: Option<u32>,
+    arguments: u32,
+    encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+) -> Result<Buffer, EncodeError> {
+    let mut encoder = Encoder::new(max_message);
+    if let Some(parent) = parent {
+        metadata::write_parent(&mut encoder, parent)?;
     }
+    encoder.array(arguments)?;
+    encode(&mut encoder)?;
+    Ok(encoder.into_buffer())
+}
 
-    /// Why the plugin's runtime has no answer from the method.
-    fn failed(&self, method: &Method, payload: &[u8], limit: Duration) -> Error {
-        let failure = match codec::from_slice::<Failure>(payload) {
-            Ok(failure) => failure,
-            Err(error) => return bad_answer(&self.plugin, method, &error),
-        };
-        let (plugin, name) = (self.plugin.name().to_owned(), method.name.to_owned());
-        let message = failure.message;
-        match failure.kind {
-            FailureKind::Panicked => Error::Panicked { plugin, method: name, message, location: failure.location },
-            FailureKind::UnknownMethod => self.unknown(method),
-            FailureKind::BadArguments => Error::BadArguments { plugin, method: name, message },
-            FailureKind::BadAnswer | FailureKind::Unknown => Error::BadAnswer { plugin, method: name, message },
-            FailureKind::AnswerTooLarge => {
-                let limit = message.parse().unwrap_or_else(|_| self.plugin.max_message());
-                Error::TooLarge { plugin, method: name, what: "answer".into(), limit }
-            }
-            FailureKind::Overloaded => Error::Overloaded { plugin, method: name, message },
-            // The plugin's clock was first to say so.
-            FailureKind::Cancelled => {
-                Error::Timeout { plugin, method: name, after: limit, may_have_run: false, silent_for: None }
-            }
-            FailureKind::Stopping => Error::Disconnected { plugin, method: name, may_have_run: false, reason: message },
+/// Why the arguments of a call cannot be sent.
+pub(crate) fn unsent(plugin: &str, method: &str, error: EncodeError) -> Error {
+    let (plugin, method) = (plugin.into(), method.into());
+    match error {
+        EncodeError::TooLarge(limit) => Error::TooLarge { plugin, method, what: "arguments".into(), limit },
+        EncodeError::Failed(message) => Error::BadArguments { plugin, method, message },
+    }
+}
+
+/// Why a call was not made: too many wait for each other already.
+pub(crate) fn too_deep(plugin: &str, method: &str) -> Error {
+    Error::TooDeep { plugin: plugin.into(), method: method.into(), limit: depth::LIMIT }
+}
+
+/// Why the other side's runtime has no answer from the method.
+fn failed(plugin: &str, name: &str, payload: &[u8], limit: Duration, max_message: usize) -> Error {
+    let failure = match codec::from_slice::<Failure>(payload) {
+        Ok(failure) => failure,
+        Err(error) => return bad_answer(plugin, name, &error),
+    };
+    let (plugin, method) = (plugin.to_owned(), name.to_owned());
+    let message = failure.message;
+    match failure.kind {
+        FailureKind::Panicked => Error::Panicked { plugin, method, message, location: failure.location },
+        FailureKind::UnknownMethod => Error::UnknownMethod { plugin, method },
+        FailureKind::BadArguments => Error::BadArguments { plugin, method, message },
+        FailureKind::BadAnswer | FailureKind::Unknown => Error::BadAnswer { plugin, method, message },
+        FailureKind::AnswerTooLarge => {
+            let limit = message.parse().unwrap_or(max_message);
+            Error::TooLarge { plugin, method, what: "answer".into(), limit }
         }
+        FailureKind::Overloaded => Error::Overloaded { plugin, method, message },
+        // The other side's clock was first to say so.
+        FailureKind::Cancelled => {
+            Error::Timeout { plugin, method, after: limit, may_have_run: false, silent_for: None }
+        }
+        FailureKind::CallEnded => Error::CallEnded { plugin, method },
+        FailureKind::TooDeep => Error::TooDeep { plugin, method, limit: depth::LIMIT },
+        FailureKind::Stopping => Error::Disconnected { plugin, method, may_have_run: false, reason: message },
     }
 }
 
@@ -262,7 +290,7 @@ impl Prepared {
     pub async fn call(self) -> Result<Answer> {
         let mut payload = self.payload?;
         loop {
-            match self.client.attempt(self.method, payload, self.began, self.deadline) {
+            match self.client.attempt(self.method, payload, false, self.began, self.deadline, &mut []) {
                 Ok(answer) => return Ok(answer),
                 Err(Attempt::Unsent(unsent)) => payload = unsent,
                 Err(Attempt::Crashed { request, .. }) => payload = request,
@@ -335,12 +363,12 @@ impl Crash {
     }
 }
 
-fn bad_answer(plugin: &Handle, method: &Method, error: &DecodeError) -> Error {
-    Error::BadAnswer { plugin: plugin.name().into(), method: method.name.into(), message: error.to_string() }
+fn bad_answer(plugin: &str, method: &str, error: &DecodeError) -> Error {
+    Error::BadAnswer { plugin: plugin.into(), method: method.into(), message: error.to_string() }
 }
 
 /// Two versions go together if the newer is a semver-compatible update of the older; without one, methods alone decide.
-fn check_version(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<()> {
+pub(crate) fn check_version(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<()> {
     let (Some(wanted), Some(offered)) = (descriptor.version, &entry.version) else { return Ok(()) };
     let is_compatible = || {
         let (wanted, offered) = (Version::parse(wanted).ok()?, Version::parse(offered).ok()?);
@@ -359,7 +387,7 @@ fn check_version(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) 
 }
 
 /// Finds each method by name; only those with a default body may be missing.
-fn number_methods(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<Arc<[Option<u16>]>> {
+pub(crate) fn number_methods(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<Arc<[Option<u16>]>> {
     let place = |method: &Method| entry.methods.iter().position(|name| name == method.name);
     let numbers = descriptor.methods.iter().map(|method| u16::try_from(place(method)?).ok());
     let numbers: Arc<[Option<u16>]> = numbers.collect();
@@ -377,8 +405,8 @@ fn number_methods(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry)
 pub struct Answer {
     verdict: Verdict,
     payload: Buffer,
-    plugin: Arc<Handle>,
-    method: &'static Method,
+    plugin: Arc<str>,
+    method: &'static str,
 }
 
 impl fmt::Debug for Answer {
@@ -388,6 +416,22 @@ impl fmt::Debug for Answer {
 }
 
 impl Answer {
+    /// What an answer says that came within `limit`.
+    pub(crate) fn new(
+        plugin: Arc<str>,
+        method: &'static str,
+        answer: Message,
+        limit: Duration,
+        max_message: usize,
+    ) -> Result<Self> {
+        let verdict = match answer.kind {
+            Kind::Value => Verdict::Value,
+            Kind::Error => Verdict::Error,
+            _ => return Err(failed(&plugin, method, &answer.payload, limit, max_message)),
+        };
+        Ok(Self { verdict, payload: answer.payload, plugin, method })
+    }
+
     pub(crate) fn verdict(&self) -> Verdict {
         self.verdict
     }

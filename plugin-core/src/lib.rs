@@ -101,6 +101,7 @@ mod environment;
 mod error;
 mod host;
 mod interface;
+mod objects;
 #[doc(hidden)]
 pub mod private;
 mod protocol;

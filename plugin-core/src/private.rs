@@ -1,7 +1,7 @@
 //! The only paths that generated code names. Not part of the public interface: anything here may change in any release.
 
 pub use crate::{
-    client::{Answer, Client, Prepared},
+    client::Answer,
     codec::{
         Decode, DecodeBytes, DecodeError, DecodeSerde, Decoder, Encode, EncodeBytes, EncodeError, EncodeSerde, Encoder,
         Fetch, FetchBytes, FetchSerde, Lend, LendBytes, LendFromMessage, LendOwned, LendValue,
@@ -9,6 +9,7 @@ pub use crate::{
     interface::{
         BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, assert_unique, method_number,
     },
+    objects::{Client, Function, Lent, Prepared, borrow, lend, lend_function},
     reply::{CallError, OnewayReply, Reply},
 };
 

@@ -19,6 +19,7 @@ use crate::{
         frame::Kind,
         incoming::Incoming,
         message::Message,
+        metadata,
     },
     sync::{Arc, Instant, thread},
     transport::{Pollable, TICK},
@@ -199,7 +200,10 @@ impl Connection {
         match message.kind {
             Kind::Oneway => return self.oneway_arrived(message),
             Kind::Credit => return self.credited(message.call),
+            Kind::Request if message.meta || metadata::is_lent(message.target) => self.request_arrived(message, woken),
             Kind::Request => self.handler.request(self, message),
+            Kind::Notice => return self.notice_arrived(message, woken),
+            Kind::Declare => return self.interface_declared(&message),
             Kind::Value | Kind::Error | Kind::Failure | Kind::Pong => woken.extend(lock(&self.calls).answer(message)),
             Kind::Ping => self.send_control(Message::control(Kind::Pong, message.call)),
             Kind::Goodbye => self.handler.goodbye(),

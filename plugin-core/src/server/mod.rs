@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`serve`] is what a plugin's `main` calls; [`session`] finds the host again after a cut; [`service`]
 //! answers one request; [`leaders`] read, and run the handlers that [`pace`] says are quick, while a [`watchdog`] looks on;
-//! [`workers`] run the others, many at once, and a [`lane`] those that nobody waits for, in turn; [`lifeline`] notices that
+//! [`workers`] run the others, many at once, and a [`lane`] those that nobody waits for, in turn; a [`writer`] writes what
+//! nobody else waits to write; [`lifeline`] notices that
 //! the host is gone; [`by_hand`] is for a plugin that was started without a host, [`listen`] for one that waits for hosts to
 //! attach, and [`guests`] are those that have.
 
@@ -21,7 +22,9 @@ mod session;
 mod stop;
 mod watchdog;
 mod workers;
+mod writer;
 
 pub use call::Call;
+pub(crate) use call::CallState;
 pub use serve::{Server, serve};
-pub(crate) use service::Service;
+pub(crate) use service::{Service, answered, dispatched};

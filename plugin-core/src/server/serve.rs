@@ -10,7 +10,6 @@ use std::{
 
 use super::{
     Service, by_hand, lifeline, listen,
-    service::entry,
     session::{Agreed, Session},
     stop::{Stop, StopReason},
 };
@@ -22,6 +21,7 @@ use crate::{
     },
     deadline, environment,
     interface::Dispatch,
+    objects::interfaces,
     protocol::{
         VERSIONS,
         frame::{Deframer, Kind},
@@ -182,7 +182,7 @@ impl Server {
     }
 
     fn interfaces(&self) -> Vec<InterfaceEntry> {
-        self.dispatchers.iter().map(|dispatcher| entry(&**dispatcher)).collect()
+        self.dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 }
 

@@ -16,14 +16,17 @@ use super::{
     stop::{Stop, StopReason},
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
+    writer::Writer,
 };
 use crate::{
     Error,
     buffer::Buffer,
     codec::{self, Decoder, EncodeError, Encoder},
-    connection::{Cause, Connection, End, Handler, Sent, lock},
+    connection::{Cause, Connection, End, Handler, Reading, Sent, lock},
     deadline,
+    error::HOST,
     interface::{Dispatch, Fault, Verdict},
+    objects::{context::{self, Context}, depth, interfaces},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, InterfaceEntry, Message},
@@ -41,11 +44,14 @@ pub(crate) struct Service {
     lane: Arc<Lane>,
     pub(super) leaders: Leaders,
     pub(super) watchdog: Watchdog,
+    writer: Writer,
     /// Requests for whoever leads to run where it stands.
     quick: Mutex<VecDeque<Task>>,
     /// The calls that are being answered or wait for a thread, by number.
     running: Mutex<HashMap<u32, Arc<CallState>>>,
     stop: Arc<Stop>,
+    /// What errors call the host.
+    peer: Arc<str>,
 }
 
 /// A request, and what is known of its call.
@@ -70,15 +76,17 @@ impl Service {
             lane: Arc::default(),
             leaders: Leaders::default(),
             watchdog: Watchdog::default(),
+            writer: Writer::default(),
             quick: Mutex::default(),
             running: Mutex::default(),
             stop,
+            peer: HOST.into(),
         })
     }
 
     /// What the greeting says of the interfaces.
     pub(crate) fn interfaces(&self) -> Vec<InterfaceEntry> {
-        lock(&self.dispatchers).iter().map(|dispatcher| entry(&**dispatcher)).collect()
+        lock(&self.dispatchers).iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
@@ -125,18 +133,35 @@ impl Service {
     }
 
     /// Runs a request's handler and sends the answer.
-    pub(super) fn answer(&self, connection: &Connection, task: Task) -> Sent {
+    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
         let dispatcher = lock(&self.dispatchers).get(request.target as usize).cloned();
-        let began = Instant::now();
-        let answer = answer(dispatcher, &request, &call, connection.max_message());
-        self.paces.note(place, began.elapsed());
+        let (began, waited) = (Instant::now(), context::waited());
+        let answer = answer(dispatcher, &request, &call, self.context(connection, request.call));
+        // Who waits for calls of its own holds nobody up.
+        self.paces.note(place, began.elapsed().saturating_sub(context::waited().saturating_sub(waited)));
         lock(&self.running).remove(&request.call);
         call.put_back();
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
         connection.send(answer, None).unwrap_or_default()
+    }
+
+    fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
+        Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
+    }
+
+    /// Takes note of a request that is going to be answered.
+    fn begin(&self, request: Message) -> Task {
+        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
+        let limit = match request.deadline {
+            0 => None,
+            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
+        };
+        let call = CallState::new(limit);
+        lock(&self.running).insert(request.call, Arc::clone(&call));
+        Task { request, call }
     }
 
     /// Lets a thread of the pool answer.
@@ -171,15 +196,26 @@ impl Handler for Service {
         self.lead_again(connection);
     }
 
+    fn stalled(&self, connection: &Arc<Connection>) {
+        self.writer.write_rest(connection);
+    }
+
+    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        Leaders::take_back(self, connection)
+    }
+
+    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
+        Leaders::lend(self, connection, reading);
+    }
+
+    fn read_by_caller(&self, connection: &Arc<Connection>) {
+        while let Some(task) = self.next_quick() {
+            self.submit(connection, task);
+        }
+    }
+
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
-        let limit = match request.deadline {
-            0 => None,
-            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
-        };
-        let call = CallState::new(limit);
-        lock(&self.running).insert(request.call, Arc::clone(&call));
-        let task = Task { request, call };
+        let task = self.begin(request);
         if connection.is_shared() && self.pace(&task) != Pace::Slow {
             lock(&self.quick).push_back(task);
         } else {
@@ -187,12 +223,19 @@ impl Handler for Service {
         }
     }
 
+    fn nested(&self, connection: &Arc<Connection>, request: Message) {
+        let task = self.begin(request);
+        if self.answer(connection, task) == Sent::Partly {
+            self.stalled(connection);
+        }
+    }
+
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
         let dispatcher = lock(&self.dispatchers).get(call.target as usize).cloned();
-        let calling = Arc::clone(connection);
+        let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
         self.lane.tell_rest(|| resting(connection));
         let run = move |state: &Arc<CallState>| {
-            run_oneway(dispatcher, &call, state, calling.max_message());
+            context.run(|| run_oneway(dispatcher, &call, state, calling.max_message()));
             drop(call);
             if calling.oneway_finished() == Sent::Partly {
                 calling.write_rest();
@@ -224,20 +267,29 @@ impl Handler for Service {
 }
 
 /// Answers a request. If nobody waits for the answer when it is there, it is not worth sending.
-fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, limit: usize) -> Message {
+fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, context: Context) -> Message {
+    let limit = context.connection.max_message();
+    let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
     let cancelled = || Failure::new(FailureKind::Cancelled, "its time was over before it could run");
     let outcome = match dispatcher {
         _ if call.is_stopping() && !call.is_given_up() => Err(stopping()),
         _ if call.is_cancelled() => Err(cancelled()),
-        Some(dispatcher) if is_async(&*dispatcher, request) => call.run(|| run_async(dispatcher, request, limit)),
-        Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
+        Some(dispatcher) if is_async(&*dispatcher, request) => context.run(|| call.run(|| run_async(dispatcher, request, limit))),
+        Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     };
     match outcome {
         Ok(_) if call.is_given_up() => failed(request.call, &cancelled()),
-        Ok((Verdict::Value, payload)) => Message::answer(Kind::Value, request.call, payload),
-        Ok((Verdict::Error, payload)) => Message::answer(Kind::Error, request.call, payload),
-        Err(failure) => failed(request.call, &failure),
+        outcome => answered(request.call, outcome),
+    }
+}
+
+/// What answers call number `call`.
+pub(crate) fn answered(call: u32, outcome: Result<(Verdict, Buffer), Failure>) -> Message {
+    match outcome {
+        Ok((Verdict::Value, payload)) => Message::answer(Kind::Value, call, payload),
+        Ok((Verdict::Error, payload)) => Message::answer(Kind::Error, call, payload),
+        Err(failure) => failed(call, &failure),
     }
 }
 
@@ -284,15 +336,27 @@ fn stopping() -> Failure {
 
 /// Runs the method; the encoded answer, or why there is none.
 fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Buffer), Failure> {
+    dispatched(dispatcher.descriptor().name, request, limit, |method, arguments, answer| {
+        dispatcher.dispatch(method, arguments, answer)
+    })
+}
+
+/// As [`run`], of whatever `dispatch` does, which goes by `name`.
+pub(crate) fn dispatched(
+    name: &str,
+    request: &Message,
+    limit: usize,
+    dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
+) -> Result<(Verdict, Buffer), Failure> {
     let mut arguments = Decoder::new(&request.payload);
     let mut answer = Encoder::new(limit);
     if request.meta {
         arguments.skip().map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))?;
     }
-    let outcome = panics::catch(|| dispatcher.dispatch(request.method.into(), &mut arguments, &mut answer));
+    let outcome = panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer));
     match outcome {
         Ok(Ok(verdict)) => Ok((verdict, answer.into_buffer())),
-        Ok(Err(fault)) => Err(fault_failure(fault, dispatcher, request.method)),
+        Ok(Err(fault)) => Err(fault_failure(fault, name, request.method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
 }
@@ -321,15 +385,14 @@ fn run_async(dispatcher: Arc<dyn Dispatch>, request: &Message, limit: usize) -> 
     });
     match outcome {
         Ok(Ok((verdict, answer))) => Ok((verdict, answer.into_buffer())),
-        Ok(Err(fault)) => Err(fault_failure(fault, &*dispatcher, method)),
+        Ok(Err(fault)) => Err(fault_failure(fault, dispatcher.descriptor().name, method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
 }
 
-fn fault_failure(fault: Fault, dispatcher: &dyn Dispatch, method: u16) -> Failure {
+fn fault_failure(fault: Fault, name: &str, method: u16) -> Failure {
     match fault {
         Fault::UnknownMethod => {
-            let name = dispatcher.descriptor().name;
             Failure::new(FailureKind::UnknownMethod, &format!("interface `{name}` has no method number {method}"))
         }
         Fault::Arguments(error) => Failure::new(FailureKind::BadArguments, &error.to_string()),
@@ -344,16 +407,6 @@ fn failed(call: u32, failure: &Failure) -> Message {
     Message::answer(Kind::Failure, call, payload)
 }
 
-/// What a greeting says of the interface behind `dispatcher`.
-pub(super) fn entry(dispatcher: &dyn Dispatch) -> InterfaceEntry {
-    let descriptor = dispatcher.descriptor();
-    InterfaceEntry {
-        name: descriptor.name.into(),
-        version: descriptor.version.map(Into::into),
-        methods: descriptor.methods.iter().map(|method| method.name.into()).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,7 +415,12 @@ mod tests {
     fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
         let call = CallState::new(None);
         call.stop();
-        let answer = answer(None, &Message::control(Kind::Request, 7), &call, 100);
+        let (link, _other) = crate::transport::memory::pair();
+        let options = crate::connection::Options { max_message: 100, yields: false, ticks: false };
+        let service = Service::new(Vec::new(), Arc::default());
+        let handler = Arc::clone(&service) as Arc<dyn Handler>;
+        let connection = Connection::start(Box::new(link), crate::protocol::frame::Deframer::new(), handler, options).unwrap();
+        let answer = answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7));
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }

@@ -14,7 +14,7 @@ use super::{
     stop::{Stop, StopReason},
 };
 use crate::{
-    connection::{Cause, Connection, Cut, End, Failed, Handler, greeting::GreetingError},
+    connection::{Cause, Connection, Cut, End, Failed, Handler, Reading, greeting::GreetingError},
     protocol::message::{Hello, Message},
     transport::local::LocalLink,
 };
@@ -50,8 +50,28 @@ impl Handler for Session {
         self.service.unread(connection);
     }
 
+    fn stalled(&self, connection: &Arc<Connection>) {
+        self.service.stalled(connection);
+    }
+
+    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        self.service.take_back(connection)
+    }
+
+    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
+        self.service.put_down(connection, reading);
+    }
+
+    fn read_by_caller(&self, connection: &Arc<Connection>) {
+        self.service.read_by_caller(connection);
+    }
+
     fn request(&self, connection: &Arc<Connection>, request: Message) {
         self.service.request(connection, request);
+    }
+
+    fn nested(&self, connection: &Arc<Connection>, request: Message) {
+        self.service.nested(connection, request);
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
