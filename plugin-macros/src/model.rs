@@ -99,6 +99,11 @@ pub(crate) struct Method {
 }
 
 impl Method {
+    /// Whether it is an `async fn`.
+    pub(crate) fn is_async(&self) -> bool {
+        self.signature.asyncness.is_some()
+    }
+
     /// `GREET` for `greet`
     pub(crate) fn constant(&self) -> Ident {
         constant(&self.ident)

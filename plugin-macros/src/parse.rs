@@ -155,9 +155,6 @@ fn check_qualifiers(signature: &Signature, errors: &mut Errors) {
     if let Some(token) = &signature.constness {
         errors.at(token, "a call to another process is not const; remove `const`");
     }
-    if let Some(token) = &signature.asyncness {
-        errors.at(token, "`async fn` is not supported yet; write `fn`: the plugin may block in it, an async host calls it on a thread for blocking work");
-    }
     match &signature.safety {
         Safety::Unsafe(token) => {
             errors.at(token, "an unsafe method's conditions cannot be kept across processes; remove `unsafe`");

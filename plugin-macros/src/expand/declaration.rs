@@ -4,6 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens as _;
 use syn::{Ident, TraitItem, TraitItemFn, TypeParamBound, parse_quote, parse_quote_spanned};
 
+use super::asynchronous;
 use crate::{
     attributes,
     model::{Interface, Method, is_marker},
@@ -20,6 +21,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
             if method.default.is_some() {
                 delegate(function, method, &interface.names.defaults);
             }
+            asynchronous::box_signature(&mut function.sig);
         }
     }
     item.into_token_stream()

@@ -4,6 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
 use syn::TraitItemFn;
 
+use super::asynchronous;
 use crate::{
     attributes,
     model::{Interface, Method},
@@ -42,5 +43,6 @@ fn body(method: &Method) -> Option<TokenStream> {
     let mut function: TraitItemFn = method.default.clone()?;
     function.attrs = [&method.cfgs[..], &method.lint_levels[..]].concat();
     function.sig.ident = method.default_ident();
+    asynchronous::box_declaration(&mut function);
     Some(function.into_token_stream())
 }

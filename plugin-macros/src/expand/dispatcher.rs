@@ -4,12 +4,13 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Ident, Type};
 
+use super::dispatcher_async;
 use crate::{
     model::{Argument, ArgumentKind, Interface, Method},
     types,
 };
 
-const CODEC: [&str; 10] = [
+pub(super) const CODEC: [&str; 10] = [
     "DecodeBytes",
     "DecodeSerde",
     "EncodeBytes",
@@ -24,6 +25,7 @@ const CODEC: [&str; 10] = [
 
 pub(super) fn expand(interface: &Interface) -> TokenStream {
     let (structure, dispatch) = (structure(interface), dispatch(interface));
+    let dispatch_async = dispatcher_async::expand(interface);
     let private = interface.private();
     let (ident, cfgs, dispatcher) = (&interface.item.ident, &interface.cfgs, &interface.names.dispatcher);
     let quiet = super::quiet();
@@ -39,6 +41,8 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
             }
 
             #dispatch
+
+            #dispatch_async
         }
     }
 }
@@ -67,8 +71,9 @@ pub(super) fn structure(interface: &Interface) -> TokenStream {
 
 fn dispatch(interface: &Interface) -> TokenStream {
     let (private, codec) = (interface.private(), super::codec(interface, &CODEC));
-    let numbers = interface.methods.iter().map(|method| super::number(interface, method));
-    let arms = interface.methods.iter().map(|method| arm(interface, method));
+    let methods = || interface.methods.iter().filter(|method| !method.is_async());
+    let numbers = methods().map(|method| super::number(interface, method));
+    let arms = methods().map(|method| arm(interface, method));
     quote_spanned! {Span::mixed_site()=>
         fn dispatch(
             &self,
@@ -87,25 +92,37 @@ fn dispatch(interface: &Interface) -> TokenStream {
 }
 
 fn arm(interface: &Interface, method: &Method) -> TokenStream {
-    let private = interface.private();
     let (cfgs, number) = (&method.cfgs, method.number());
-    let count = u32::try_from(method.arguments.len()).unwrap_or(u32::MAX);
-    let locals: Vec<_> = (0..method.arguments.len()).map(local).collect();
-    let decode = method.arguments.iter().map(|argument| decode(interface, argument));
-    let send = send(interface, method, &locals);
+    let (locals, receive) = receive(interface, method);
+    let call = call(interface, method, &locals);
+    let send = send(interface, method, &quote_spanned!(Span::mixed_site()=> #call, __answer));
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #number => {
-            #private::Decoder::array(__arguments, #count).map_err(#private::Fault::Arguments)?;
-            #(let #locals = #decode?;)*
-            #private::Decoder::finish(__arguments).map_err(#private::Fault::Arguments)?;
+            #receive
             #send
         }
     }
 }
 
-fn local(position: usize) -> Ident {
-    Ident::new(&format!("__argument{position}"), Span::mixed_site())
+/// Decodes the arguments from `__arguments`, each into a local.
+pub(super) fn receive(interface: &Interface, method: &Method) -> (Vec<Ident>, TokenStream) {
+    let private = interface.private();
+    let count = u32::try_from(method.arguments.len()).unwrap_or(u32::MAX);
+    let locals: Vec<_> =
+        method.arguments.iter().enumerate().map(|(position, argument)| local(position, argument)).collect();
+    let decode = method.arguments.iter().map(|argument| decode(interface, argument));
+    let receive = quote_spanned! {Span::mixed_site()=>
+        #private::Decoder::array(__arguments, #count).map_err(#private::Fault::Arguments)?;
+        #(let #locals = #decode?;)*
+        #private::Decoder::finish(__arguments).map_err(#private::Fault::Arguments)?;
+    };
+    (locals, receive)
+}
+
+/// At the argument's type, where rustc shall say that it cannot be held across an `.await`.
+fn local(position: usize, argument: &Argument) -> Ident {
+    Ident::new(&format!("__argument{position}"), types::ends(argument.ty()).0)
 }
 
 fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
@@ -122,8 +139,8 @@ fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #decoded.map_err(#private::Fault::argument(#name)))
 }
 
-/// Calls the implementation and encodes what it returns.
-fn send(interface: &Interface, method: &Method, locals: &[Ident]) -> TokenStream {
+/// Calls the implementation.
+pub(super) fn call(interface: &Interface, method: &Method, locals: &[Ident]) -> TokenStream {
     let (trait_ident, ident) = (&interface.item.ident, &method.ident);
     let arguments = method.arguments.iter().zip(locals).map(|(argument, local)| match argument.kind {
         ArgumentKind::Value(_) | ArgumentKind::Owned(_) => quote_spanned!(Span::mixed_site()=> #local),
@@ -132,12 +149,14 @@ fn send(interface: &Interface, method: &Method, locals: &[Ident]) -> TokenStream
             quote_spanned!(Span::mixed_site()=> ::core::option::Option::as_deref(&#local))
         }
     });
+    quote_spanned!(Span::mixed_site()=> <__Implementor as #trait_ident>::#ident(&self.0 #(, #arguments)*))
+}
+
+/// Encodes what the implementation returned; `arguments` are that, and where to.
+pub(super) fn send(interface: &Interface, method: &Method, arguments: &TokenStream) -> TokenStream {
     let (value, error) = types::result_parts(&method.output);
     let (value, error) = (encode(interface, value), encode(interface, error));
-    let call = quote_spanned! {Span::mixed_site()=>
-        <__Implementor as #trait_ident>::#ident(&self.0 #(, #arguments)*)
-    };
-    super::reply(interface, method, "send", &quote_spanned!(Span::mixed_site()=> #call, __answer, #value, #error))
+    super::reply(interface, method, "send", &quote_spanned!(Span::mixed_site()=> #arguments, #value, #error))
 }
 
 fn encode(interface: &Interface, ty: &Type) -> TokenStream {

@@ -44,7 +44,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 fn entry(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let (cfgs, name, optional) = (&method.cfgs, method.name.value(), method.default.is_some());
-    let (idempotent, is_async) = (method.idempotent, method.signature.asyncness.is_some());
+    let (idempotent, is_async) = (method.idempotent, method.is_async());
     let timeout = match method.timeout {
         Timeout::Inherit => quote_spanned!(Span::mixed_site()=> Inherit),
         Timeout::Unlimited => quote_spanned!(Span::mixed_site()=> Unlimited),

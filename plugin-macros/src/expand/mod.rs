@@ -4,10 +4,14 @@
 //! Generated tokens have the hygiene of `Span::mixed_site`, so that no local meets one of the user's, and the place of
 //! the user's type wherever a bound on that type is used, so that rustc reports a missing one there.
 
+mod asynchronous;
 mod declaration;
 mod defaults;
 mod dispatcher;
+mod dispatcher_async;
+mod impl_block;
 mod implementation;
+mod lifetimes;
 mod methods;
 mod proxy;
 mod stub;
@@ -27,11 +31,8 @@ use crate::{
 pub(crate) fn plugin_interface(options: TokenStream, item: &TokenStream) -> TokenStream {
     match syn::parse2(item.clone()) {
         Ok(Item::Trait(item)) => interface(options, item),
-        Ok(Item::Impl(_)) => refuse(
-            item,
-            "`#[plugin_interface]` on an `impl` is not supported yet; a sync implementation needs no attribute",
-        ),
-        Ok(_) => refuse(item, "`#[plugin_interface]` belongs on a trait"),
+        Ok(Item::Impl(block)) => impl_block::expand(&options, block, item),
+        Ok(_) => refuse(item, "`#[plugin_interface]` belongs on a trait, or on an `impl` of one"),
         Err(error) => {
             let error = error.into_compile_error();
             quote!(#error #item)

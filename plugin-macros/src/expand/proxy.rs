@@ -4,6 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Ident, TraitItemFn, Type};
 
+use super::asynchronous;
 use crate::{
     attributes,
     model::{Argument, Interface, Method},
@@ -40,10 +41,11 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 }
 
 fn forward(interface: &Interface, method: &Method) -> TokenStream {
-    let (cfgs, signature) = (&method.cfgs, &method.signature);
+    let (cfgs, mut signature) = (&method.cfgs, method.signature.clone());
+    asynchronous::box_signature(&mut signature);
     let (codec, number) = (super::codec(interface, &CODEC), super::number(interface, method));
     let fall_back = fall_back(interface, method);
-    let receive = receive(interface, method);
+    let receive = if method.is_async() { receive_async(interface, method) } else { receive(interface, method) };
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #signature {
@@ -71,10 +73,28 @@ fn fall_back(interface: &Interface, method: &Method) -> Option<TokenStream> {
 
 /// Calls, and decodes the answer, if there is to be one.
 fn receive(interface: &Interface, method: &Method) -> TokenStream {
-    if method.oneway {
-        return super::reply(interface, method, "sent", &call(interface, method, "call_oneway"));
+    let call = call(interface, method, if method.oneway { "call_oneway" } else { "call" });
+    decode(interface, method, &call)
+}
+
+/// Encodes the arguments at once, so that the future holds none of them, and calls when it is polled.
+fn receive_async(interface: &Interface, method: &Method) -> TokenStream {
+    let private = interface.private();
+    let prepare = call(interface, method, "prepare");
+    let function = Ident::new(if method.oneway { "call_oneway" } else { "call" }, Span::mixed_site());
+    let call = quote_spanned!(Span::mixed_site()=> #private::Prepared::#function(__prepared).await);
+    let decode = decode(interface, method, &call);
+    quote_spanned! {Span::mixed_site()=>
+        let __prepared = #prepare;
+        ::std::boxed::Box::pin(async move { #decode })
     }
-    let call = call(interface, method, "call");
+}
+
+/// Turns what came of `call` into what the method returns.
+fn decode(interface: &Interface, method: &Method, call: &TokenStream) -> TokenStream {
+    if method.oneway {
+        return super::reply(interface, method, "sent", call);
+    }
     let (value, error) = types::result_parts(&method.output);
     let (value, error) = (fetch(value), fetch(error));
     super::reply(interface, method, "receive", &quote_spanned!(Span::mixed_site()=> #call, #value, #error))

@@ -11,7 +11,7 @@ use syn::{
     parse_quote_spanned,
 };
 
-use super::{declaration, dispatcher, methods};
+use super::{asynchronous, declaration, dispatcher, methods};
 use crate::{
     model::{Interface, is_outside},
     types,
@@ -67,13 +67,14 @@ fn may_be_dyn(bound: &TypeParamBound) -> bool {
 fn mend(function: &mut TraitItemFn) {
     function.sig.constness = None;
     function.sig.variadic = None;
-    let compatible = is_dyn_compatible(function);
+    let (compatible, is_async) = (is_dyn_compatible(function), function.sig.asyncness.is_some());
     if !compatible {
         keep_from_dyn(&mut function.sig.generics);
     }
-    if compatible || function.default.is_none() {
+    if compatible || is_async || function.default.is_none() {
         forget_body(function);
     }
+    asynchronous::box_signature(&mut function.sig);
 }
 
 /// Leaves nothing in which other methods could be called or patterns matter.
@@ -101,7 +102,7 @@ fn is_dyn_compatible(function: &TraitItemFn) -> bool {
         ReturnType::Default => true,
     };
     let is_generic = signature.generics.type_params().count() + signature.generics.const_params().count() > 0;
-    signature.receiver().is_some() && signature.asyncness.is_none() && !is_generic && inputs && output
+    signature.receiver().is_some() && !is_generic && inputs && output
 }
 
 fn keep_from_dyn(generics: &mut Generics) {

@@ -1,0 +1,95 @@
+//! What an `async fn` becomes, in the trait and in its implementations alike: a method that returns a boxed future, which
+//! a `dyn Trait` can have.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens as _, format_ident, quote, quote_spanned};
+use syn::{
+    Block, Expr, FnArg, Ident, Pat, PatIdent, PatType, ReturnType, Signature, Stmt, TraitItemFn, Type, parse_quote,
+    parse_quote_spanned,
+};
+
+use super::lifetimes;
+use crate::{attributes, types};
+
+/// Turns an `async fn` of a trait, with a body or without, into what it stands for, and leaves others alone.
+pub(super) fn box_declaration(function: &mut TraitItemFn) {
+    match &mut function.default {
+        Some(body) => box_function(&mut function.sig, body),
+        None => box_signature(&mut function.sig),
+    }
+}
+
+/// The signature alone.
+pub(super) fn box_signature(signature: &mut Signature) {
+    if signature.asyncness.is_none() {
+        return;
+    }
+    let lifetime = lifetimes::name(signature);
+    let output = output(signature);
+    // At the tokens of what the user returns, where rustc shall say what does not fit.
+    let (first, last) = types::ends(&output);
+    let open = quote_spanned!(first=> ::core::pin::Pin<::std::boxed::Box<dyn ::core::future::Future<Output = #output>);
+    signature.output = parse_quote_spanned!(last=> -> #open + ::core::marker::Send + #lifetime>>);
+    signature.asyncness = None;
+}
+
+/// The signature, and the body as a future that holds all arguments to its end, whether it uses them or not.
+pub(super) fn box_function(signature: &mut Signature, body: &mut Block) {
+    let Some(asyncness) = signature.asyncness else { return };
+    let output = output(signature);
+    let held: Vec<_> =
+        signature.inputs.iter_mut().enumerate().filter_map(|(place, input)| hold(place, input)).collect();
+    box_signature(signature);
+    let statements = &body.stmts;
+    // Generated braces: in place of the user's own some lints take them for superfluous.
+    let braces = Span::mixed_site().located_at(body.brace_token.span.join());
+    let inner = quote_spanned!(braces=> { #(#statements)* });
+    let place = Span::mixed_site().located_at(asyncness.span);
+    // What never runs tells rustc what `return` and `?` return, before it meets them.
+    let future: Expr = parse_quote_spanned! {place=>
+        ::std::boxed::Box::pin(async move {
+            if let ::core::option::Option::Some(__returned) = ::core::option::Option::None::<#output> {
+                #[allow(unreachable_code)]
+                return __returned;
+            }
+            #(#held)*
+            let __returned: #output = #inner;
+            #[allow(unreachable_code)]
+            __returned
+        })
+    };
+    body.stmts = vec![Stmt::Expr(future, None)];
+}
+
+fn output(signature: &Signature) -> Type {
+    match &signature.output {
+        ReturnType::Type(_, ty) => (**ty).clone(),
+        ReturnType::Default => parse_quote!(()),
+    }
+}
+
+/// Leaves a plain identifier in place of an argument's pattern, and gives the statements that move it into the future.
+fn hold(position: usize, input: &mut FnArg) -> Option<TokenStream> {
+    let FnArg::Typed(PatType { attrs, pat, .. }) = input else { return None };
+    let attributes = attrs.clone();
+    attributes::relax_expectations(attrs);
+    let (ident, is_name) = match &**pat {
+        Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) => (ident.clone(), true),
+        _ => (format_ident!("__argument{position}", span = Span::mixed_site()), false),
+    };
+    let pattern = std::mem::replace(&mut **pat, identifier(ident.clone()));
+    let whole = (!is_name).then(|| bind(&ident.to_token_stream(), &ident));
+    let parts = (!matches!(pattern, Pat::Wild(_))).then(|| bind(&pattern.to_token_stream(), &ident));
+    Some(quote!(#(#attributes)* #whole #(#attributes)* #parts))
+}
+
+fn identifier(ident: Ident) -> Pat {
+    Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident, subpat: None })
+}
+
+fn bind(pattern: &TokenStream, value: &Ident) -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
+        #[allow(clippy::no_effect_underscore_binding, clippy::used_underscore_binding)]
+        let #pattern = #value;
+    }
+}

@@ -1,8 +1,0 @@
-use plugin_core::{Result, plugin_interface};
-
-#[plugin_interface]
-pub trait Greeter {
-    async fn greet(&self, name: &str) -> Result<String>;
-}
-
-fn main() {}
