@@ -9,7 +9,7 @@ pub use crate::{
     interface::{
         BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, assert_unique, method_number,
     },
-    objects::{Client, Function, Lent, Prepared, borrow, lend, lend_function},
+    objects::{Client, Function, Lent, Prepared, borrow, lend, lend_function, returned},
     reply::{CallError, OnewayReply, Reply},
 };
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod attributes;
+mod callbacks;
 mod check;
 mod errors;
 mod expand;

@@ -67,6 +67,15 @@ pub fn lend_function(to: &mut Encoder, place: u32) -> Result<(), EncodeError> {
     to.value(&(FIRST_LENT + place, None::<u32>))
 }
 
+/// Encodes the return of a function without a result.
+///
+/// # Errors
+/// When the message would be larger than the limit.
+#[doc(hidden)]
+pub fn returned((): (), answer: &mut Encoder) -> Result<Verdict, Fault> {
+    answer.value(&()).map(|()| Verdict::Value).map_err(Fault::Answer)
+}
+
 /// All that one call lends, and to whom.
 pub(crate) struct Lending<'a, 'b> {
     lent: &'a mut [Lent<'b>],

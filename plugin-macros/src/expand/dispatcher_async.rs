@@ -42,9 +42,9 @@ pub(super) fn expand(interface: &Interface) -> Option<TokenStream> {
 fn arm(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let (cfgs, number) = (&method.cfgs, method.number());
-    let (locals, receive) = dispatcher::receive(interface, method);
-    let call = dispatcher::call(interface, method, &locals);
-    let send = dispatcher::send(interface, method, &quote_spanned!(Span::mixed_site()=> #call.await, &mut __answer));
+    let (locals, receive) = dispatcher::receive(interface, &method.arguments);
+    let call = dispatcher::call(interface, method, &quote_spanned!(Span::mixed_site()=> __Implementor), &locals);
+    let send = dispatcher::send(interface, method.reply(), &quote_spanned!(Span::mixed_site()=> #call.await, &mut __answer));
     let place = Span::mixed_site().located_at(method.ident.span());
     quote_spanned! {place=>
         #(#cfgs)*
