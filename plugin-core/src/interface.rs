@@ -94,6 +94,15 @@ impl Request {
     }
 }
 
+/// Runs what routes one method, in a stack frame of its own.
+///
+/// # Errors
+/// Those of `route`.
+#[doc(hidden)]
+pub fn arm(route: impl FnOnce() -> Result<Verdict, Fault>) -> Result<Verdict, Fault> {
+    route()
+}
+
 /// Which side of the method's `Result` an answer holds.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

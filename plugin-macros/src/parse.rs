@@ -257,7 +257,7 @@ fn argument_kind(ty: &Type) -> ArgumentKind {
 fn callback(function: callbacks::Function<'_>) -> Callback {
     let inputs = function.inputs.into_iter().enumerate();
     let arguments = inputs.clone().map(|(position, ty)| Argument {
-        ident: unnamed(position + 1, Span::mixed_site()),
+        ident: format_ident!("__value{position}", span = Span::mixed_site()),
         name: (position + 1).to_string(),
         kind: argument_kind(ty),
     });

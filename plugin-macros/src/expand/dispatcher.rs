@@ -99,17 +99,20 @@ pub(super) fn dispatch(interface: &Interface) -> TokenStream {
     }
 }
 
+/// Each arm is a function of its own: calls may wait for each other on one stack, which should not have to hold the locals of
+/// all of them each time.
 fn arm(interface: &Interface, method: &Method) -> TokenStream {
+    let private = interface.private();
     let (cfgs, number) = (&method.cfgs, method.number());
     let (locals, receive) = receive(interface, &method.arguments);
     let call = call(interface, method, &quote_spanned!(Span::mixed_site()=> Self), &locals);
     let send = send(interface, method.reply(), &quote_spanned!(Span::mixed_site()=> #call, __answer));
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
-        #number => {
+        #number => #private::arm(|| {
             #receive
             #send
-        }
+        }),
     }
 }
 
