@@ -23,6 +23,9 @@ mod protocol;
 pub mod scenarios;
 mod server;
 mod sides;
+#[allow(dead_code, unreachable_pub, unused_imports, unfulfilled_lint_expectations, reason = "callers are not all here")]
+#[path = "../../plugin-core/src/signal.rs"]
+mod signal;
 mod sync;
 #[allow(dead_code, unreachable_pub, unused_imports, unfulfilled_lint_expectations, reason = "callers are not all here")]
 #[path = "../../plugin-core/src/transport/mod.rs"]

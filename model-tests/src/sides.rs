@@ -31,6 +31,12 @@ impl Told {
         self.changed.notify_all();
     }
 
+    /// A oneway call has come and is done.
+    pub(crate) fn ran_oneway(&self, connection: &Connection, call: &Message) {
+        self.arrived(call);
+        let _ = connection.oneway_finished();
+    }
+
     /// Waits until all of `messages` have come.
     pub(crate) fn wait_arrived(&self, messages: &[Vec<u8>]) {
         let mut state = lock(&self.state);
@@ -159,6 +165,13 @@ impl Handler for Calling {
     fn closed(&self, _end: &End) {}
 }
 
+/// Answers a request with what came with it.
+pub(crate) fn answer(connection: &Connection, request: Message) -> Sent {
+    let answer = Message::answer(Kind::Value, request.call, request.payload);
+    // Fails only where the connection has ended.
+    connection.send(answer, None).unwrap_or_default()
+}
+
 /// The handler of a side that one thread reads and answers.
 pub(crate) struct Answering {
     pub(crate) told: Arc<Told>,
@@ -167,15 +180,11 @@ pub(crate) struct Answering {
 impl Handler for Answering {
     fn request(&self, connection: &Arc<Connection>, request: Message) {
         self.told.arrived(&request);
-        let answer = Message::answer(Kind::Value, request.call, request.payload);
-        // Fails only where the connection has ended.
-        let sent = connection.send(answer, None).unwrap_or_default();
-        assert_eq!(sent, Sent::Cared, "there is a writer");
+        assert_eq!(answer(connection, request), Sent::Cared, "there is a writer");
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
-        self.told.arrived(&call);
-        let _ = connection.oneway_finished();
+        self.told.ran_oneway(connection, &call);
     }
 
     fn lost(&self, _connection: &Arc<Connection>, _reason: String) {

@@ -13,8 +13,8 @@ use crate::{
     buffer::Buffer,
     codec::{self, DecodeError, Decoder, EncodeError, Encoder},
     connection::{CallFailure, Unsent, lock},
-    deadline,
-    host::{Handle, Instance, explain, limit},
+    deadline::{self, Scope},
+    host::{Handle, Instance, Lease, explain, limit},
     interface::{Descriptor, Method, Timeout, Verdict},
     objects::{Lending, Lent, context, depth},
     protocol::{
@@ -25,9 +25,8 @@ use crate::{
 };
 
 /// Calls the methods of one interface of one plugin.
-#[doc(hidden)]
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     plugin: Arc<Handle>,
     descriptor: &'static Descriptor,
     binding: Arc<Mutex<Binding>>,
@@ -68,7 +67,7 @@ impl Client {
     }
 
     /// Whether the plugin has method number `method` of the descriptor.
-    pub fn supports(&self, method: usize) -> bool {
+    pub(crate) fn supports(&self, method: usize) -> bool {
         lock(&self.binding).numbers[method].is_some()
     }
 
@@ -76,7 +75,7 @@ impl Client {
     ///
     /// # Errors
     /// When the call fails for any reason but the method's own.
-    pub fn call(
+    pub(crate) fn call(
         &self,
         method: usize,
         arguments: u32,
@@ -84,31 +83,37 @@ impl Client {
         lent: &mut [Lent<'_>],
     ) -> Result<Answer> {
         let called = &self.descriptor.methods[method];
-        let began = Instant::now();
-        let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
         let _level = depth::enter().ok_or_else(|| too_deep(self.plugin.name(), called.name))?;
-        let parent = context::call_of(|connection| self.plugin.is_connected_by(connection));
-        let mut payload = self.encode(called, parent, arguments, encode)?;
+        let mut call = self.begin(method, arguments, encode)?;
         let mut crash = None;
         loop {
-            match self.attempt(method, payload, parent.is_some(), began, deadline, lent) {
+            match self.attempt(&mut call, lent) {
                 Ok(answer) => return Ok(answer),
-                Err(Attempt::Unsent(unsent)) => payload = unsent,
-                Err(Attempt::Crashed { instance, may_have_run, request }) => {
-                    let may_have_run = may_have_run || crash.is_some_and(|crash: Crash| crash.may_have_run);
-                    crash = Some(Crash { instance, may_have_run });
-                    payload = request;
-                }
-                Err(Attempt::Failed(error)) => return Err(Crash::weigh(crash, called, deadline, error)),
+                Err(attempt) => call.again(attempt, &mut crash, called)?,
             }
         }
+    }
+
+    /// A call that begins now.
+    fn begin(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<Call> {
+        let called = &self.descriptor.methods[method];
+        let began = Instant::now();
+        let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
+        let parent = context::call_of(|connection| self.plugin.is_connected_by(connection));
+        let payload = self.encode(called, parent, arguments, encode)?;
+        Ok(Call { method, meta: parent.is_some(), payload, times: Times { began, deadline } })
     }
 
     /// Sends a call of oneway method number `method` of the descriptor, with `arguments` values, which `encode` writes.
     ///
     /// # Errors
     /// When it cannot be sent. What becomes of it then, nobody is told.
-    pub fn call_oneway(
+    pub(crate) fn call_oneway(
         &self,
         method: usize,
         arguments: u32,
@@ -136,18 +141,15 @@ impl Client {
         }
     }
 
-    /// Encodes the arguments of a call of async method number `method`, whose time begins now, to be made when somebody waits
-    /// for it.
-    pub fn prepare(
+    /// Encodes the arguments of a call of async method number `method`, to be made when somebody waits for it.
+    pub(crate) fn prepare(
         &self,
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Prepared {
-        let called = &self.descriptor.methods[method];
-        let began = Instant::now();
-        let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        Prepared { client: self.clone(), method, began, deadline, payload: self.encode(called, None, arguments, encode) }
+        let payload = self.encode(&self.descriptor.methods[method], None, arguments, encode);
+        Prepared { client: self.clone(), method, began: Instant::now(), scope: Scope::current(), payload }
     }
 
     fn encode(
@@ -162,35 +164,69 @@ impl Client {
     }
 
     /// Calls the method in the run that there is now.
-    fn attempt(
-        &self,
-        method: usize,
-        payload: Buffer,
-        meta: bool,
-        began: Instant,
-        deadline: Option<Instant>,
-        lent: &mut [Lent<'_>],
-    ) -> Result<Answer, Attempt> {
+    ///
+    /// While the call waits, this takes little of the stack: a callback may be next.
+    fn attempt(&self, call: &mut Call, lent: &mut [Lent<'_>]) -> Result<Answer, Attempt> {
+        let mut lending = Lending::new(lent, self.plugin.shared_name());
+        let (lease, request, kept) = self.address(call, &lending)?;
+        let outcome = lease.connection.call_lending(request, call.times.deadline, &mut lending);
+        self.conclude(&lease, &self.descriptor.methods[call.method], kept, outcome, call.times)
+    }
+
+    /// The run that there is now, and the request for it.
+    fn address(&self, call: &mut Call, lending: &Lending<'_, '_>) -> Result<(Lease, Message, Option<Buffer>)> {
+        let Call { method, meta, times: Times { began, deadline }, .. } = *call;
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire(called.name, began, deadline)?;
         let (target, number) = self.bind(&lease, method)?;
-        let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method: number, meta, payload, ..Message::control(Kind::Request, 0) };
-        let mut lending = Lending::new(lent, self.plugin.shared_name());
         lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
-        match (lease.connection.call_lending(request, deadline, &mut lending), kept) {
+        let payload = std::mem::take(&mut call.payload);
+        let kept = called.idempotent.then(|| payload.clone());
+        Ok((lease, Message { target, method: number, meta, payload, ..Message::control(Kind::Request, 0) }, kept))
+    }
+
+    /// As [`attempt`](Self::attempt), for a task.
+    async fn attempt_async(
+        &self,
+        method: usize,
+        payload: Buffer,
+        began: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Attempt> {
+        let called = &self.descriptor.methods[method];
+        let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
+        let (target, number) = self.bind(&lease, method)?;
+        let kept = called.idempotent.then(|| payload.clone());
+        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        let outcome = lease.connection.call_async(request, deadline).await;
+        if outcome.is_err() {
+            lease.settle(deadline).await;
+        }
+        self.conclude(&lease, called, kept, outcome, Times { began, deadline })
+    }
+
+    /// What an attempt has come to, whose request was `kept` if it may be repeated.
+    fn conclude(
+        &self,
+        lease: &Lease,
+        called: &'static Method,
+        kept: Option<Buffer>,
+        outcome: Result<Message, CallFailure>,
+        Times { began, deadline }: Times,
+    ) -> Result<Answer, Attempt> {
+        match (outcome, kept) {
             // It was on its way when this host began to stop the plugin, which has not run it.
             (Ok(answer), _) if lease.is_stopping() && is_refused_at_the_end(&answer) => {
                 let unsent = CallFailure::Unsent(answer);
-                Err(explain(&lease, called.name, began, deadline, &unsent).into())
+                Err(explain(lease, called.name, began, deadline, &unsent).into())
             }
             (Ok(answer), _) => Ok(self.answer(called, answer, limit(began, deadline))?),
             // It never left, so it goes to the next run, if there is to be one.
             (Err(CallFailure::Unsent(request)), _) if !lease.is_stopping() => Err(Attempt::Unsent(request.payload)),
             (Err(CallFailure::Closed { may_have_run }), Some(request)) if lease.is_lost() => {
-                Err(Attempt::Crashed { instance: Arc::clone(&lease), may_have_run, request })
+                Err(Attempt::Crashed { instance: Arc::clone(lease), may_have_run, request })
             }
-            (Err(failure), _) => Err(explain(&lease, called.name, began, deadline, &failure).into()),
+            (Err(failure), _) => Err(explain(lease, called.name, began, deadline, &failure).into()),
         }
     }
 
@@ -271,47 +307,77 @@ fn failed(plugin: &str, name: &str, payload: &[u8], limit: Duration, max_message
     }
 }
 
-/// A call that is ready to be sent.
-#[doc(hidden)]
+/// A call of an async method that is ready to be made.
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     client: Client,
     method: usize,
+    /// When and under which deadlines its method was called.
     began: Instant,
-    deadline: Option<Instant>,
+    scope: Scope,
     payload: Result<Buffer>,
 }
 
 impl Prepared {
-    /// Makes the call.
+    /// Makes the call. Dropping the future cancels it.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn call(self) -> Result<Answer> {
-        let mut payload = self.payload?;
+    pub(crate) async fn call(self) -> Result<Answer> {
+        let deadline = self.deadline();
+        let Self { client, method, began, payload, .. } = self;
+        let called = &client.descriptor.methods[method];
+        let mut payload = payload?;
+        let mut crash = None;
         loop {
-            match self.client.attempt(self.method, payload, false, self.began, self.deadline, &mut []) {
+            match client.attempt_async(method, payload, began, deadline).await {
                 Ok(answer) => return Ok(answer),
-                Err(Attempt::Unsent(unsent)) => payload = unsent,
-                Err(Attempt::Crashed { request, .. }) => payload = request,
-                Err(Attempt::Failed(error)) => return Err(error),
+                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
             }
         }
     }
 
-    /// Sends the oneway call.
+    /// Makes the call of a oneway method.
     ///
     /// # Errors
     /// As [`Client::call_oneway`].
-    pub async fn call_oneway(self) -> Result<()> {
-        let mut payload = Some(self.payload?);
-        let Self { client, method, .. } = self;
+    pub(crate) async fn call_oneway(self) -> Result<()> {
+        let deadline = self.deadline();
+        let Self { client, method, began, payload, .. } = self;
         let called = &client.descriptor.methods[method];
-        let payload = payload.take().unwrap_or_default();
-        let lease = client.plugin.acquire(called.name, self.began, self.deadline)?;
-        let (target, number) = client.bind(&lease, method)?;
-        let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
-        lease.connection.send_oneway(call, self.deadline).map_err(|_| Error::custom("not sent"))
+        let mut payload = payload?;
+        loop {
+            let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
+            let (target, number) = client.bind(&lease, method)?;
+            let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
+            let Err((unsent, call)) = lease.connection.send_oneway_async(call, deadline).await else { return Ok(()) };
+            payload = client.unsent_oneway(&lease, called, unsent, call, Times { began, deadline }).await?;
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let method = &self.client.descriptor.methods[self.method];
+        self.scope.for_call(self.began, method.timeout, self.client.plugin.call_timeout())
+    }
+}
+
+impl Client {
+    /// The arguments of a oneway call to send to the next run, or why there is none.
+    async fn unsent_oneway(
+        &self,
+        lease: &Lease,
+        called: &Method,
+        unsent: Unsent,
+        call: Message,
+        Times { began, deadline }: Times,
+    ) -> Result<Buffer> {
+        let failure = match unsent {
+            Unsent::Closed if !lease.is_stopping() => return Ok(call.payload),
+            Unsent::Closed => CallFailure::Unsent(call),
+            Unsent::Late => CallFailure::Late { may_have_run: false },
+        };
+        lease.settle(deadline).await;
+        Err(explain(lease, called.name, began, deadline, &failure))
     }
 }
 
@@ -329,6 +395,45 @@ enum Attempt {
     Crashed { instance: Arc<Instance>, may_have_run: bool, request: Buffer },
     /// There is to be no other.
     Failed(Error),
+}
+
+impl Attempt {
+    /// The arguments to try again with, or why not to.
+    fn again(self, crash: &mut Option<Crash>, called: &Method, deadline: Option<Instant>) -> Result<Buffer> {
+        match self {
+            Self::Unsent(unsent) => Ok(unsent),
+            Self::Crashed { instance, may_have_run, request } => {
+                let may_have_run = may_have_run || crash.as_ref().is_some_and(|crash| crash.may_have_run);
+                *crash = Some(Crash { instance, may_have_run });
+                Ok(request)
+            }
+            Self::Failed(error) => Err(Crash::weigh(crash.take(), called, deadline, error)),
+        }
+    }
+}
+
+/// A call that has been encoded.
+struct Call {
+    method: usize,
+    /// Whether its payload begins with metadata.
+    meta: bool,
+    payload: Buffer,
+    times: Times,
+}
+
+impl Call {
+    /// Gets its arguments back to try again with, or why not to.
+    fn again(&mut self, attempt: Attempt, crash: &mut Option<Crash>, called: &Method) -> Result<()> {
+        self.payload = attempt.again(crash, called, self.times.deadline)?;
+        Ok(())
+    }
+}
+
+/// When a call began, and until when it has time.
+#[derive(Clone, Copy)]
+struct Times {
+    began: Instant,
+    deadline: Option<Instant>,
 }
 
 impl From<Error> for Attempt {

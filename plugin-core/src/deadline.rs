@@ -7,6 +7,8 @@
 use std::{
     cell::Cell,
     env,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -45,6 +47,58 @@ thread_local! {
 pub fn within<R>(limit: Duration, body: impl FnOnce() -> R) -> R {
     let deadline = after(Instant::now(), limit);
     scope(&CHOSEN, earlier(CHOSEN.get(), Some(deadline)), body)
+}
+
+/// As [`within`], for a future: a deadline for all plugin calls that it makes.
+///
+/// `limit` counts from when this is called. A call is under the deadlines in force where its method is called and where its
+/// future is first polled, so that all of these limit it: `within_async(limit, plugin.call())`,
+/// `within_async(limit, async { plugin.call().await })` and `within(limit, || plugin.call()).await`. Calls that run out of time
+/// fail with [`Error::Timeout`](crate::Error::Timeout); other futures awaited in `future` are not interrupted.
+///
+/// ```
+/// use std::time::Duration;
+/// # #[plugin_core::plugin_interface]
+/// # pub trait Clock { async fn sleep(&self, ms: u64) -> plugin_core::Result<()>; }
+/// # async fn late(clock: &dyn Clock) -> plugin_core::Result<()> {
+/// let outcome = plugin_core::within_async(Duration::from_millis(20), clock.sleep(400)).await;
+/// assert!(matches!(outcome, Err(plugin_core::Error::Timeout { .. })));
+/// # Ok(())
+/// # }
+/// ```
+pub fn within_async<F: Future>(limit: Duration, future: F) -> impl Future<Output = F::Output> {
+    let deadline = after(Instant::now(), limit);
+    async move {
+        let mut future = pin!(future);
+        poll_fn(|context| scope(&CHOSEN, earlier(CHOSEN.get(), Some(deadline)), || future.as_mut().poll(context))).await
+    }
+}
+
+/// The deadlines in force on a thread, to be in force elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope {
+    chosen: Option<Instant>,
+    inherited: Option<Instant>,
+}
+
+impl Scope {
+    /// Those of this thread.
+    pub(crate) fn current() -> Self {
+        Self { chosen: CHOSEN.get(), inherited: INHERITED.get() }
+    }
+
+    /// Runs `body` under them, and under none of this thread's.
+    pub(crate) fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        scope(&CHOSEN, self.chosen, || scope(&INHERITED, self.inherited, body))
+    }
+
+    /// As [`for_call`], of a call made at `now` under these and sent under those of this thread.
+    pub(crate) fn for_call(self, now: Instant, method: Timeout, call_timeout: Duration) -> Option<Instant> {
+        let here = Self::current();
+        let both =
+            Self { chosen: earlier(self.chosen, here.chosen), inherited: earlier(self.inherited, here.inherited) };
+        both.run(|| for_call(now, method, call_timeout))
+    }
 }
 
 /// Whether this process knows no time limits, since somebody debugs it.
@@ -152,6 +206,29 @@ mod tests {
             within(seconds(3), || assert_eq!(left(now, Timeout::Inherit), Some(3)));
         });
         inherit(None, || assert_eq!(left(now, Timeout::Unlimited), None));
+    }
+
+    #[test]
+    fn a_call_is_under_the_deadlines_of_where_it_is_made_and_of_where_it_is_sent() {
+        let now = Instant::now();
+        let left =
+            |made: Scope| made.for_call(now, Timeout::Unlimited, DEFAULT).map(|deadline| (deadline - now).as_secs());
+        let made = within(seconds(20), Scope::current);
+        assert_eq!(left(made), Some(19));
+        within(seconds(10), || assert_eq!(left(made), Some(9)));
+        within(seconds(30), || assert_eq!(left(made), Some(19), "they only shorten"));
+        assert_eq!(left(Scope::current()), None);
+        within(seconds(10), || assert_eq!(left(inherit(None, Scope::current)), Some(9)));
+        inherit(Some(now + Duration::from_secs(5)), || assert_eq!(left(made), Some(5)));
+    }
+
+    #[test]
+    fn a_deadline_of_a_future_is_in_force_while_it_is_polled() {
+        let mut future = pin!(within_async(seconds(10), async { left(Instant::now(), Timeout::Inherit) }));
+        assert_eq!(left(Instant::now(), Timeout::Inherit), Some(30));
+        let polled = future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        assert_eq!(polled, std::task::Poll::Ready(Some(10)));
+        assert_eq!(left(Instant::now(), Timeout::Inherit), Some(30));
     }
 
     #[test]

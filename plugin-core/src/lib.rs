@@ -92,6 +92,7 @@
 //! Unix (tested on Linux) and Windows. How it works inside is in the repository's `ARCHITECTURE.md`, the wire in
 //! `docs/protocol.md`.
 
+mod blocking;
 mod buffer;
 mod client;
 mod codec;
@@ -108,10 +109,11 @@ mod protocol;
 mod reply;
 mod report;
 mod server;
+mod signal;
 mod sync;
 mod transport;
 
-pub use deadline::within;
+pub use deadline::{within, within_async};
 pub use error::{Error, Result, StartStage};
 pub use host::{
     Budget, Event, Events, Info, InterfaceInfo, Launcher, Output, OutputLine, OutputStream, Plugin, Process, Restart,
@@ -120,4 +122,4 @@ pub use host::{
 pub use interface::{Implements, Interface};
 pub use plugin_macros::plugin_interface;
 pub use report::ExitReport;
-pub use server::{Call, Server, serve};
+pub use server::{Call, Server, serve, serve_async};

@@ -4,10 +4,12 @@ pub use crate::{
     client::Answer,
     codec::{
         Decode, DecodeBytes, DecodeError, DecodeSerde, Decoder, Encode, EncodeBytes, EncodeError, EncodeSerde, Encoder,
-        Fetch, FetchBytes, FetchSerde, Lend, LendBytes, LendFromMessage, LendOwned, LendValue,
+        Fetch, FetchBytes, FetchSerde, Give, GiveBytes, GiveSerde, Lend, LendBytes, LendFromMessage, LendOwned,
+        LendValue,
     },
     interface::{
-        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, arm, assert_unique, method_number,
+        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, arm, assert_unique,
+        method_number,
     },
     objects::{Client, Function, Lent, Prepared, borrow, lend, lend_function, returned},
     reply::{CallError, OnewayReply, Reply},

@@ -27,8 +27,8 @@ pub trait Reply: Sized {
     fn send(
         self,
         answer: &mut Encoder,
-        value: impl FnOnce(&Self::Value, &mut Encoder) -> Result<(), EncodeError>,
-        error: impl FnOnce(&Self::Error, &mut Encoder) -> Result<(), EncodeError>,
+        value: impl FnOnce(Self::Value, &mut Encoder) -> Result<(), EncodeError>,
+        error: impl FnOnce(Self::Error, &mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Verdict, Fault>;
 
     /// Decodes what a call brought back. The closures are told which type to decode, so that nobody else need name it.
@@ -48,12 +48,12 @@ impl<T, E> Reply for Result<T, E> {
     fn send(
         self,
         answer: &mut Encoder,
-        value: impl FnOnce(&T, &mut Encoder) -> Result<(), EncodeError>,
-        error: impl FnOnce(&E, &mut Encoder) -> Result<(), EncodeError>,
+        value: impl FnOnce(T, &mut Encoder) -> Result<(), EncodeError>,
+        error: impl FnOnce(E, &mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Verdict, Fault> {
         let (verdict, outcome) = match self {
-            Ok(returned) => (Verdict::Value, value(&returned, answer)),
-            Err(returned) => (Verdict::Error, error(&returned, answer)),
+            Ok(returned) => (Verdict::Value, value(returned, answer)),
+            Err(returned) => (Verdict::Error, error(returned, answer)),
         };
         outcome.map(|()| verdict).map_err(Fault::Answer)
     }
@@ -92,8 +92,8 @@ pub trait OnewayReply: Sized {
     fn send(
         self,
         answer: &mut Encoder,
-        value: impl FnOnce(&(), &mut Encoder) -> Result<(), EncodeError>,
-        error: impl FnOnce(&Self::Error, &mut Encoder) -> Result<(), EncodeError>,
+        value: impl FnOnce((), &mut Encoder) -> Result<(), EncodeError>,
+        error: impl FnOnce(Self::Error, &mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Verdict, Fault>;
 
     /// Says whether a call could be sent.
@@ -108,8 +108,8 @@ impl<E> OnewayReply for Result<(), E> {
     fn send(
         self,
         answer: &mut Encoder,
-        value: impl FnOnce(&(), &mut Encoder) -> Result<(), EncodeError>,
-        error: impl FnOnce(&E, &mut Encoder) -> Result<(), EncodeError>,
+        value: impl FnOnce((), &mut Encoder) -> Result<(), EncodeError>,
+        error: impl FnOnce(E, &mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Verdict, Fault> {
         Reply::send(self, answer, value, error)
     }

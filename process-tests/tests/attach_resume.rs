@@ -5,17 +5,15 @@
 mod common;
 
 use std::{
-    collections::BTreeSet,
     io::{BufRead, BufReader, Read},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
 
-use common::{PROBE, Probe, ProbeMethods, milliseconds, process, watchdog};
+use common::{PROBE, Probe, ProbeMethods, milliseconds, process, record_from_threads, watchdog};
 use plugin_core::{Error, Plugin, State, attach};
 use process_tests::{
     cutter::{self, Plan, stand_before},
@@ -88,21 +86,7 @@ fn every_call_of_many_threads_runs_exactly_once_whatever_is_cut() {
     watchdog(240, || {
         let plugin = ByHand::listen();
         let (probe, cuts) = plugin.attach_behind_a_cutter(21, 3000, 200);
-        let answers = Mutex::new(BTreeSet::new());
-        thread::scope(|scope| {
-            for caller in 0..8_u64 {
-                let (probe, answers) = (&probe, &answers);
-                scope.spawn(move || {
-                    for number in 0..1000 {
-                        let place = probe.record(caller * 1_000_000 + number).unwrap();
-                        assert!(answers.lock().unwrap().insert(place), "two calls have the same place");
-                    }
-                });
-            }
-        });
-        let recorded = probe.recorded().unwrap();
-        let distinct: BTreeSet<u64> = recorded.iter().copied().collect();
-        assert_eq!((recorded.len(), distinct.len()), (8000, 8000), "none is missing, none ran twice");
+        record_from_threads(&probe, 8);
         println!("{} cuts", cuts());
         assert!(cuts() >= 50, "only {} cuts", cuts());
         assert_eq!(process(&probe).state(), State::Running);

@@ -12,15 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Probe, launcher, milliseconds, process, watchdog};
+use common::{LONG, Probe, connect, launcher, milliseconds, process, watchdog};
 use plugin_core::{Budget, Error, Event, Launcher, Plugin, Restart, within};
 use process_tests::system::eventually;
-
-const LONG: Duration = Duration::from_secs(20);
-
-fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
-    launcher.spawn().unwrap().interface().unwrap()
-}
 
 fn budget(restarts: usize) -> Restart {
     Restart::OnDemand { budget: Budget { restarts, per: Duration::from_secs(60) } }

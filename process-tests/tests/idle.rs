@@ -15,24 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Probe, launcher, milliseconds, process, watchdog};
-use plugin_core::{Budget, Error, Event, Events, Launcher, Output, Plugin, Restart, State, within};
+use common::{LONG, Probe, connect, launcher, milliseconds, next, process, watchdog, word};
+use plugin_core::{Budget, Error, Event, Events, Launcher, Output, Restart, State, within};
 use process_tests::system::{eventually, is_running};
-
-const LONG: Duration = Duration::from_secs(20);
-
-fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
-    launcher.spawn().unwrap().interface().unwrap()
-}
-
-/// The next event, in a word.
-fn next(events: &Events) -> String {
-    word(&events.next_within(LONG).expect("an event"))
-}
-
-fn word(event: &Event) -> String {
-    format!("{event:?}").split(|letter: char| !letter.is_alphanumeric()).next().unwrap().to_owned()
-}
 
 /// All events until none comes any more.
 fn told(events: &Events) -> Vec<String> {

@@ -8,10 +8,9 @@ use std::{
     fs,
     process::Command,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
-use common::{PROBE, Probe, connect, process, watchdog};
+use common::{LONG, PROBE, Probe, connect, process, watchdog};
 use plugin_core::{Error, Launcher, Output, Plugin, Restart};
 use process_tests::system::{eventually, is_running, open_files, threads};
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,8 +19,6 @@ use rustix::process::{Pid, Signal, kill_process};
 const THREADS: usize = 6;
 
 const PLUGINS: usize = 40;
-
-const LONG: Duration = Duration::from_secs(20);
 
 #[test]
 fn plugins_cost_their_host_no_threads() {

@@ -4,13 +4,11 @@
 
 mod common;
 
-use std::{thread, time::Duration};
+use std::thread;
 
-use common::{milliseconds, probe, watchdog};
+use common::{LONG, milliseconds, probe, watchdog};
 use plugin_core::{Error, Event, Events, Plugin, Process, within};
 use rustix::process::{Pid, Signal, kill_process};
-
-const LONG: Duration = Duration::from_secs(20);
 
 fn signal(process: &Process, signal: Signal) {
     let pid = Pid::from_raw(process.pid().unwrap().try_into().unwrap()).unwrap();

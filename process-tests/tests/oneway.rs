@@ -9,15 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Probe, ProbeError, launcher, milliseconds, probe, process, watchdog};
-use plugin_core::{Error, Launcher, Output, Plugin, Process, Restart, State, within};
+use common::{Probe, ProbeError, connect, launcher, milliseconds, probe, process, watchdog};
+use plugin_core::{Error, Output, Plugin, Process, Restart, State, within};
 
 /// How many small calls a plugin takes before it has finished with any.
 const WINDOW: u64 = 1024;
-
-fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
-    launcher.spawn().unwrap().interface().unwrap()
-}
 
 /// A call with so many bytes of arguments.
 fn note_sized(probe: &dyn Probe, number: u64, length: usize) -> Result<(), ProbeError> {

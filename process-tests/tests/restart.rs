@@ -14,24 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Probe, launcher, milliseconds, process, watchdog};
-use plugin_core::{Budget, Error, Events, Launcher, Plugin, Restart, State, within};
+use common::{LONG, Probe, connect, launcher, milliseconds, next, process, watchdog};
+use plugin_core::{Budget, Error, Launcher, Restart, State, within};
 use process_tests::system::{children, eventually, is_running};
-
-const LONG: Duration = Duration::from_secs(20);
-
-fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
-    launcher.spawn().unwrap().interface().unwrap()
-}
 
 fn budget(restarts: usize) -> Budget {
     Budget { restarts, per: Duration::from_secs(60) }
-}
-
-/// The next event, in a word.
-fn next(events: &Events) -> String {
-    let event = events.next_within(LONG).expect("an event");
-    format!("{event:?}").split(|letter: char| !letter.is_alphanumeric()).next().unwrap().to_owned()
 }
 
 #[test]

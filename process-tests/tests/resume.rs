@@ -5,13 +5,11 @@
 mod common;
 
 use std::{
-    collections::BTreeSet,
-    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
 
-use common::{behind_a_cutter, connect, milliseconds, process, watchdog};
+use common::{behind_a_cutter, connect, milliseconds, process, record_from_threads, watchdog};
 use plugin_core::{Error, State};
 use process_tests::system::{eventually, stay_on_one_processor};
 
@@ -21,22 +19,7 @@ fn every_call_of_many_threads_runs_exactly_once_whatever_is_cut() {
         let directory = tempfile::tempdir().unwrap();
         let (launcher, cuts) = behind_a_cutter(1, 2000, 300, directory.path());
         let probe = connect(launcher);
-        let answers = Mutex::new(BTreeSet::new());
-        thread::scope(|scope| {
-            for caller in 0..16_u64 {
-                let (probe, answers) = (&probe, &answers);
-                scope.spawn(move || {
-                    for number in 0..1000 {
-                        let place = probe.record(caller * 1_000_000 + number).unwrap();
-                        assert!(answers.lock().unwrap().insert(place), "two calls have the same place");
-                    }
-                });
-            }
-        });
-        let recorded = probe.recorded().unwrap();
-        let distinct: BTreeSet<u64> = recorded.iter().copied().collect();
-        assert_eq!(recorded.len(), 16_000, "none is missing, none ran twice");
-        assert_eq!(distinct.len(), 16_000);
+        record_from_threads(&probe, 16);
         println!("{} cuts", cuts());
         assert!(cuts() >= 100, "only {} cuts", cuts());
     });

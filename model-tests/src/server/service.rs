@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     connection::{Connection, End, Handler, Sent, lock},
-    protocol::{frame::Kind, message::Message},
-    sides::Told,
+    protocol::message::Message,
+    sides::{Told, answer},
     sync::{Arc, Condvar, Instant, Mutex, PoisonError, Weak, thread},
 };
 
@@ -87,8 +87,7 @@ impl Service {
             }
             _ => {}
         }
-        let answer = Message::answer(Kind::Value, request.call, request.payload);
-        connection.send(answer, None).unwrap_or_default()
+        answer(connection, request)
     }
 
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
@@ -132,8 +131,7 @@ impl Handler for Service {
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
-        self.told.arrived(&call);
-        let _ = connection.oneway_finished();
+        self.told.ran_oneway(connection, &call);
     }
 
     fn lost(&self, _connection: &Arc<Connection>, _reason: String) {

@@ -113,7 +113,7 @@ impl<'de, T> DecodeSerde<'de, T> for &Decode<T> {
 }
 
 /// Gives a byte string serde's own trait, by the way of `serde_bytes`.
-struct AsBytes<'a, T: ?Sized>(&'a T);
+pub(super) struct AsBytes<'a, T: ?Sized>(pub(super) &'a T);
 
 impl<T: serde_bytes::Serialize + ?Sized> serde::Serialize for AsBytes<'_, T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

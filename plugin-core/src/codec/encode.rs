@@ -21,14 +21,19 @@ pub enum EncodeError {
 #[derive(Debug)]
 pub struct Encoder {
     payload: Buffer,
-    /// `payload.len() <= limit`
+    /// Bytes behind the payload that were not copied into it.
+    bulk: Vec<u8>,
+    /// `payload.len() + bulk.len() <= limit`
     limit: usize,
 }
+
+/// So many bytes are worth keeping apart; fewer are copied as quickly.
+const BULK: usize = 64 * 1024;
 
 impl Encoder {
     /// An empty payload that may grow to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { payload: Buffer::new(), limit }
+        Self { payload: Buffer::new(), bulk: Vec::new(), limit }
     }
 
     /// Announces how many values follow.
@@ -64,13 +69,43 @@ impl Encoder {
         outcome.map_err(|error| EncodeError::Failed(error.to_string()))
     }
 
+    /// Encodes `bytes` as `bin`, without a copy if they are many.
+    pub(super) fn adopt(&mut self, bytes: Vec<u8>) -> Result<(), EncodeError> {
+        if bytes.len() <= BULK {
+            return self.value(serde_bytes::Bytes::new(&bytes));
+        }
+        let limit = self.limit;
+        let length = u32::try_from(bytes.len()).map_err(|_| EncodeError::TooLarge(limit))?;
+        rmp::encode::write_bin_len(&mut Limited { encoder: self, overflow: false }, length)
+            .map_err(|_| EncodeError::TooLarge(limit))?;
+        if bytes.len() > self.limit - self.payload.len() {
+            return Err(EncodeError::TooLarge(limit));
+        }
+        self.bulk = bytes;
+        Ok(())
+    }
+
     /// What was written.
-    pub fn into_payload(self) -> Vec<u8> {
+    pub fn into_payload(mut self) -> Vec<u8> {
+        self.join();
         self.payload.into_vec()
     }
 
-    pub(crate) fn into_buffer(self) -> Buffer {
+    pub(crate) fn into_buffer(mut self) -> Buffer {
+        self.join();
         self.payload
+    }
+
+    /// What was written, the end of it perhaps in memory of its own.
+    pub(crate) fn into_parts(self) -> (Buffer, Vec<u8>) {
+        (self.payload, self.bulk)
+    }
+
+    /// Copies what was kept apart: nothing else can be written behind it.
+    fn join(&mut self) {
+        if !self.bulk.is_empty() {
+            self.payload.extend_from_slice(&std::mem::take(&mut self.bulk));
+        }
     }
 }
 
@@ -82,6 +117,7 @@ struct Limited<'a> {
 
 impl io::Write for Limited<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.encoder.join();
         if bytes.len() > self.encoder.limit - self.encoder.payload.len() {
             self.overflow = true;
             return Err(io::ErrorKind::WriteZero.into());
@@ -92,5 +128,48 @@ impl io::Write for Limited<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(bytes: &[u8]) -> Vec<u8> {
+        rmp_serde::to_vec(serde_bytes::Bytes::new(bytes)).unwrap()
+    }
+
+    #[test]
+    fn long_byte_strings_are_adopted_and_read_like_any() {
+        for length in [1, BULK, BULK + 1, 3 * BULK] {
+            let bytes = vec![7; length];
+            let (place, expected) = (bytes.as_ptr(), encoded(&bytes));
+            let mut encoder = Encoder::new(usize::MAX);
+            encoder.adopt(bytes).unwrap();
+            let (payload, bulk) = encoder.into_parts();
+            assert_eq!(bulk.as_ptr() == place, length > BULK);
+            assert!([&payload[..], &bulk].concat() == expected);
+        }
+    }
+
+    #[test]
+    fn what_is_written_behind_an_adopted_one_stays_behind_it() {
+        let mut encoder = Encoder::new(usize::MAX);
+        encoder.adopt(vec![7; BULK + 1]).unwrap();
+        encoder.value(&true).unwrap();
+        encoder.adopt(vec![8; BULK + 1]).unwrap();
+        let expected = [encoded(&vec![7; BULK + 1]), vec![0xc3], encoded(&vec![8; BULK + 1])].concat();
+        assert!(encoder.into_payload() == expected);
+    }
+
+    #[test]
+    fn an_adopted_one_counts_towards_the_limit() {
+        let adopt = |limit| Encoder::new(limit).adopt(vec![0; BULK + 1]);
+        let length = encoded(&vec![0; BULK + 1]).len();
+        assert!(adopt(length).is_ok());
+        assert!(matches!(adopt(length - 1), Err(EncodeError::TooLarge(_))));
+        let mut encoder = Encoder::new(length);
+        encoder.adopt(vec![0; BULK + 1]).unwrap();
+        assert!(matches!(encoder.value(&true), Err(EncodeError::TooLarge(_))));
     }
 }

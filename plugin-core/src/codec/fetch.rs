@@ -21,12 +21,17 @@ impl<T> Fetch<T> {
 }
 
 /// Byte strings by way of one that serde can decode on its own.
-pub trait OwnedByteString: ByteString {
+pub trait OwnedByteString: ByteString + Sized {
     /// What is decoded.
     type Owned: for<'de> serde_bytes::Deserialize<'de>;
 
     /// What is returned.
     fn from_owned(owned: Self::Owned) -> Self;
+
+    /// The bytes alone, where they are in memory that can be given away; else the value.
+    fn into_bytes(self) -> Result<Vec<u8>, Self> {
+        Err(self)
+    }
 }
 
 impl OwnedByteString for Vec<u8> {
@@ -35,6 +40,10 @@ impl OwnedByteString for Vec<u8> {
     fn from_owned(owned: Self) -> Self {
         owned
     }
+
+    fn into_bytes(self) -> Result<Vec<u8>, Self> {
+        Ok(self)
+    }
 }
 
 impl OwnedByteString for Box<[u8]> {
@@ -42,6 +51,10 @@ impl OwnedByteString for Box<[u8]> {
 
     fn from_owned(owned: Self) -> Self {
         owned
+    }
+
+    fn into_bytes(self) -> Result<Vec<u8>, Self> {
+        Ok(self.into_vec())
     }
 }
 
@@ -59,6 +72,13 @@ impl OwnedByteString for Cow<'_, [u8]> {
     fn from_owned(owned: Vec<u8>) -> Self {
         Cow::Owned(owned)
     }
+
+    fn into_bytes(self) -> Result<Vec<u8>, Self> {
+        match self {
+            Cow::Owned(bytes) => Ok(bytes),
+            Cow::Borrowed(_) => Err(self),
+        }
+    }
 }
 
 impl<T: OwnedByteString> OwnedByteString for Option<T> {
@@ -66,6 +86,14 @@ impl<T: OwnedByteString> OwnedByteString for Option<T> {
 
     fn from_owned(owned: Self::Owned) -> Self {
         owned.map(T::from_owned)
+    }
+
+    fn into_bytes(self) -> Result<Vec<u8>, Self> {
+        match self.map(T::into_bytes) {
+            Some(Ok(bytes)) => Ok(bytes),
+            Some(Err(value)) => Err(Some(value)),
+            None => Err(None),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod bytes;
 mod decode;
 mod encode;
 mod fetch;
+mod give;
 mod lend;
 pub(crate) mod scan;
 
@@ -15,6 +16,7 @@ pub use bytes::{Decode, DecodeBytes, DecodeSerde, Encode, EncodeBytes, EncodeSer
 pub use decode::{DecodeError, Decoder};
 pub use encode::{EncodeError, Encoder};
 pub use fetch::{Fetch, FetchBytes, FetchSerde};
+pub use give::{Give, GiveBytes, GiveSerde};
 pub use lend::{Lend, LendBytes, LendFromMessage, LendOwned, LendValue};
 
 use serde::{Serialize, de::DeserializeOwned};

@@ -63,6 +63,19 @@ pub(super) struct Baton {
     /// How often it has been taken.
     turns: u64,
     last_handler: u64,
+    attendance: Attendance,
+}
+
+/// Who waits for a link's bytes without holding the reading, and comes when there are some.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Attendance {
+    /// Nobody is known to.
+    #[default]
+    Nobody,
+    /// The thread that watches all links, or somebody has been asked to.
+    Watched,
+    /// A task, on the executor of those that wait.
+    Driven,
 }
 
 /// Who reads a link, and how often the reading has been taken so far.
@@ -92,6 +105,7 @@ impl Baton {
     /// A new link in place of any other, or none, or one that only a thread of its own reads.
     pub(super) fn renew(&mut self, generation: u64, reading: Option<Box<Reading>>) {
         self.generation = generation;
+        self.attendance = Attendance::Nobody;
         self.place = reading.map_or(Place::Nowhere, Place::Free);
     }
 
@@ -100,6 +114,7 @@ impl Baton {
         match std::mem::replace(&mut self.place, Place::Held) {
             Place::Free(reading) => {
                 self.turns += 1;
+                self.attendance = Attendance::Nobody;
                 Some(reading)
             }
             place => {
@@ -109,12 +124,36 @@ impl Baton {
         }
     }
 
+    /// Notes who waits for the bytes of the link of `generation` while nobody reads it.
+    #[cfg(any(unix, test))]
+    pub(super) fn attend(&mut self, generation: u64, attendance: Attendance) {
+        if generation == self.generation && matches!(self.place, Place::Free(_)) {
+            self.attendance = attendance;
+        }
+    }
+
+    /// Who comes when there is something to read; `None` while somebody reads. Where nobody does, somebody is to from now on.
+    pub(super) fn attendance(&mut self) -> Option<Attendance> {
+        let Place::Free(_) = self.place else { return None };
+        let attendance = self.attendance;
+        if attendance == Attendance::Nobody {
+            self.attendance = Attendance::Watched;
+        }
+        Some(attendance)
+    }
+
+    /// How often the reading has been taken.
+    pub(super) fn turns(&self) -> u64 {
+        self.turns
+    }
+
     #[cfg(any(unix, test))]
     pub(super) fn presence(&self, generation: u64) -> Presence {
         let turns = self.turns;
         match &self.place {
             _ if generation != self.generation => Presence::Gone,
             Place::Nowhere => Presence::Gone,
+            Place::Free(_) if self.attendance == Attendance::Driven => Presence::Read { turns },
             Place::Free(_) => Presence::Unread { turns },
             Place::Held | Place::Lent { .. } => Presence::Read { turns },
         }

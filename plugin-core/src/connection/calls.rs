@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How often one who waits looks for signs of life.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 /// The calls of this side that have no answer yet, and who of them reads.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ pub(super) struct Calls {
     last: u32,
     is_closed: bool,
     pub(super) baton: Baton,
+    pub(super) tasks: Tasks,
 }
 
 /// Hashes the numbers of calls. This side gives them itself, one after the other, so nobody can make them collide.
@@ -62,6 +63,37 @@ enum Slot {
     Abandoned,
 }
 
+/// The calls of tasks among those that wait.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    pub(super) count: usize,
+    /// When somebody looks after them next, if that is arranged.
+    pub(super) alarm: Option<Instant>,
+    /// Any has called since somebody looked.
+    pub(super) has_called: bool,
+    /// How often the reading had been taken when somebody looked, while any waited.
+    turns: Option<u64>,
+}
+
+impl Tasks {
+    /// When to look after a task that has until `deadline`, unless somebody looks early enough anyway.
+    pub(super) fn alarm_for(&mut self, deadline: Option<Instant>) -> Option<Instant> {
+        self.has_called = true;
+        if self.alarm.is_some_and(|alarm| deadline.is_none_or(|deadline| alarm <= deadline)) {
+            return None;
+        }
+        let look = Instant::now() + LOOK;
+        self.alarm = Some(deadline.map_or(look, |deadline| deadline.min(look)));
+        self.alarm
+    }
+
+    fn left(&mut self, slot: &Slot) {
+        if let Slot::Waited(waiter) = slot {
+            self.count -= usize::from(waiter.task().is_some());
+        }
+    }
+}
+
 /// Why a call has no answer.
 #[derive(Debug)]
 pub(crate) enum CallFailure {
@@ -85,7 +117,24 @@ impl Calls {
             }
         }
         self.waiting.insert(self.last, Slot::Waited(Arc::clone(waiter)));
+        self.tasks.count += usize::from(waiter.task().is_some());
         Some(self.last)
+    }
+
+    /// Whether tasks waited when this was asked last, and nobody has taken the reading since.
+    pub(super) fn is_neglected(&mut self) -> bool {
+        let turns = (self.tasks.count > 0).then(|| self.baton.turns());
+        let last = std::mem::replace(&mut self.tasks.turns, turns);
+        turns.is_some() && turns == last
+    }
+
+    /// Those that wait, of tasks.
+    pub(super) fn waiting_tasks(&self) -> impl Iterator<Item = &Arc<Waiter>> {
+        let waiters = self.waiting.values().filter_map(|slot| match slot {
+            Slot::Waited(waiter) => Some(waiter),
+            Slot::Abandoned => None,
+        });
+        waiters.filter(|waiter| waiter.task().is_some())
     }
 
     /// How many have no answer yet.
@@ -103,15 +152,18 @@ impl Calls {
 
     /// Gives an answer to whom it belongs, and whom to wake for it. One that nobody waits for is dropped.
     pub(super) fn answer(&mut self, answer: Message) -> Option<Arc<Waiter>> {
-        match self.waiting.remove(&answer.call) {
-            Some(Slot::Waited(waiter)) => waiter.answer(answer).then_some(waiter),
-            Some(Slot::Abandoned) | None => None,
+        let slot = self.waiting.remove(&answer.call)?;
+        self.tasks.left(&slot);
+        match slot {
+            Slot::Waited(waiter) => waiter.answer(answer).then_some(waiter),
+            Slot::Abandoned => None,
         }
     }
 
     /// Refuses further calls, and lets nobody read any more; gives those to wake.
     pub(super) fn close(&mut self) -> Vec<Arc<Waiter>> {
         self.is_closed = true;
+        self.tasks.count = 0;
         self.baton.renew(u64::MAX, None);
         let slots = std::mem::take(&mut self.waiting).into_values();
         let waiters = slots.filter_map(|slot| if let Slot::Waited(waiter) = slot { Some(waiter) } else { None });
@@ -119,13 +171,14 @@ impl Calls {
     }
 
     /// Forgets who waits for the answer to `call`, which may still come if `is_expected`.
-    fn leave_unanswered(&mut self, call: u32, is_expected: bool) {
-        if is_expected {
-            if let Some(slot) = self.waiting.get_mut(&call) {
-                *slot = Slot::Abandoned;
-            }
+    pub(super) fn leave_unanswered(&mut self, call: u32, is_expected: bool) {
+        let left = if is_expected {
+            self.waiting.get_mut(&call).map(|slot| std::mem::replace(slot, Slot::Abandoned))
         } else {
-            self.waiting.remove(&call);
+            self.waiting.remove(&call)
+        };
+        if let Some(slot) = left {
+            self.tasks.left(&slot);
         }
     }
 }
@@ -181,11 +234,16 @@ impl Connection {
                 self.run_waiting(waiter, &mut None, deadline, lender);
                 Ok(answer)
             }
-            State::Closed => Err(match self.withdraw(call) {
-                Withdrawn::Unsent(request) => CallFailure::Unsent(request),
-                withdrawn => CallFailure::Closed { may_have_run: withdrawn == Withdrawn::Sent },
-            }),
+            State::Closed => Err(self.closed_under(call)),
             _ => self.abandon(call, waiter),
+        }
+    }
+
+    /// Why a call has no answer that the connection's end has left without one.
+    pub(super) fn closed_under(&self, call: u32) -> CallFailure {
+        match self.withdraw(call) {
+            Withdrawn::Unsent(request) => CallFailure::Unsent(request),
+            withdrawn => CallFailure::Closed { may_have_run: withdrawn == Withdrawn::Sent },
         }
     }
 
@@ -262,7 +320,7 @@ impl Connection {
     }
 
     /// Gives up a call whose time is over, unless its answer has just come.
-    fn abandon(self: &Arc<Self>, call: u32, waiter: &Waiter) -> Result<Message, CallFailure> {
+    pub(super) fn abandon(self: &Arc<Self>, call: u32, waiter: &Waiter) -> Result<Message, CallFailure> {
         let withdrawn = self.withdraw(call);
         // The other side will not answer a request of which it will never have the whole. After this nobody finds the
         // waiter any more.

@@ -20,6 +20,7 @@ mod oneway;
 mod outbox;
 mod read;
 mod resume;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -27,9 +28,9 @@ mod waiter;
 #[cfg(any(unix, test))]
 mod watched;
 
-#[cfg(any(unix, test))]
-pub(crate) use baton::Presence;
 pub(crate) use baton::Reading;
+#[cfg(any(unix, test))]
+pub(crate) use baton::{Attendance, Presence};
 pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES};
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
@@ -46,6 +47,7 @@ use crate::{
         message::{Failure, Message},
         pulse::Pulse,
     },
+    signal::Signal,
     sync::{
         Arc, Condvar, Instant, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -73,6 +75,24 @@ pub(crate) trait Handler: Send + Sync {
 
     /// A caller has stopped reading, and no other has gone on.
     fn unread(&self, _connection: &Arc<Connection>) {}
+
+    /// Tasks wait for answers, and nobody reads: from now on somebody is to come whenever there is something to read, until
+    /// somebody else takes the reading.
+    fn awaited(&self, _connection: &Arc<Connection>) {}
+
+    /// Whether the task that asks has an executor which this side can have wait for the link.
+    fn could_drive(&self) -> bool {
+        false
+    }
+
+    /// Tasks have waited for long, and nobody has taken the reading.
+    fn neglected(&self, _connection: &Arc<Connection>) {}
+
+    /// No task has called for a while.
+    fn untasked(&self, _connection: &Arc<Connection>) {}
+
+    /// [`Connection::look_after_tasks`] is to be called with that time, when it has come.
+    fn look_at(&self, _connection: &Arc<Connection>, _when: Instant) {}
 
     /// The other side has given no sign of life although it was asked for one, and somebody waits for it.
     fn unresponsive(&self) {}
@@ -163,7 +183,7 @@ pub(crate) struct Connection {
     /// Signalled when the writer has something to do.
     work: Condvar,
     /// Signalled when the outbox has room again, when a link comes or goes, and at the end.
-    changed: Condvar,
+    changed: Signal,
     handler: Arc<dyn Handler>,
     /// Callers read the present link in turn.
     is_shared: AtomicBool,
@@ -218,7 +238,7 @@ impl Connection {
             calls: Mutex::default(),
             declarations: Mutex::default(),
             work: Condvar::new(),
-            changed: Condvar::new(),
+            changed: Signal::default(),
             handler,
             is_shared: AtomicBool::new(false),
             heard: AtomicU64::new(0),
@@ -296,15 +316,9 @@ impl Connection {
         lock(&self.outbox).is_linked()
     }
 
+    /// Waits as long as `condition` holds and the connection has not ended, but not past `deadline`.
     fn wait_while(&self, deadline: Instant, condition: impl Fn(&Outbox) -> bool) -> bool {
-        let mut outbox = lock(&self.outbox);
-        while condition(&outbox) {
-            match self.wait_for_change(outbox, Some(deadline)) {
-                Some(guard) => outbox = guard,
-                None => return false,
-            }
-        }
-        true
+        self.wait_until(lock(&self.outbox), Some(deadline), |outbox| !condition(outbox)).1
     }
 
     /// Answers a request that this side cannot run. Never blocks.

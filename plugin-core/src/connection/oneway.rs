@@ -1,7 +1,5 @@
 //! Oneway calls: sent in order, as many as the other side takes, and answered by nothing.
 
-use std::collections::VecDeque;
-
 use super::{
     Connection, lock,
     outbox::{Outbox, Sent, Unsent},
@@ -10,26 +8,6 @@ use crate::{
     protocol::{Violation, message::Message},
     sync::{Arc, Instant, MutexGuard},
 };
-
-/// Who waits to send a oneway call, in the order in which they came: whoever is next is the only one to look for room, so
-/// that a stream of small calls never keeps a large one out.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    waiting: VecDeque<u64>,
-    last: u64,
-}
-
-impl Line {
-    fn join(&mut self) -> u64 {
-        self.last += 1;
-        self.waiting.push_back(self.last);
-        self.last
-    }
-
-    fn leave(&mut self, place: u64) {
-        self.waiting.retain(|waiting| *waiting != place);
-    }
-}
 
 impl Connection {
     /// Queues a oneway call behind all that were queued before it, waiting for room until `deadline`; gives it back if there
@@ -43,8 +21,8 @@ impl Connection {
             return Err((Unsent::Late, call));
         }
         let mut outbox = lock(&self.outbox);
-        let length = call.payload.len();
-        if !outbox.oneway_line.waiting.is_empty() || !outbox.takes_oneway(length) {
+        let length = call.length();
+        if !outbox.oneway_line.is_empty() || !outbox.takes_oneway(length) {
             let is_admitted;
             (outbox, is_admitted) = self.wait_in_oneway_line(outbox, length, deadline);
             if !is_admitted {
@@ -65,18 +43,8 @@ impl Connection {
         deadline: Option<Instant>,
     ) -> (MutexGuard<'a, Outbox>, bool) {
         let place = outbox.oneway_line.join();
-        let is_next = |outbox: &Outbox| outbox.oneway_line.waiting.front() == Some(&place);
-        let mut is_admitted = loop {
-            if outbox.end().is_some() || (is_next(&outbox) && outbox.queue.may_send_oneway()) {
-                break true;
-            }
-            if let Some(guard) = self.wait_for_change(outbox, deadline) {
-                outbox = guard;
-            } else {
-                outbox = lock(&self.outbox);
-                break false;
-            }
-        };
+        let is_next = |outbox: &Outbox| outbox.oneway_line.lets(place) && outbox.queue.may_send_oneway();
+        let (mut outbox, mut is_admitted) = self.wait_until(outbox, deadline, is_next);
         // Still the next of this line, so that nobody else takes the room that the other side has.
         if is_admitted && !outbox.takes_oneway(length) {
             (outbox, is_admitted) = self.wait_in_line(outbox, length, deadline);
@@ -156,13 +124,13 @@ mod tests {
         assert!(is_late(&connection));
         let waits = Arc::clone(&connection);
         let waiting = thread::spawn(move || waits.send_oneway(call(), None).is_ok());
-        while lock(&connection.outbox).oneway_line.waiting.is_empty() {
+        while lock(&connection.outbox).oneway_line.is_empty() {
             thread::yield_now();
         }
         connection.credited(1).unwrap();
         assert!(promptly(move || waiting.join().unwrap()));
         assert!(is_late(&connection), "there was room for one");
-        assert!(lock(&connection.outbox).oneway_line.waiting.is_empty(), "who is late has left the line");
+        assert!(lock(&connection.outbox).oneway_line.is_empty(), "who is late has left the line");
     }
 
     #[test]

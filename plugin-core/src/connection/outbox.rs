@@ -5,14 +5,13 @@
 //! full) is written by whoever waits for the link next: the reader, the host's watcher, the thread of a handler; or by a
 //! writer thread, where nobody can wait for a link and be interrupted. While there is no link, messages wait in the queue.
 
+mod line;
+mod tasks;
 mod writer;
 
-use std::{
-    collections::VecDeque,
-    io::{self, IoSlice},
-};
+use std::io::{self, IoSlice};
 
-use super::{Cause, Connection, End, calls::milliseconds_left, lock, oneway::Line, waiter::Waiter};
+use super::{Cause, Connection, End, calls::milliseconds_left, lock, waiter::Waiter};
 use crate::{
     protocol::{
         Violation,
@@ -22,9 +21,10 @@ use crate::{
         message::Message,
         outgoing::{Outgoing, Withdrawn},
     },
-    sync::{Arc, Instant, MutexGuard, PoisonError},
+    sync::{Arc, Instant, MutexGuard, thread::ThreadId},
     transport::{Link, TICK},
 };
+use line::Line;
 
 /// About how many bytes are written at once.
 const BATCH: usize = 256 * 1024;
@@ -49,6 +49,8 @@ pub(super) struct Outbox {
     spare: Batch,
     /// The thread that holds the reading is awake, and writes what there is before it waits.
     reader_writes: bool,
+    /// The threads on which a task is going to write, once others there have added to it.
+    task_writers: Vec<ThreadId>,
     /// There is a writer thread, which writes what others could not write at once.
     has_writer: bool,
     /// How many threads wait for `Connection::changed`: a signal costs a system call, heard or not.
@@ -56,8 +58,7 @@ pub(super) struct Outbox {
     /// A link was shut out to make place for another, and nobody has been told that it is gone.
     has_untold_loss: bool,
     /// The senders of large messages that wait for room, in the order in which they came.
-    in_line: VecDeque<u64>,
-    last_in_line: u64,
+    large_line: Line,
     /// The senders of oneway calls that wait for room.
     pub(super) oneway_line: Line,
     end: Option<End>,
@@ -130,13 +131,12 @@ impl Outbox {
     /// Whether a message of `length` bytes may be added now. Large ones wait in line, or a stream of less large ones would
     /// keep the largest out for ever; small ones pass, as they do on the wire.
     fn admits(&self, length: usize, place: u64) -> bool {
-        let is_next = self.in_line.front().is_none_or(|first| *first == place);
-        self.queue.has_room(length) && (length <= MAX_PAYLOAD || is_next)
+        self.queue.has_room(length) && (length <= MAX_PAYLOAD || self.large_line.lets(place))
     }
 
     /// Whether a oneway call of `length` bytes may be added now by whoever is next in line.
     pub(super) fn takes_oneway(&self, length: usize) -> bool {
-        self.queue.may_send_oneway() && self.admits(length, 0)
+        self.queue.may_send_oneway() && self.admits(length, line::OUTSIDE)
     }
 
     /// Takes a link into use whose other side has received `count` frames.
@@ -191,9 +191,9 @@ impl Connection {
     /// Queues a message, waiting for room until `deadline`, and sees to it that it gets written; gives it back if it cannot.
     pub(crate) fn send(&self, mut message: Message, deadline: Option<Instant>) -> Result<Sent, (Unsent, Message)> {
         let mut outbox = lock(&self.outbox);
-        if !outbox.admits(message.payload.len(), 0) {
+        if !outbox.admits(message.length(), line::OUTSIDE) {
             let admitted;
-            (outbox, admitted) = self.wait_in_line(outbox, message.payload.len(), deadline);
+            (outbox, admitted) = self.wait_in_line(outbox, message.length(), deadline);
             if !admitted {
                 return Err((Unsent::Late, message));
             }
@@ -212,35 +212,6 @@ impl Connection {
         }
         outbox.queue.push(message);
         Ok(self.write_unless_reader_does(outbox))
-    }
-
-    /// Waits until a message of `length` bytes may be added or the connection has ended; `false` where neither came in time.
-    pub(super) fn wait_in_line<'a>(
-        &'a self,
-        mut outbox: MutexGuard<'a, Outbox>,
-        length: usize,
-        deadline: Option<Instant>,
-    ) -> (MutexGuard<'a, Outbox>, bool) {
-        outbox.last_in_line += 1;
-        let place = outbox.last_in_line;
-        if length > MAX_PAYLOAD {
-            outbox.in_line.push_back(place);
-        }
-        let is_admitted = loop {
-            if outbox.end.is_some() || outbox.admits(length, place) {
-                break true;
-            }
-            if let Some(guard) = self.wait_for_change(outbox, deadline) {
-                outbox = guard;
-            } else {
-                outbox = lock(&self.outbox);
-                break false;
-            }
-        };
-        outbox.in_line.retain(|waiting| *waiting != place);
-        // Whoever is next in line may go now.
-        self.changed.notify_all();
-        (outbox, is_admitted)
     }
 
     /// Writes all that waits, from a thread that may be kept until then.
@@ -292,34 +263,6 @@ impl Connection {
 
     pub(super) fn write_unless_reader_does(&self, outbox: MutexGuard<'_, Outbox>) -> Sent {
         if outbox.reader_writes { Sent::Cared } else { self.write(outbox) }
-    }
-
-    /// Waits for a change; `None` once `deadline` has passed.
-    pub(super) fn wait_for_change<'a>(
-        &self,
-        mut outbox: MutexGuard<'a, Outbox>,
-        deadline: Option<Instant>,
-    ) -> Option<MutexGuard<'a, Outbox>> {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return None;
-        }
-        outbox.waiting += 1;
-        let mut outbox = match left {
-            None => self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner),
-            Some(left) => self.changed.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0,
-        };
-        outbox.waiting -= 1;
-        Some(outbox)
-    }
-
-    /// Lets those who wait look again.
-    pub(super) fn notify(&self, outbox: MutexGuard<'_, Outbox>) {
-        let is_anybody_waiting = outbox.waiting > 0;
-        drop(outbox);
-        if is_anybody_waiting {
-            self.changed.notify_all();
-        }
     }
 
     /// Writes without blocking, until nothing waits or the socket is full.

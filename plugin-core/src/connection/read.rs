@@ -8,7 +8,7 @@ use std::io::{self, IoSliceMut};
 
 use super::{
     Cause, Connection,
-    baton::{Left, Reading},
+    baton::{Attendance, Left, Reading},
     lock,
     waiter::Waiter,
 };
@@ -22,7 +22,7 @@ use crate::{
         metadata,
     },
     sync::{Arc, Instant, thread},
-    transport::{Pollable, TICK},
+    transport::{Link, Pollable, TICK},
 };
 
 /// After how many frames of one turn no more are received: what waits to be written has waited for long enough.
@@ -73,6 +73,15 @@ impl Connection {
             Some(link) => self.receive(link, reading, until, is_stalled),
             None => link.read(reading.deframer.space()),
         };
+        self.take_received(reading, &*link, received)
+    }
+
+    fn take_received(
+        self: &Arc<Self>,
+        reading: &mut Reading,
+        link: &dyn Link,
+        received: io::Result<usize>,
+    ) -> Progress {
         let reason = match received {
             Ok(0) if reading.deframer.is_inside_frame() => "the connection ended inside a frame".into(),
             Ok(0) => "the other side closed the connection".into(),
@@ -87,6 +96,32 @@ impl Connection {
         link.close();
         self.link_lost(reading.generation, reason);
         Progress::Over
+    }
+
+    /// Reads without waiting, as far as frames are there.
+    #[cfg(any(unix, test))]
+    pub(super) fn read_at_once(self: &Arc<Self>, reading: &mut Reading) -> Progress {
+        if std::mem::take(&mut reading.is_fresh) {
+            // What came behind the greeting.
+            match self.take_frames(reading) {
+                Progress::Nothing => {}
+                progress => return progress,
+            }
+        }
+        let link = Arc::clone(&reading.link);
+        let Some(pollable) = link.pollable() else { return Progress::Nothing };
+        loop {
+            let space = reading.deframer.space();
+            let most = space.len();
+            let received = pollable.try_read(space);
+            let is_all = received.as_ref().is_ok_and(|count| *count < most);
+            match self.take_received(reading, &*link, received) {
+                // A stream that gives less than it could has no more.
+                Progress::Some | Progress::Nothing if is_all => return Progress::Nothing,
+                Progress::Some => {}
+                progress => return progress,
+            }
+        }
     }
 
     /// Waits for bytes, at most until `until`, and while it waits writes what could not be written at once.
@@ -138,7 +173,7 @@ impl Connection {
         let taken = self.take_frames_locked(reading, &mut woken);
         // Without a lock, and while this thread is known to be awake: what the woken ones send next is written with whatever
         // else this thread writes before it waits again.
-        let are_several = woken.len() > 1;
+        let are_several = woken.iter().filter(|waiter| waiter.task().is_none()).count() > 1;
         for waiter in woken.drain(..) {
             waiter.wake();
         }
@@ -221,14 +256,20 @@ impl Connection {
     /// Gives the reading back, to a caller that sleeps or to whoever comes.
     pub(crate) fn leave(self: &Arc<Self>, reading: Box<Reading>) {
         let generation = reading.generation;
-        let left = lock(&self.calls).leave(reading);
-        if left == Left::Taken {
-            // Whoever has it now is awake, and writes what others have left to this thread, before it waits.
-            return;
-        }
+        let is_awaited = {
+            let mut calls = lock(&self.calls);
+            if calls.leave(reading) == Left::Taken {
+                // Whoever has it now is awake, and writes what others have left to this thread, before it waits.
+                return;
+            }
+            calls.tasks.count > 0 && calls.baton.attendance() == Some(Attendance::Nobody)
+        };
         // Others have left their messages to this thread, which promised to write them.
         if self.write_before_waiting(generation) {
             self.handler.stalled(self);
+        }
+        if is_awaited {
+            self.handler.awaited(self);
         }
         self.handler.unread(self);
     }

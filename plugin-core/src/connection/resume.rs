@@ -114,6 +114,7 @@ impl Connection {
         if self.write_now() {
             self.handler.stalled(self);
         }
+        self.see_to_attendance();
         Ok(())
     }
 

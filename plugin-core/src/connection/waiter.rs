@@ -3,7 +3,10 @@
 //! Whoever ends a wait has found the waiter among the calls, and holds their lock; so does a caller that goes to sleep. Waking
 //! comes later, without the lock, or the woken thread would run into it.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    task::{Context, Poll, Waker},
+};
 
 use super::{baton::Reading, callbacks::Waiting, lock};
 use crate::{
@@ -16,8 +19,17 @@ use crate::{
 pub(super) struct Waiter {
     state: Mutex<State>,
     changed: Condvar,
+    /// `None` where a thread waits.
+    task: Option<Task>,
     /// What the other side asks of this caller meanwhile.
     pub(super) asked: Waiting,
+}
+
+/// What is known of a task that waits. It neither sleeps nor reads: it is woken, and looks.
+#[derive(Debug)]
+pub(super) struct Task {
+    waker: Mutex<Option<Waker>>,
+    pub(super) deadline: Option<Instant>,
 }
 
 /// What has become of a wait.
@@ -55,6 +67,34 @@ impl Waiter {
         let _ = IDLE.try_with(|idle| idle.borrow_mut().push(self));
     }
 
+    /// One for a call of a task, which has until `deadline`.
+    pub(super) fn of_task(deadline: Option<Instant>) -> Arc<Self> {
+        Arc::new(Self { task: Some(Task { waker: Mutex::default(), deadline }), ..Self::default() })
+    }
+
+    /// The task that waits, if it is one.
+    pub(super) fn task(&self) -> Option<&Task> {
+        self.task.as_ref()
+    }
+
+    /// Has the task woken when something becomes of its wait.
+    pub(super) fn wakes(&self, context: &Context<'_>) {
+        let Some(task) = &self.task else { return };
+        let mut waker = lock(&task.waker);
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            let last = waker.replace(context.waker().clone());
+            drop(waker);
+            drop(last); // Without the lock: a waker is code of somebody else's.
+        }
+    }
+
+    /// What has become of a task's wait, if that is something.
+    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<State> {
+        self.wakes(context);
+        // Looked at behind that: whoever ends the wait changes the state first and takes the waker then.
+        if self.is_over() { Poll::Ready(self.look()) } else { Poll::Pending }
+    }
+
     /// Gives the answer; whether the caller must be [woken](Self::wake) for it.
     pub(super) fn answer(&self, answer: Message) -> bool {
         self.end(State::Answered(answer))
@@ -72,7 +112,7 @@ impl Waiter {
             State::Answered(_) | State::Closed => false,
             State::Waiting => {
                 *state = with;
-                false
+                self.task.is_some()
             }
             // A caller that was promoted and has not noticed loses a reading that another link has outdated.
             State::Parked | State::Promoted(_) => {
@@ -91,7 +131,7 @@ impl Waiter {
         if is_parked {
             *state = State::Waiting;
         }
-        Ok(is_parked)
+        Ok(is_parked || self.task.is_some())
     }
 
     /// Lets the caller read; gives the reading back unless it is parked.
@@ -107,7 +147,16 @@ impl Waiter {
     }
 
     pub(super) fn wake(&self) {
-        self.changed.notify_one();
+        match &self.task {
+            None => self.changed.notify_one(),
+            Some(task) => {
+                let waker = lock(&task.waker).take();
+                // Without the lock: a waker is code of somebody else's.
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+        }
     }
 
     /// Says that the caller is about to [`sleep`](Self::sleep), unless there is a reason not to.

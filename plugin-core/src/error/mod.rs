@@ -1,10 +1,18 @@
 //! What can go wrong, one variant per thing a caller can act on.
 
+mod ran;
+mod stage;
+mod text;
 mod wire;
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use crate::report::ExitReport;
+use ran::{again, died, ran};
+pub(crate) use text::HOST;
+use text::{at, caused, late, list, whose};
+
+pub use stage::StartStage;
 
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -281,7 +289,8 @@ pub enum Error {
     },
     /// The plugin has no such method, and the trait no default body.
     #[error(
-        "{} has no method `{method}`: it was built from another version of the trait; rebuild it, or give the method a default body", whose(plugin)
+        "{} has no method `{method}`: it was built from another version of the trait; rebuild it, or give the method a default body",
+        whose(plugin)
     )]
     UnknownMethod {
         /// The plugin's name.
@@ -291,7 +300,8 @@ pub enum Error {
     },
     /// The arguments could not be encoded here or decoded there.
     #[error(
-        "the arguments of `{method}` cannot be passed to {}: {message}; do both sides use one version of the trait?", whose(plugin)
+        "the arguments of `{method}` cannot be passed to {}: {message}; do both sides use one version of the trait?",
+        whose(plugin)
     )]
     BadArguments {
         /// The plugin's name.
@@ -303,7 +313,8 @@ pub enum Error {
     },
     /// What the method returned could not be encoded there or decoded here.
     #[error(
-        "the answer of `{method}` of {} cannot be read: {message}; do both sides use one version of the trait?", whose(plugin)
+        "the answer of `{method}` of {} cannot be read: {message}; do both sides use one version of the trait?",
+        whose(plugin)
     )]
     BadAnswer {
         /// The plugin's name.
@@ -315,7 +326,8 @@ pub enum Error {
     },
     /// Arguments or answer are larger than a message may be. Nothing was sent.
     #[error(
-        "the {what} of `{method}` of {} would be larger than {limit} bytes; raise `Launcher::max_message`, or send it in parts", whose(plugin)
+        "the {what} of `{method}` of {} would be larger than {limit} bytes; raise `Launcher::max_message`, or send it in parts",
+        whose(plugin)
     )]
     TooLarge {
         /// The plugin's name.
@@ -388,27 +400,6 @@ pub enum Error {
     Custom(String),
 }
 
-/// How far a plugin came before its time to start was up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StartStage {
-    /// It runs but never connected.
-    Spawned,
-    /// It connected but did not introduce itself.
-    Connected,
-}
-
-impl fmt::Display for StartStage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Spawned => {
-                "it never connected, so it may not be a plugin (a plugin's `main` calls `plugin_core::serve`)"
-            }
-            Self::Connected => "it connected but did not introduce itself",
-        })
-    }
-}
-
 impl Error {
     /// An implementation's own error, where it has no type for one.
     ///
@@ -421,82 +412,4 @@ impl Error {
     pub fn custom(message: impl fmt::Display) -> Self {
         Self::Custom(message.to_string())
     }
-
-    /// Whether the plugin may have run the method although there is no answer.
-    ///
-    /// `false` promises that it did not, so that calling again is safe. An error that the method itself returned or
-    /// panicked with counts as run.
-    ///
-    /// ```
-    /// let error = plugin_core::Launcher::new("no/such/plugin").spawn().unwrap_err();
-    /// assert!(!error.may_have_run());
-    /// ```
-    pub fn may_have_run(&self) -> bool {
-        match self {
-            Self::Timeout { may_have_run, .. }
-            | Self::Died { may_have_run, .. }
-            | Self::Disconnected { may_have_run, .. }
-            | Self::Protocol { may_have_run, .. }
-            | Self::Stopped { may_have_run, .. }
-            | Self::GaveUp { may_have_run, .. } => *may_have_run,
-            Self::Panicked { .. } | Self::BadAnswer { .. } | Self::Remote { .. } | Self::Custom(_) => true,
-            Self::TooLarge { what, .. } => what == "answer",
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")?;
-        causes(self).iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
-    }
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { format!("`{}`", names.join("`, `")) }
-}
-
-/// What a side calls its host in place of a plugin's name.
-pub(crate) const HOST: &str = "the host";
-
-fn whose(plugin: &str) -> String {
-    if plugin == HOST { HOST.into() } else { format!("plugin `{plugin}`") }
-}
-
-fn ran(may_have_run: bool) -> &'static str {
-    if may_have_run { " (it may have run)" } else { " (it did not run)" }
-}
-
-fn late(silent_for: Option<Duration>) -> String {
-    let Some(silent_for) = silent_for else {
-        return "allow more with `plugin_core::within`, `#[method(timeout)]` or `Launcher::call_timeout`".into();
-    };
-    format!("it has given no sign of life for {:.1} s: is it stopped, or its machine asleep?", silent_for.as_secs_f64())
-}
-
-fn again(may_have_run: bool) -> &'static str {
-    if may_have_run { " again (it may have run)" } else { "" }
-}
-
-fn died(method: &str, may_have_run: bool) -> String {
-    if may_have_run {
-        format!("died during `{method}` (it may have run)")
-    } else {
-        format!("had died before `{method}` was called (it did not run)")
-    }
-}
-
-fn at(location: Option<&str>) -> String {
-    location.map(|location| format!(" at {location}")).unwrap_or_default()
-}
-
-fn caused(chain: &[String]) -> String {
-    chain.iter().flat_map(|cause| [": ", cause]).collect()
-}
-
-/// The messages of the causes of `error`, the nearest first.
-fn causes(error: &Error) -> Vec<String> {
-    let first = std::error::Error::source(error);
-    std::iter::successors(first, |cause| cause.source()).map(ToString::to_string).collect()
 }

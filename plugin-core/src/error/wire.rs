@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Error, causes};
+use super::{Error, text::causes};
 
 impl Error {
     /// The name of the variant as it goes over the wire.

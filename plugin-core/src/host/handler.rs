@@ -8,9 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(all(unix, feature = "tokio"))]
+use super::driver::Drivers;
 #[cfg(unix)]
 use super::watch::Sight;
-use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor};
+use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor, timer};
 use crate::{
     connection::{Cause, Connection, Cut, End, Handler, lock},
     protocol::message::{Failure, FailureKind, Message},
@@ -32,6 +34,8 @@ pub(super) struct HostHandler {
     events: Arc<CutEvents>,
     #[cfg(unix)]
     sight: Arc<Sight>,
+    #[cfg(all(unix, feature = "tokio"))]
+    drivers: Arc<Drivers>,
 }
 
 /// How a cut connection is made again.
@@ -59,6 +63,8 @@ impl HostHandler {
             events: Arc::new(CutEvents { supervisor, cut: Mutex::default() }),
             #[cfg(unix)]
             sight: Arc::default(),
+            #[cfg(all(unix, feature = "tokio"))]
+            drivers: Arc::default(),
         }
     }
 }
@@ -82,6 +88,43 @@ impl Handler for HostHandler {
     #[cfg(unix)]
     fn stalled(&self, _connection: &Arc<Connection>) {
         self.sight.stalled();
+    }
+
+    #[cfg(unix)]
+    fn awaited(&self, connection: &Arc<Connection>) {
+        #[cfg(feature = "tokio")]
+        if self.drivers.drive(connection) {
+            return;
+        }
+        let _ = connection;
+        self.sight.awaited();
+    }
+
+    #[cfg(all(unix, feature = "tokio"))]
+    fn could_drive(&self) -> bool {
+        tokio::runtime::Handle::try_current().is_ok()
+    }
+
+    #[cfg(unix)]
+    fn neglected(&self, _connection: &Arc<Connection>) {
+        // Beside the driver, if there is one: its runtime may not be running.
+        self.sight.awaited();
+    }
+
+    #[cfg(all(unix, feature = "tokio"))]
+    fn untasked(&self, _connection: &Arc<Connection>) {
+        self.drivers.end();
+    }
+
+    fn look_at(&self, connection: &Arc<Connection>, when: Instant) {
+        let (connection, mut due) = (Arc::downgrade(connection), when);
+        let look = move || {
+            due = connection.upgrade()?.look_after_tasks(due)?;
+            Some(due)
+        };
+        if let Err(error) = timer::at(when, Box::new(look)) {
+            tracing::error!(plugin = &*self.plugin, %error, "no thread could be started to tell tasks that they are late");
+        }
     }
 
     fn unresponsive(&self) {

@@ -9,7 +9,8 @@ use std::{
 use super::{
     events::Event,
     instance::Instance,
-    supervisor::{Failed, Phase, Supervisor},
+    phase::{Failed, Phase},
+    supervisor::Supervisor,
     timer,
 };
 use crate::{connection::lock, deadline};

@@ -15,7 +15,7 @@ use crate::{
     Error, Implements, Interface, Result,
     connection::{Connection, Handler},
     protocol::frame::Deframer,
-    server::Service,
+    server::{Executor, Service},
     transport::{Link, memory},
 };
 
@@ -47,7 +47,7 @@ use crate::{
 pub fn in_process<I: Interface + ?Sized + 'static>(value: impl Implements<I>) -> Result<Plugin<I>> {
     let settings = Settings::default();
     let name: Arc<str> = I::DESCRIPTOR.name.into();
-    let service = Service::new(vec![value.into_dispatcher()], Arc::default());
+    let service = Service::new(vec![value.into_dispatcher()], Arc::default(), Executor::here());
     let (host, plugin) = memory::pair();
     let connect = |link, handler: Arc<dyn Handler>| {
         Connection::start(Box::new(link) as Box<dyn Link>, Deframer::new(), handler, settings.connection())

@@ -1,17 +1,24 @@
 //! What is known about whether a plugin still runs, and waiting for it to change.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    future::poll_fn,
+    sync::{Arc, Mutex},
+    task::Poll,
     time::Instant,
 };
 
-use crate::{connection::lock, report::ExitReport};
+use super::timer::Alarm;
+use crate::{
+    connection::lock,
+    report::ExitReport,
+    signal::{Place, Signal},
+};
 
 /// The life of one plugin, seen by everybody who has to do with it.
 #[derive(Debug, Default)]
 pub(super) struct Life {
     state: Mutex<LifeState>,
-    changed: Condvar,
+    changed: Signal,
 }
 
 #[derive(Debug, Default)]
@@ -43,12 +50,40 @@ impl Life {
 
     /// Waits for the end, but not past `deadline`.
     pub(super) fn wait_end(&self, deadline: Instant) -> Option<Arc<ExitReport>> {
-        let state = lock(&self.state);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(state, left, |state| state.report.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
+        while state.report.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left);
+        }
         state.report.clone()
+    }
+
+    /// As [`wait_end`](Self::wait_end), for a task.
+    pub(super) async fn wait_end_async(&self, deadline: Instant) {
+        let (mut alarm, mut waiting) = (Alarm::default(), Waiting { signal: &self.changed, place: Place::default() });
+        poll_fn(|context| {
+            let state = lock(&self.state);
+            if state.report.is_some() || alarm.is_over(context, Some(deadline)) {
+                return Poll::Ready(());
+            }
+            self.changed.register(&mut waiting.place, context);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A task that waits for a signal, until it is dropped.
+pub(super) struct Waiting<'a> {
+    pub(super) signal: &'a Signal,
+    pub(super) place: Place,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.signal.forget(&mut self.place);
     }
 }

@@ -341,6 +341,11 @@ impl Handle {
     pub(crate) fn acquire(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Lease> {
         self.supervisor.acquire(method, began, deadline)
     }
+
+    /// As [`acquire`](Self::acquire), for a task.
+    pub(crate) async fn acquire_async(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Lease> {
+        self.supervisor.acquire_async(method, began, deadline).await
+    }
 }
 
 /// How long a call had, in whole milliseconds: `within` was called a moment before it.

@@ -4,7 +4,6 @@
 //! that a silent one holds up nobody.
 
 use std::{
-    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -13,37 +12,23 @@ use std::{
         mpsc::Sender,
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-use subtle::ConstantTimeEq;
 
 use super::{
     directory::{Directory, Place},
+    guests::{Arrival, Expected, Guests, Session, hear},
     wake::{Wakened, Waker, waker},
 };
 use crate::{
     Error, Result, StartStage,
-    connection::{Connection, greeting, lock},
-    deadline,
-    protocol::{
-        VERSIONS,
-        frame::{Deframer, Kind},
-        handshake,
-        message::{Hello, Refused, Welcome},
-    },
-    report::ExitReport,
-    transport::local::{LocalLink, LocalListener},
+    connection::{Connection, lock},
+    protocol::message::Welcome,
+    transport::local::LocalListener,
 };
-
-/// How long a dialler may take to introduce itself.
-const HELLO_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many diallers are heard at once.
 const MAX_DIALLERS: usize = 1024;
-
-/// How many of them may be of one process.
-const MAX_DIALLERS_OF_ONE: usize = 8;
 
 /// The host's listener.
 #[derive(Debug)]
@@ -94,69 +79,11 @@ impl Drop for Listening {
     }
 }
 
-/// Who may come, and who has come to the door.
-#[derive(Debug, Default)]
-struct Guests {
-    expected: Mutex<Vec<Expected>>,
-    /// The sessions that may be resumed, by name.
-    sessions: Mutex<HashMap<String, Session>>,
-    /// The processes that have connected and not introduced themselves yet, where the system tells which they are.
-    at_the_door: Mutex<Vec<u32>>,
-}
-
-impl Guests {
-    /// Whether a process may wait to introduce itself: not if too many connections of it wait already, so that one process
-    /// cannot keep others out.
-    fn let_wait(&self, pid: Option<u32>) -> bool {
-        let mut at_the_door = lock(&self.at_the_door);
-        let Some(pid) = pid else { return true };
-        let is_welcome = at_the_door.iter().filter(|known| **known == pid).count() < MAX_DIALLERS_OF_ONE;
-        if is_welcome {
-            at_the_door.push(pid);
-        }
-        is_welcome
-    }
-}
-
-/// A plugin that was started and has not introduced itself yet.
-#[derive(Debug)]
-struct Expected {
-    id: u64,
-    token: String,
-    arrivals: Sender<Arrival>,
-}
-
-/// A session that has begun and may have to be resumed.
-#[derive(Debug)]
-struct Session {
-    token: String,
-    connection: Weak<Connection>,
-    welcome: Welcome,
-}
-
 /// The right of a session to be resumed, withdrawn when dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
     rendezvous: Arc<Rendezvous>,
     session: String,
-}
-
-/// What happens to a plugin that is being started.
-#[derive(Debug)]
-pub(super) enum Arrival {
-    /// It introduced itself with the right token.
-    Introduced(Box<Introduced>),
-    /// It introduced itself, but speaks none of our versions.
-    Incompatible(Vec<u16>),
-    /// Its process ended.
-    Exited(Arc<ExitReport>),
-}
-
-#[derive(Debug)]
-pub(super) struct Introduced {
-    pub(super) link: LocalLink,
-    pub(super) deframer: Deframer,
-    pub(super) hello: Hello,
 }
 
 /// The right of one plugin to dial in, withdrawn when dropped.
@@ -292,111 +219,5 @@ fn accept(listener: &LocalListener, wakened: &Wakened, guests: &Arc<Guests>) {
         if spawned.is_err() {
             diallers.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-}
-
-/// Hears what one dialler has to say, and hands it to whoever expects it.
-fn hear(link: LocalLink, guests: &Guests) {
-    if !link.is_same_user() {
-        tracing::warn!("another user's process dialled the plugin socket");
-        return;
-    }
-    let pid = link.peer_pid();
-    if !guests.let_wait(pid) {
-        return;
-    }
-    let deadline = deadline::after(Instant::now(), HELLO_LIMIT);
-    let mut deframer = Deframer::new();
-    let hello = greeting::receive(&link, &mut deframer, deadline, handshake::read_hello);
-    if let Some(pid) = pid {
-        let mut at_the_door = lock(&guests.at_the_door);
-        let place = at_the_door.iter().position(|known| *known == pid);
-        place.map(|place| at_the_door.swap_remove(place));
-    }
-    match hello {
-        Ok(hello) if hello.session.is_empty() => {
-            introduce(Introduced { link, deframer, hello }, &guests.expected, deadline);
-        }
-        Ok(hello) => resume(Introduced { link, deframer, hello }, &guests.sessions, deadline),
-        Err(error) => tracing::debug!(%error, "a dialler did not introduce itself"),
-    }
-}
-
-/// Goes on with a session over the connection that its plugin has dialled.
-fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>, deadline: Instant) {
-    let Introduced { link, deframer, hello } = introduced;
-    let found = lock(sessions).get(&hello.session).and_then(|session| {
-        let is_right = bool::from(session.token.as_bytes().ct_eq(hello.token.as_bytes()));
-        Some((session.connection.upgrade().filter(|_| is_right)?, session.welcome.clone()))
-    });
-    let Some((connection, welcome)) = found.filter(|(connection, _)| connection.end().is_none()) else {
-        return refuse(&link, "there is no such session, or no longer".into(), deadline);
-    };
-    let resumed = connection.take_back(link, deframer, hello.received, |link, received| {
-        greeting::send(link, Kind::Welcome, &Welcome { received, ..welcome }, deadline)
-    });
-    if let Err(error) = resumed {
-        tracing::debug!(%error, "a session could not be resumed, its plugin may try again");
-    }
-}
-
-fn introduce(introduced: Introduced, expected: &Mutex<Vec<Expected>>, deadline: Instant) {
-    let Some(expected) = take_expected(&introduced.hello.token, expected) else {
-        let reason = "wrong token: only programs that this host started, and each only once, may connect";
-        return refuse(&introduced.link, reason.into(), deadline);
-    };
-    let theirs = introduced.hello.protocols.clone();
-    // In either case whoever waited may have given up; the link then closes with the arrival.
-    if handshake::choose_version(&theirs).is_some() {
-        let _ = expected.arrivals.send(Arrival::Introduced(Box::new(introduced)));
-    } else {
-        // Told before the plugin is refused, or its end would be known before its cause.
-        let _ = expected.arrivals.send(Arrival::Incompatible(theirs.clone()));
-        refuse(&introduced.link, format!("this host speaks protocol {VERSIONS:?}, the plugin {theirs:?}"), deadline);
-    }
-}
-
-/// Finds who the token belongs to. A token is good once.
-fn take_expected(token: &str, expected: &Mutex<Vec<Expected>>) -> Option<Expected> {
-    let mut expected = lock(expected);
-    // In constant time each, and all of them: how long it takes tells nothing about any token.
-    let matches = expected.iter().map(|expected| bool::from(expected.token.as_bytes().ct_eq(token.as_bytes())));
-    let place = matches.enumerate().fold(None, |found, (place, is_it)| if is_it { Some(place) } else { found })?;
-    Some(expected.swap_remove(place))
-}
-
-fn refuse(link: &LocalLink, reason: String, deadline: Instant) {
-    let refused = Refused { reason, protocols: VERSIONS.to_vec() };
-    if let Err(error) = greeting::send(link, Kind::Refused, &refused, deadline) {
-        tracing::debug!(%error, "a refused dialler did not wait for the reason");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::mpsc::channel;
-
-    #[test]
-    fn a_token_is_256_bits_and_good_once() {
-        let token = token().unwrap();
-        assert_eq!(token.len(), 64);
-        let entry = |id, token: &str| Expected { id, token: token.into(), arrivals: channel().0 };
-        let expected = Mutex::new(vec![entry(1, "other"), entry(2, &token)]);
-        assert!(take_expected("wrong", &expected).is_none());
-        assert!(take_expected("", &expected).is_none());
-        assert_eq!(take_expected(&token, &expected).unwrap().id, 2);
-        assert!(take_expected(&token, &expected).is_none());
-        assert_eq!(take_expected("other", &expected).unwrap().id, 1);
-    }
-
-    #[test]
-    fn one_process_cannot_keep_others_waiting_at_the_door() {
-        let guests = Guests::default();
-        for _ in 0..MAX_DIALLERS_OF_ONE {
-            assert!(guests.let_wait(Some(1)));
-        }
-        assert!(!guests.let_wait(Some(1)));
-        assert!(guests.let_wait(Some(2)) && guests.let_wait(None));
     }
 }

@@ -17,11 +17,12 @@ use super::{
     diagnose,
     drain::Drains,
     ends,
+    guests::{Arrival, Introduced},
     handler::{HostHandler, WayBack},
     instance::{Body, Instance, KILL_LIMIT},
     launcher::Settings,
     life::Life,
-    rendezvous::{self, Arrival, Introduced, Rendezvous, Ticket},
+    rendezvous::{self, Rendezvous, Ticket},
     supervisor::Supervisor,
     usage::Usage,
 };

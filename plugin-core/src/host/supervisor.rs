@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -12,12 +12,13 @@ use super::{
     events::{Broadcast, Event},
     instance::{Body, Instance},
     launcher::{OnStart, Settings},
+    phase::{Failed, Phase, State},
     process::{self, Handle, Process, limit},
     restart::{Decision, History, Restart},
     start::Launch,
     usage::Lease,
 };
-use crate::{Error, ExitReport, Result, connection::lock, deadline};
+use crate::{Error, ExitReport, Result, connection::lock, deadline, signal::Signal};
 
 thread_local! {
     /// The runs whose `on_start` this thread is in, the innermost last: they may be called before others are let through.
@@ -30,63 +31,23 @@ pub(super) struct Supervisor {
     pub(super) settings: Settings,
     pub(super) events: Broadcast,
     /// How to start it; `None` where this host did not.
-    launch: Option<Mutex<Launch>>,
+    pub(super) launch: Option<Mutex<Launch>>,
     on_start: Option<OnStart>,
     pub(super) state: Mutex<State>,
-    pub(super) changed: Condvar,
+    pub(super) changed: Signal,
     /// What keeps the plugin wanted; set once, right after this is made.
     handle: OnceLock<Weak<Handle>>,
 }
 
-pub(super) struct State {
-    pub(super) phase: Phase,
-    /// The present run, or the last.
-    last: Option<Arc<Instance>>,
-    /// The run whose `on_start` is under way.
-    greeting: Option<Arc<Instance>>,
-    pub(super) history: History,
-    /// How many calls wait for it to be started.
-    pub(super) waiting: usize,
-    pub(super) is_stopped: bool,
-    has_told_stopped: bool,
-    has_given_up: bool,
-}
-
-/// Where the plugin is between two runs.
-pub(super) enum Phase {
-    /// It runs, or its death has not been noticed yet.
-    Running(Arc<Instance>),
-    /// A thread is starting it.
-    Starting,
-    /// It is being stopped since nobody calls it.
-    Resting,
-    /// It has been.
-    Idle,
-    /// Its process has ended.
-    Down(Arc<ExitReport>),
-    /// It could not be started again, or not be stopped.
-    Failed(Failed),
-}
-
-/// What has failed between two runs.
-#[derive(Clone)]
-pub(super) enum Failed {
-    Start(Error),
-    /// What `on_start` called and met is not what those met who wait for it.
-    OnStart(Error),
-    Stop(Error),
-}
-
-impl Failed {
-    /// What to tell a call of `method`, which has not been made.
-    fn explain(&self, plugin: &str, method: &str) -> Error {
-        match self {
-            Self::Start(error) | Self::Stop(error) => error.clone(),
-            Self::OnStart(error) => {
-                Error::OnStart { plugin: plugin.into(), method: method.into(), why: Arc::new(error.clone()) }
-            }
-        }
-    }
+/// What a call does next.
+pub(super) enum Step {
+    Call(Lease),
+    /// Look again.
+    Again,
+    /// See to the end of this run.
+    Bury(Arc<Instance>),
+    /// Wait for a change.
+    Wait,
 }
 
 impl Supervisor {
@@ -98,24 +59,14 @@ impl Supervisor {
         on_start: Option<OnStart>,
     ) -> Arc<Self> {
         let history = History::new(if launch.is_some() { restart } else { Restart::Never });
-        let state = State {
-            phase: Phase::Starting,
-            last: None,
-            greeting: None,
-            history,
-            waiting: 0,
-            is_stopped: false,
-            has_told_stopped: false,
-            has_given_up: false,
-        };
         Arc::new(Self {
             name,
             settings,
             events: Broadcast::default(),
             launch: launch.map(Mutex::new),
             on_start,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
+            state: Mutex::new(State::new(history)),
+            changed: Signal::default(),
             handle: OnceLock::new(),
         })
     }
@@ -198,32 +149,21 @@ impl Supervisor {
     /// # Errors
     /// When there is none until `deadline`, or there will be none.
     pub(super) fn acquire(self: &Arc<Self>, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Lease> {
-        if let Some(instance) = self.admitted() {
-            return if instance.is_usable() {
-                Ok(Lease::new(&instance))
-            } else {
-                Err(instance.lost(method, false, deadline))
-            };
+        if let Some(admitted) = self.admitted(method, deadline) {
+            return admitted;
         }
         let mut has_waited = false;
         let mut state = lock(&self.state);
         loop {
-            if state.is_stopped {
-                return Err(Error::Stopped { plugin: self.name(), method: method.into(), may_have_run: false });
-            }
-            match &state.phase {
-                // With the state locked: who looks whether it is idle finds it in use.
-                Phase::Running(instance) if instance.is_usable() => return Ok(Lease::new(instance)),
-                Phase::Running(instance) => {
-                    let instance = Arc::clone(instance);
+            match self.next_step(&mut state, method, has_waited)? {
+                Step::Call(lease) => return Ok(lease),
+                Step::Again => {}
+                Step::Bury(instance) => {
                     drop(state);
                     self.bury(&instance, method, began, deadline)?;
                     state = lock(&self.state);
                 }
-                Phase::Failed(failed) if has_waited => return Err(failed.explain(&self.name, method)),
-                Phase::Down(_) | Phase::Failed(_) => self.decide(&mut state, method)?,
-                Phase::Idle => self.start_soon(&mut state, Duration::ZERO)?,
-                Phase::Starting | Phase::Resting => {
+                Step::Wait => {
                     has_waited = true;
                     state = self.wait_in_line(state, deadline).ok_or_else(|| self.late(method, began, deadline))?;
                 }
@@ -231,8 +171,33 @@ impl Supervisor {
         }
     }
 
+    /// What a call is to do next, to get to a run that it can be made to.
+    pub(super) fn next_step(self: &Arc<Self>, state: &mut State, method: &str, has_waited: bool) -> Result<Step> {
+        if state.is_stopped {
+            return Err(Error::Stopped { plugin: self.name(), method: method.into(), may_have_run: false });
+        }
+        match &state.phase {
+            // With the state locked: who looks whether it is idle finds it in use.
+            Phase::Running(instance) if instance.is_usable() => Ok(Step::Call(Lease::new(instance))),
+            Phase::Running(instance) => Ok(Step::Bury(Arc::clone(instance))),
+            Phase::Failed(failed) if has_waited => Err(failed.explain(&self.name, method)),
+            Phase::Down(_) | Phase::Failed(_) => self.decide(state, method).map(|()| Step::Again),
+            Phase::Idle => self.start_soon(state, Duration::ZERO).map(|()| Step::Again),
+            Phase::Starting | Phase::Resting => Ok(Step::Wait),
+        }
+    }
+
+    /// The right to call the run whose `on_start` this thread is in, if it is in one of this plugin's.
+    pub(super) fn admitted(&self, method: &str, deadline: Option<Instant>) -> Option<Result<Lease>> {
+        let instance = self.admitted_run()?;
+        if instance.is_usable() {
+            return Some(Ok(Lease::new(&instance)));
+        }
+        Some(Err(instance.lost(method, false, deadline)))
+    }
+
     /// The run that this thread may call since it is in its `on_start`.
-    fn admitted(&self) -> Option<Arc<Instance>> {
+    fn admitted_run(&self) -> Option<Arc<Instance>> {
         // The name is shared by all runs of one plugin, and by those of no other.
         let is_ours = |instance: &&Arc<Instance>| Arc::ptr_eq(&instance.name, &self.name);
         // At the end of a thread, the destructors of its other values may still call.
@@ -240,7 +205,7 @@ impl Supervisor {
     }
 
     /// Sees to the end of a run that is of no use any more, so that the next can begin.
-    fn bury(
+    pub(super) fn bury(
         self: &Arc<Self>,
         instance: &Arc<Instance>,
         method: &str,
@@ -303,7 +268,7 @@ impl Supervisor {
                 self.events.tell(&Event::Restarting { attempt, delay });
                 Ok(())
             }
-            Decision::Leave => Err(self.down(state, method)),
+            Decision::Leave => Err(state.why_down(&self.name, method)),
             Decision::GiveUp => {
                 if !std::mem::replace(&mut state.has_given_up, true) {
                     self.events.tell(&Event::GaveUp);
@@ -312,7 +277,7 @@ impl Supervisor {
                     plugin: self.name(),
                     method: method.into(),
                     may_have_run: false,
-                    last: Arc::new(self.down(state, method)),
+                    last: Arc::new(state.why_down(&self.name, method)),
                 })
             }
         }
@@ -326,17 +291,6 @@ impl Supervisor {
         spawned.map_err(|error| Error::Spawn { program: self.name(), source: Arc::new(error) })?;
         state.phase = Phase::Starting;
         Ok(())
-    }
-
-    /// Why the plugin is down.
-    fn down(&self, state: &State, method: &str) -> Error {
-        let (plugin, method) = (self.name(), method.to_owned());
-        match &state.phase {
-            Phase::Failed(failed) => failed.explain(&plugin, &method),
-            Phase::Down(report) => Error::Died { plugin, method, may_have_run: false, report: Arc::clone(report) },
-            Phase::Running(instance) => instance.lost(&method, false, Some(Instant::now())),
-            Phase::Starting | Phase::Resting | Phase::Idle => Error::Stopped { plugin, method, may_have_run: false },
-        }
     }
 
     fn restart(self: Arc<Self>, delay: Duration) {
@@ -368,13 +322,13 @@ impl Supervisor {
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, deadline: Option<Instant>) -> Option<MutexGuard<'a, State>> {
         let Some(deadline) = deadline else {
-            return Some(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+            return Some(self.changed.wait(state));
         };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return None;
         }
-        Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+        Some(self.changed.wait_timeout(state, left))
     }
 
     /// As [`wait`](Self::wait), for a call: while it waits, nobody finds the plugin idle.
@@ -391,7 +345,7 @@ impl Supervisor {
         if is_late { None } else { Some(state) }
     }
 
-    fn late(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Error {
+    pub(super) fn late(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Error {
         Error::Timeout {
             plugin: self.name(),
             method: method.into(),

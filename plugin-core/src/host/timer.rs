@@ -3,7 +3,8 @@
 use std::{
     cmp::Ordering,
     collections::BinaryHeap,
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    task::{Context, Waker},
     thread,
     time::Instant,
 };
@@ -19,6 +20,39 @@ static TIMER: Timer = Timer::new();
 /// Does `task` at the time given, on the host's timer thread.
 pub(super) fn at(when: Instant, task: Task) -> std::io::Result<()> {
     TIMER.add(when, task)
+}
+
+/// Wakes a task once its time is over.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    /// Shared with the timer once it is set.
+    waker: Option<Arc<Mutex<Waker>>>,
+}
+
+impl Alarm {
+    /// Whether it is past `deadline`; if not, the task is woken then.
+    pub(super) fn is_over(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> bool {
+        let Some(deadline) = deadline else { return false };
+        if deadline <= Instant::now() {
+            return true;
+        }
+        if let Some(waker) = &self.waker {
+            lock(waker).clone_from(context.waker());
+            return false;
+        }
+        let waker = Arc::new(Mutex::new(context.waker().clone()));
+        let rings = Arc::downgrade(&waker);
+        self.waker = Some(waker);
+        let ring = move || {
+            let waker = rings.upgrade().map(|waker| lock(&waker).clone());
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            None
+        };
+        // Where no thread can be had, the wait ends here: better early than never.
+        at(deadline, Box::new(ring)).is_err()
+    }
 }
 
 struct Timer {

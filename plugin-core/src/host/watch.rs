@@ -20,7 +20,7 @@ use std::{
 use polling::{Event, Events, PollMode, Poller};
 
 use crate::{
-    connection::{Connection, Presence, lock},
+    connection::{Attendance, Connection, Presence, lock},
     transport::Link,
 };
 
@@ -81,6 +81,11 @@ impl Sight {
         self.note(Note::Write);
     }
 
+    /// Tasks wait, and nobody reads.
+    pub(super) fn awaited(&self) {
+        self.note(Note::Await);
+    }
+
     /// Something about the connection has changed for good.
     pub(super) fn changed(&self) {
         self.note(Note::Look);
@@ -97,6 +102,8 @@ enum Note {
     /// A new link, and the key it goes by.
     Link(usize, Entry),
     Look(usize),
+    /// Tasks wait for its bytes.
+    Await(usize),
     Write(usize),
 }
 
@@ -209,6 +216,12 @@ impl Watched {
                 self.follow(key, Next::Look);
             }
             Note::Look(key) => self.follow(key, Next::Look),
+            Note::Await(key) => {
+                // Whoever reads says so when it leaves.
+                if self.entries.get(&key).is_some_and(|entry| !entry.is_read()) {
+                    self.follow(key, Next::Wait);
+                }
+            }
             Note::Write(key) => {
                 let Some(entry) = self.entries.get_mut(&key) else { return };
                 entry.is_stalled = true;
@@ -226,7 +239,7 @@ impl Watched {
             entry.is_stalled = connection.write_now();
         }
         if event.readable && !entry.is_read() {
-            connection.read_what_is_there();
+            connection.read_what_is_there(entry.generation, Attendance::Watched);
         }
         let next = match connection.presence(entry.generation) {
             Presence::Gone => Next::Forget,
@@ -277,6 +290,10 @@ impl Watched {
             Next::Look => self.look_soon(key),
             Next::Wait | Next::WaitToWrite => {
                 let is_readable = matches!(next, Next::Wait);
+                if is_readable {
+                    // Before it waits: what comes between the two is there when it does.
+                    entry.attend();
+                }
                 if let Err(error) = entry.wait(&self.watcher.poller, Event::new(key, is_readable, entry.is_stalled)) {
                     tracing::error!(%error, "a plugin's connection cannot be watched");
                     self.look_soon(key);
@@ -310,6 +327,13 @@ impl Entry {
     fn is_read(&self) -> bool {
         let presence = self.connection.upgrade().map(|connection| connection.presence(self.generation));
         matches!(presence, Some(Presence::Read { .. }))
+    }
+
+    /// Says that the watcher waits for the link's bytes.
+    fn attend(&self) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.attend(self.generation, Attendance::Watched);
+        }
     }
 
     /// Waits for the link, once.

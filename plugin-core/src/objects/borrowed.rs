@@ -10,10 +10,10 @@ use crate::{
     Error, Interface, Result,
     client::{Answer, check_version, encode_call, number_methods, too_deep, unsent},
     codec::{DecodeError, Decoder, EncodeError, Encoder},
-    connection::{CallFailure, NOTICE_BYTES, NOTICES, Unsent, lock},
+    connection::{CallFailure, NOTICE_BYTES, NOTICES, Sent, Unsent, lock},
     deadline,
     host::limit,
-    interface::{Descriptor, Timeout},
+    interface::{Descriptor, Method, Timeout},
     protocol::{
         frame::{Kind, MAX_PAYLOAD},
         message::Message,
@@ -42,6 +42,23 @@ struct Notices {
     bytes: usize,
 }
 
+impl Notices {
+    /// Takes note of another one of `length` bytes; `false` where it must be waited for.
+    fn admit(&mut self, length: usize) -> bool {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(length);
+        self.count < NOTICES && self.bytes < NOTICE_BYTES && length <= MAX_PAYLOAD
+    }
+}
+
+/// What is called of it.
+#[derive(Clone, Copy)]
+struct Called {
+    method: u16,
+    name: &'static str,
+    timeout: Timeout,
+}
+
 impl Callee {
     /// Decodes what refers to something lent; gives the number of its interface, too, which a function has not.
     fn decode(from: &mut Decoder<'_>) -> Result<(Self, Option<u32>), DecodeError> {
@@ -52,64 +69,65 @@ impl Callee {
     }
 
     /// Calls it and waits for the answer.
-    fn call(
-        &self,
-        (method, name, timeout): (u16, &'static str, Timeout),
-        arguments: u32,
-        encode: Encode<'_>,
-        lent: &mut [Lent<'_>],
-    ) -> Result<Answer> {
-        let Context { connection, call, peer } = &self.context;
+    ///
+    /// While it waits, this takes little of the stack: another call may be next.
+    fn call(&self, called: Called, arguments: u32, encode: Encode<'_>, lent: &mut [Lent<'_>]) -> Result<Answer> {
+        let _level = depth::enter().ok_or_else(|| too_deep(&self.context.peer, called.name))?;
         let began = Instant::now();
-        let deadline = deadline::for_call(began, timeout, AS_LONG_AS_ITS_CALL);
-        let _level = depth::enter().ok_or_else(|| too_deep(peer, name))?;
-        let payload = encode_call(connection.max_message(), Some(*call), arguments, encode);
-        let payload = payload.map_err(|error| unsent(peer, name, error))?;
-        let mut lending = Lending::new(lent, peer);
-        lending.declare(connection).map_err(|error| unsent(peer, name, error))?;
-        let request = Message { target: self.target, method, meta: true, payload, ..Message::control(Kind::Request, 0) };
-        let answer = connection.call_lending(request, deadline, &mut lending);
+        let deadline = deadline::for_call(began, called.timeout, AS_LONG_AS_ITS_CALL);
+        let mut lending = Lending::new(lent, &self.context.peer);
+        let request = self.request(called, arguments, encode, &lending)?;
+        let answer = self.context.connection.call_lending(request, deadline, &mut lending);
+        self.answer(called, began, deadline, answer)
+    }
+
+    fn request(&self, called: Called, arguments: u32, encode: Encode<'_>, lending: &Lending<'_, '_>) -> Result<Message> {
+        let Context { connection, call, peer } = &self.context;
+        let encoded = encode_call(connection.max_message(), Some(*call), arguments, encode);
+        let declared = encoded.and_then(|payload| lending.declare(connection).map(|()| payload));
+        let payload = declared.map_err(|error| unsent(peer, called.name, error))?;
+        let request = Message::control(Kind::Request, 0);
+        Ok(Message { target: self.target, method: called.method, meta: true, payload, ..request })
+    }
+
+    fn answer(
+        &self,
+        called: Called,
+        began: Instant,
+        deadline: Option<Instant>,
+        answer: Result<Message, CallFailure>,
+    ) -> Result<Answer> {
+        let Context { connection, peer, .. } = &self.context;
         // The thread did not work meanwhile.
         context::note_wait(began.elapsed());
         *lock(&self.notices) = Notices::default();
-        let answer = answer.map_err(|failure| self.explain(name, began, deadline, &failure))?;
-        Answer::new(Arc::clone(peer), name, answer, limit(began, deadline), connection.max_message())
+        let answer = answer.map_err(|failure| self.explain(called.name, began, deadline, &failure))?;
+        Answer::new(Arc::clone(peer), called.name, answer, limit(began, deadline), connection.max_message())
     }
 
     /// Calls it without waiting, behind all that it was called with before; now and then one is waited for, so that there are
     /// never too many under way.
-    fn notify(
-        &self,
-        (method, name, timeout): (u16, &'static str, Timeout),
-        arguments: u32,
-        encode: Encode<'_>,
-    ) -> Result<()> {
+    fn notify(&self, called: Called, arguments: u32, encode: Encode<'_>) -> Result<()> {
         let Context { connection, call, peer } = &self.context;
         let payload = encode_call(connection.max_message(), None, arguments, encode);
-        let payload = payload.map_err(|error| unsent(peer, name, error))?;
-        let is_in_window = {
-            let mut notices = lock(&self.notices);
-            notices.count += 1;
-            notices.bytes = notices.bytes.saturating_add(payload.len());
-            notices.count < NOTICES && notices.bytes < NOTICE_BYTES && payload.len() <= MAX_PAYLOAD
-        };
-        if !is_in_window {
-            return self.call((method, name, timeout), arguments, encode, &mut []).map(drop);
+        let payload = payload.map_err(|error| unsent(peer, called.name, error))?;
+        if !lock(&self.notices).admit(payload.len()) {
+            return self.call(called, arguments, encode, &mut []).map(drop);
         }
         let began = Instant::now();
-        let deadline = deadline::for_call(began, timeout, AS_LONG_AS_ITS_CALL);
-        let notice = Message { target: self.target, method, payload, ..Message::control(Kind::Notice, *call) };
-        match connection.send(notice, deadline) {
-            Ok(crate::connection::Sent::Cared) => Ok(()),
-            Ok(crate::connection::Sent::Partly) => {
+        let deadline = deadline::for_call(began, called.timeout, AS_LONG_AS_ITS_CALL);
+        let notice = Message::control(Kind::Notice, *call);
+        let notice = Message { target: self.target, method: called.method, payload, ..notice };
+        let failure = match connection.send(notice, deadline) {
+            Ok(Sent::Cared) => return Ok(()),
+            Ok(Sent::Partly) => {
                 connection.stalled();
-                Ok(())
+                return Ok(());
             }
-            Err((Unsent::Closed, notice)) => Err(self.explain(name, began, deadline, &CallFailure::Unsent(notice))),
-            Err((Unsent::Late, _)) => {
-                Err(self.explain(name, began, deadline, &CallFailure::Late { may_have_run: false }))
-            }
-        }
+            Err((Unsent::Closed, notice)) => CallFailure::Unsent(notice),
+            Err((Unsent::Late, _)) => CallFailure::Late { may_have_run: false },
+        };
+        Err(self.explain(called.name, began, deadline, &failure))
     }
 
     fn explain(&self, method: &str, began: Instant, deadline: Option<Instant>, failure: &CallFailure) -> Error {
@@ -145,8 +163,9 @@ pub(super) struct Borrowed {
 pub fn borrow<I: Interface + ?Sized>(from: &mut Decoder<'_>) -> Result<Arc<I>, DecodeError> {
     let (callee, interface) = Callee::decode(from)?;
     let Context { connection, peer, .. } = &callee.context;
-    let entry = interface.and_then(|interface| connection.declared(interface)).filter(|entry| entry.name == I::DESCRIPTOR.name);
-    let entry = entry.ok_or_else(|| DecodeError::Malformed(format!("expected an object of interface `{}`", I::DESCRIPTOR.name)))?;
+    let entry = interface.and_then(|interface| connection.declared(interface));
+    let wanted = || DecodeError::Malformed(format!("expected an object of interface `{}`", I::DESCRIPTOR.name));
+    let entry = entry.filter(|entry| entry.name == I::DESCRIPTOR.name).ok_or_else(wanted)?;
     let misfit = |error: Error| DecodeError::Malformed(error.to_string());
     check_version(peer, I::DESCRIPTOR, &entry).map_err(misfit)?;
     let numbers = number_methods(peer, I::DESCRIPTOR, &entry).map_err(misfit)?;
@@ -166,10 +185,11 @@ impl Borrowed {
         Error::custom(format!("async methods of what is lent, such as this `{}`, cannot be called yet", self.interface()))
     }
 
-    fn method(&self, method: usize) -> Result<(u16, &'static str, Timeout)> {
-        let called = &self.descriptor.methods[method];
-        let unknown = || Error::UnknownMethod { plugin: self.callee.context.peer.to_string(), method: called.name.into() };
-        Ok((self.numbers[method].ok_or_else(unknown)?, called.name, called.timeout))
+    fn method(&self, method: usize) -> Result<Called> {
+        let Method { name, timeout, .. } = self.descriptor.methods[method];
+        let peer = &self.callee.context.peer;
+        let unknown = || Error::UnknownMethod { plugin: peer.to_string(), method: name.into() };
+        Ok(Called { method: self.numbers[method].ok_or_else(unknown)?, name, timeout })
     }
 
     pub(super) fn call(&self, method: usize, arguments: u32, encode: Encode<'_>, lent: &mut [Lent<'_>]) -> Result<Answer> {
@@ -186,7 +206,7 @@ impl Borrowed {
 pub struct Function(Callee);
 
 /// What stands for a method's number and name where a function is called.
-const FUNCTION: (u16, &str, Timeout) = (0, "a callback", Timeout::Inherit);
+const FUNCTION: Called = Called { method: 0, name: "a callback", timeout: Timeout::Inherit };
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

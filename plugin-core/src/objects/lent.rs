@@ -16,7 +16,7 @@ use crate::{
         message::{Failure, FailureKind, Message},
         metadata::FIRST_LENT,
     },
-    server::{CallState, answered, dispatched},
+    server::{CallState, Outcome, dispatched, message},
 };
 
 /// Decodes the arguments, calls the method of that number, and encodes what it returned.
@@ -101,34 +101,41 @@ impl<'a, 'b> Lending<'a, 'b> {
         Ok(())
     }
 
-    fn answer(&mut self, connection: &Arc<Connection>, request: &Message) -> Result<(Verdict, crate::buffer::Buffer), Failure> {
-        let place = (request.target - FIRST_LENT) as usize;
-        let Some(lent) = self.lent.get_mut(place) else {
-            return Err(Failure::new(FailureKind::UnknownMethod, &format!("the call lends nothing in place {place}")));
-        };
-        let Some(_level) = depth::enter() else { return Err(Failure::new(FailureKind::TooDeep, "")) };
+    fn answer(&mut self, connection: &Arc<Connection>, request: &Message) -> (Arc<CallState>, Outcome) {
         let limit = match request.deadline {
             0 => None,
             left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
         };
-        let name = lent.descriptor.map_or("a function", |descriptor| descriptor.name);
         let call = CallState::new(limit);
+        let place = (request.target - FIRST_LENT) as usize;
+        let Some(lent) = self.lent.get_mut(place) else {
+            let why = format!("the call lends nothing in place {place}");
+            return (call, Err(Failure::new(FailureKind::UnknownMethod, &why)));
+        };
+        let Some(_level) = depth::enter() else { return (call, Err(Failure::new(FailureKind::TooDeep, ""))) };
+        let name = lent.descriptor.map_or("a function", |descriptor| descriptor.name);
         // Nobody waits in a notice.
         let number = if request.kind == Kind::Request { request.call } else { 0 };
         let context = Context { connection: Arc::clone(connection), call: number, peer: Arc::clone(self.peer) };
         let outcome = context.run(|| call.run(|| dispatched(name, request, connection.max_message(), &mut *lent.run)));
-        call.put_back();
-        outcome
+        (call, outcome)
     }
 }
 
 impl Lender for Lending<'_, '_> {
     fn run(&mut self, connection: &Arc<Connection>, request: Message) {
-        let outcome = self.answer(connection, &request);
+        let (call, outcome) = self.answer(connection, &request);
         if request.kind == Kind::Request {
-            connection.answer(answered(request.call, outcome));
+            connection.answer(message(request.call, &call, outcome));
         } else if let Err(Failure { kind, message, location }) = outcome {
-            tracing::warn!(plugin = &**self.peer, ?kind, message, location, "a callback without a result did not run to its end");
+            tracing::warn!(
+                plugin = &**self.peer,
+                ?kind,
+                message,
+                location,
+                "a callback without a result did not run to its end"
+            );
         }
+        call.put_back();
     }
 }

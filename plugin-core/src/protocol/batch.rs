@@ -16,12 +16,32 @@ pub(crate) struct Batch {
     written: usize,
 }
 
+/// The payload of a large message, in one piece or two.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Content {
+    pub(crate) payload: Buffer,
+    pub(crate) bulk: Vec<u8>,
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len() + self.bulk.len()
+    }
+
+    /// The bytes of `range`, `range.end <= len()`.
+    fn pieces(&self, range: &Range<usize>) -> [&[u8]; 2] {
+        let first = self.payload.len();
+        let (before, behind) = (|place: usize| place.min(first), |place: usize| place.saturating_sub(first));
+        [&self.payload[before(range.start)..before(range.end)], &self.bulk[behind(range.start)..behind(range.end)]]
+    }
+}
+
 /// A part of a large message.
 #[derive(Debug)]
 struct Part {
     /// How many of `bytes` come before it.
     place: usize,
-    message: Arc<Buffer>,
+    message: Arc<Content>,
     range: Range<usize>,
 }
 
@@ -40,7 +60,7 @@ impl Batch {
         self.length += bytes.len();
     }
 
-    pub(crate) fn push_part(&mut self, message: &Arc<Buffer>, range: Range<usize>) {
+    pub(crate) fn push_part(&mut self, message: &Arc<Content>, range: Range<usize>) {
         self.length += range.len();
         self.parts.push(Part { place: self.bytes.len(), message: Arc::clone(message), range });
     }
@@ -50,7 +70,8 @@ impl Batch {
         let mut begin = 0;
         let pieces = self.parts.iter().flat_map(move |part| {
             let begin = mem::replace(&mut begin, part.place);
-            [&self.bytes[begin..part.place], &part.message[part.range.clone()]]
+            let [first, second] = part.message.pieces(&part.range);
+            [&self.bytes[begin..part.place], first, second]
         });
         let behind = self.parts.last().map_or(0, |part| part.place);
         let mut written = self.written;
@@ -81,13 +102,19 @@ mod tests {
 
     #[test]
     fn what_is_left_begins_behind_what_was_written_wherever_that_is() {
+        for split in [0, 1, 5, 6, 10] {
+            let (payload, bulk) = b"0123456789".split_at(split);
+            check(&Arc::new(Content { payload: payload.into(), bulk: bulk.into() }));
+        }
+    }
+
+    fn check(message: &Arc<Content>) {
         let mut batch = Batch::default();
-        let message = Arc::new(Buffer::from(&b"0123456789"[..]));
-        batch.push_part(&message, 0..2);
+        batch.push_part(message, 0..2);
         batch.push(b"ab");
         batch.push(b"c");
-        batch.push_part(&message, 4..7);
-        batch.push_part(&message, 9..10);
+        batch.push_part(message, 4..7);
+        batch.push_part(message, 9..10);
         batch.push(b"d");
         let whole = b"01abc4569d";
         assert_eq!(batch.len(), whole.len());
@@ -99,6 +126,6 @@ mod tests {
         }
         assert!(batch.is_written() && batch.unwritten().next().is_none());
         batch.clear();
-        assert!(batch.is_written() && Arc::strong_count(&message) == 1);
+        assert!(batch.is_written() && Arc::strong_count(message) == 1);
     }
 }

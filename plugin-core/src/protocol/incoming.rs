@@ -183,6 +183,7 @@ fn first(kind: Kind, header: &Header, payload: &[u8]) -> Message {
         deadline: header.deadline,
         meta: header.flags & META != 0,
         payload: if header.flags & MORE == 0 { payload.into() } else { growing(payload) },
+        bulk: Vec::new(),
     }
 }
 
@@ -269,7 +270,7 @@ mod tests {
             let mut outgoing = Outgoing::default();
             let mut messages: Vec<Message> = (1_u32..).zip(&lengths).map(|(call, length)| Message {
                 kind: Kind::Request, call, target: call, method: 7, deadline: 9, meta: call % 2 == 0,
-                payload: (0..*length).map(|byte| byte as u8).collect::<Vec<_>>().into(),
+                payload: (0..*length).map(|byte| byte as u8).collect::<Vec<_>>().into(), bulk: vec![call as u8; *length % 3 * 40_000],
             }).collect();
             for message in &messages {
                 outgoing.push(message.clone());
@@ -288,6 +289,9 @@ mod tests {
             }
             found.sort_by_key(|message| message.call);
             messages.sort_by_key(|message| message.call);
+            for message in &mut messages {
+                message.payload.extend_from_slice(&std::mem::take(&mut message.bulk));
+            }
             prop_assert!(found == messages);
             prop_assert!(incoming.partial.is_empty() && incoming.partial_bytes == 0);
             prop_assert_eq!(outgoing.acknowledge(incoming.received().frames), Ok(()));

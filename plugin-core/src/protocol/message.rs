@@ -17,17 +17,24 @@ pub(crate) struct Message {
     /// Whether the payload begins with a map of metadata.
     pub(crate) meta: bool,
     pub(crate) payload: Buffer,
+    /// More of the payload, in memory of its own: only in messages to be sent.
+    pub(crate) bulk: Vec<u8>,
 }
 
 impl Message {
     /// A message without payload that belongs to `call`, or to none if that is 0.
     pub(crate) fn control(kind: Kind, call: u32) -> Self {
-        Self { kind, call, target: 0, method: 0, deadline: 0, meta: false, payload: Buffer::new() }
+        Self { kind, call, target: 0, method: 0, deadline: 0, meta: false, payload: Buffer::new(), bulk: Vec::new() }
     }
 
     /// A message that answers `call`.
     pub(crate) fn answer(kind: Kind, call: u32, payload: impl Into<Buffer>) -> Self {
         Self { payload: payload.into(), ..Self::control(kind, call) }
+    }
+
+    /// The bytes of the whole payload.
+    pub(crate) fn length(&self) -> usize {
+        self.payload.len() + self.bulk.len()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use super::{
     Violation,
-    batch::Batch,
+    batch::{Batch, Content},
     frame::{HEADER, Header, Kind, MAX_PAYLOAD, META, MORE},
     incoming::Received,
     message::Message,
@@ -71,7 +71,7 @@ pub(crate) struct Outgoing {
 struct Large {
     /// The message without its payload.
     head: Message,
-    payload: Arc<Buffer>,
+    payload: Arc<Content>,
     /// `offset < payload.len()`
     offset: usize,
 }
@@ -87,13 +87,13 @@ struct Kept {
 #[derive(Debug)]
 enum Payload {
     Whole(Buffer),
-    Part(Arc<Buffer>, Range<usize>),
+    Part(Arc<Content>, Range<usize>),
 }
 
 impl Large {
     fn new(mut message: Message) -> Self {
-        let payload = Arc::new(std::mem::take(&mut message.payload));
-        Self { head: message, payload, offset: 0 }
+        let (payload, bulk) = (std::mem::take(&mut message.payload), std::mem::take(&mut message.bulk));
+        Self { head: message, payload: Arc::new(Content { payload, bulk }), offset: 0 }
     }
 }
 
@@ -148,13 +148,13 @@ impl Outgoing {
     }
 
     pub(crate) fn push(&mut self, message: Message) {
-        self.unsent += HEADER + message.payload.len();
+        self.unsent += HEADER + message.length();
         if message.kind == Kind::Oneway {
-            self.oneways.add(message.payload.len());
+            self.oneways.add(message.length());
         }
         if matches!(message.kind, Kind::Oneway | Kind::Goodbye) {
             self.lane.push_back(message);
-        } else if message.payload.len() <= MAX_PAYLOAD {
+        } else if message.length() <= MAX_PAYLOAD {
             self.small.push_back(message);
         } else {
             self.large.push_back(Large::new(message));
@@ -247,7 +247,7 @@ impl Outgoing {
         while !self.is_lane_busy && (is_first || batch.len() < limit) {
             is_first = false;
             let Some(message) = self.lane.pop_front() else { return };
-            if message.payload.len() <= MAX_PAYLOAD {
+            if message.length() <= MAX_PAYLOAD {
                 self.whole(batch, ack, message);
             } else {
                 self.is_lane_busy = true;
@@ -256,7 +256,8 @@ impl Outgoing {
         }
     }
 
-    fn whole(&mut self, batch: &mut Batch, ack: u32, message: Message) {
+    fn whole(&mut self, batch: &mut Batch, ack: u32, mut message: Message) {
+        message.payload.extend_from_slice(&std::mem::take(&mut message.bulk));
         self.unsent -= HEADER + message.payload.len();
         let flags = if message.meta { META } else { 0 };
         let header = header(&message, message.payload.len(), flags);
@@ -315,7 +316,7 @@ impl Outgoing {
         let is_request = |message: &Message| message.kind == Kind::Request && message.call == call;
         if let Some(place) = self.small.iter().position(is_request) {
             let Some(message) = self.small.remove(place) else { return Withdrawn::Sent };
-            self.unsent -= HEADER + message.payload.len();
+            self.unsent -= HEADER + message.length();
             return Withdrawn::Unsent(message);
         }
         let place = self.large.iter().position(|large| is_request(&large.head));
@@ -329,7 +330,8 @@ impl Outgoing {
             return Withdrawn::Partly;
         }
         // Nothing was handed out, so nobody else holds the payload, and it is not cloned.
-        Withdrawn::Unsent(Message { payload: Arc::unwrap_or_clone(large.payload), ..large.head })
+        let Content { payload, bulk } = Arc::unwrap_or_clone(large.payload);
+        Withdrawn::Unsent(Message { payload, bulk, ..large.head })
     }
 
     /// Takes note of how many frames the other side has received, and lets go of them.

@@ -3,13 +3,14 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Waker},
     time::{Duration, Instant},
 };
 
-use crate::deadline;
+use crate::{connection::lock, deadline};
 
 /// How many states without a call each thread keeps.
 const KEPT: usize = 16;
@@ -56,6 +57,8 @@ pub(crate) struct CallState {
     is_given_up: AtomicBool,
     /// The plugin is stopping.
     is_stopping: AtomicBool,
+    /// The task that answers, if it is one.
+    task: Mutex<Option<Waker>>,
 }
 
 impl Call {
@@ -72,7 +75,8 @@ impl Call {
     }
 
     /// Whether nobody waits for the answer any more: the caller has given up, its deadline has passed, or the plugin is
-    /// stopping. A oneway call, for whose answer nobody ever waits, is cancelled by the plugin's stopping alone. See [`Call`] for an example.
+    /// stopping. A oneway call, for whose answer nobody ever waits, is cancelled by the plugin's stopping alone. See
+    /// [`Call`] for an example.
     pub fn is_cancelled(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.is_cancelled())
     }
@@ -92,7 +96,7 @@ impl Call {
 
 impl CallState {
     pub(crate) fn new(deadline: Option<Instant>) -> Arc<Self> {
-        let new = Self { deadline, is_given_up: AtomicBool::new(false), is_stopping: AtomicBool::new(false) };
+        let new = Self { deadline, ..Self::default() };
         let mut idle = IDLE.with_borrow_mut(Vec::pop);
         match idle.as_mut().and_then(Arc::get_mut) {
             Some(state) => *state = new,
@@ -113,7 +117,16 @@ impl CallState {
     }
 
     pub(super) fn cancel(&self) {
-        self.is_given_up.store(true, Ordering::Relaxed);
+        self.is_given_up.store(true, Ordering::SeqCst);
+        let task = lock(&self.task).take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Has the task that answers woken when its caller gives up.
+    pub(super) fn wakes(&self, context: &Context<'_>) {
+        *lock(&self.task) = Some(context.waker().clone());
     }
 
     pub(super) fn stop(&self) {
@@ -127,7 +140,7 @@ impl CallState {
 
     /// Whether the caller has said that it no longer waits. Its deadline does not count: clocks differ a little.
     pub(super) fn is_given_up(&self) -> bool {
-        self.is_given_up.load(Ordering::Relaxed)
+        self.is_given_up.load(Ordering::SeqCst)
     }
 
     /// Whether there is no point in going on.

@@ -1,29 +1,26 @@
 //! The hosts that have attached to a plugin, each with a session that outlives its connection for a while.
 
 use std::{
-    io,
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
-    thread,
     time::{Duration, Instant},
 };
 
 use subtle::ConstantTimeEq;
 
 use super::{
-    Service,
+    recovery::Recovery,
     serve::{GREETING_LIMIT, Host},
-    stop::Stop,
 };
 use crate::{
     connection::{
-        Cause, Connection, End, Handler, Reading,
+        Connection, Cut,
         greeting::{self, GreetingError},
         lock,
     },
     protocol::{
         VERSIONS,
         frame::Kind,
-        message::{Hello, Message, Refused},
+        message::{Hello, Refused},
     },
 };
 
@@ -107,80 +104,15 @@ impl Drop for Registration<'_> {
     }
 }
 
-/// Answers the requests of one host by way of a service, and keeps its session after a cut.
-pub(super) struct Guest {
-    pub(super) service: Arc<Service>,
-    pub(super) stop: Arc<Stop>,
-    pub(super) resume_timeout: Duration,
-}
+/// Waits for the host to dial again.
+pub(super) struct Awaiting;
 
-impl Handler for Guest {
-    fn reads(&self) -> bool {
-        self.service.reads()
-    }
+impl Recovery for Awaiting {
+    const NAME: &'static str = "resume";
 
-    fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
-        self.service.linked(connection)
-    }
-
-    fn unread(&self, connection: &Arc<Connection>) {
-        self.service.unread(connection);
-    }
-
-    fn stalled(&self, connection: &Arc<Connection>) {
-        self.service.stalled(connection);
-    }
-
-    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
-        self.service.take_back(connection)
-    }
-
-    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
-        self.service.put_down(connection, reading);
-    }
-
-    fn read_by_caller(&self, connection: &Arc<Connection>) {
-        self.service.read_by_caller(connection);
-    }
-
-    fn request(&self, connection: &Arc<Connection>, request: Message) {
-        self.service.request(connection, request);
-    }
-
-    fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        self.service.nested(connection, request);
-    }
-
-    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
-        self.service.oneway(connection, call);
-    }
-
-    fn cancel(&self, call: u32) {
-        self.service.cancel(call);
-    }
-
-    fn goodbye(&self) {
-        self.service.goodbye();
-    }
-
-    /// Waits for the host to dial again, on a thread of its own.
-    fn lost(&self, connection: &Arc<Connection>, reason: String) {
-        if self.stop.is_requested() || self.resume_timeout.is_zero() {
-            return connection.close_if_lost(Cause::Lost(reason));
+    fn recover(&self, connection: &Arc<Connection>, cut: &Cut) {
+        if !connection.wait_resumed(cut, cut.limit) {
+            connection.give_up(cut, &format!("the host did not come back within {:?}", cut.limit));
         }
-        let lost = Arc::clone(connection);
-        let cut = connection.cut(reason, self.resume_timeout);
-        let spawned = thread::Builder::new().name("plugin-core resume".into()).spawn(move || {
-            if !lost.wait_resumed(&cut, cut.limit) {
-                lost.give_up(&cut, &format!("the host did not come back within {:?}", cut.limit));
-            }
-        });
-        if let Err(error) = spawned {
-            connection.close(Cause::Lost(format!("no thread could be started to wait for the host: {error}")));
-        }
-    }
-
-    fn closed(&self, end: &End) {
-        self.service.closed(end);
     }
 }

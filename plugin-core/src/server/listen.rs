@@ -3,8 +3,8 @@
 use std::{io, path::Path, sync::Arc, thread};
 
 use super::{
-    Service,
-    guests::{Guest, Guests},
+    Executor, Service,
+    guests::{Awaiting, Guests},
     serve::{begin_session, greet, hello, serve_session},
     stop::Stop,
 };
@@ -19,7 +19,7 @@ use crate::{
 const MAX_HOSTS: usize = 64;
 
 /// Serves every host that attaches at `address`, until the process is ended from outside.
-pub(super) fn serve(dispatchers: &[Arc<dyn Dispatch>], address: &Path) -> Result<()> {
+pub(super) fn serve(dispatchers: &[Arc<dyn Dispatch>], address: &Path, executor: &Executor) -> Result<()> {
     let listener = bind(address)?;
     #[expect(clippy::print_stderr, reason = "it was started by hand, and whoever did waits for this line")]
     {
@@ -29,9 +29,9 @@ pub(super) fn serve(dispatchers: &[Arc<dyn Dispatch>], address: &Path) -> Result
     loop {
         match listener.accept() {
             Ok(link) if is_room_for_another(&guests) => {
-                let (dispatchers, guests) = (dispatchers.to_vec(), Arc::clone(&guests));
+                let (dispatchers, guests, executor) = (dispatchers.to_vec(), Arc::clone(&guests), executor.clone());
                 let serving = thread::Builder::new().name("plugin-core session".into()).spawn(move || {
-                    if let Err(error) = serve_one(link, dispatchers, &guests) {
+                    if let Err(error) = serve_one(link, dispatchers, &guests, executor) {
                         tracing::warn!(%error, "a host could not attach");
                     }
                 });
@@ -53,7 +53,7 @@ fn is_room_for_another(guests: &Arc<Guests>) -> bool {
     present < MAX_HOSTS || (present < 2 * MAX_HOSTS && guests.are_awaited())
 }
 
-fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Guests) -> Result<()> {
+fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Guests, executor: Executor) -> Result<()> {
     if !link.is_same_user() {
         return Err(Error::custom("it belongs to another user"));
     }
@@ -63,10 +63,9 @@ fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Gues
     if host.welcome.resume {
         return guests.resume(host).map_err(Error::custom);
     }
-    let service = Service::new(dispatchers, Arc::clone(&stop));
-    let (session, resume_timeout) = (host.welcome.session.clone(), host.resume_timeout());
-    let guest = Guest { service: Arc::clone(&service), stop: Arc::clone(&stop), resume_timeout };
-    let connection = begin_session(host, Arc::new(guest))?;
+    let service = Service::new(dispatchers, Arc::clone(&stop), executor);
+    let session = host.welcome.session.clone();
+    let connection = begin_session(host, &service, &stop, Awaiting)?;
     let _registration = guests.register(session, &connection);
     serve_session(&connection, &service, &stop)
 }

@@ -1,14 +1,14 @@
 //! The plugin's side: what answers requests.
 //!
-//! In reading order: [`serve`] is what a plugin's `main` calls; [`session`] finds the host again after a cut; [`service`]
-//! answers one request; [`leaders`] read, and run the handlers that [`pace`] says are quick, while a [`watchdog`] looks on;
-//! [`workers`] run the others, many at once, and a [`lane`] those that nobody waits for, in turn; a [`writer`] writes what
-//! nobody else waits to write; [`lifeline`] notices that
-//! the host is gone; [`by_hand`] is for a plugin that was started without a host, [`listen`] for one that waits for hosts to
-//! attach, and [`guests`] are those that have.
+//! In reading order: [`serve`] is what a plugin's `main` calls; [`recovery`] is how a session outlives a cut, [`session`]
+//! how it dials its host again; [`service`] answers one request; [`leaders`] read, and run the handlers that [`pace`] says are
+//! quick, while a [`watchdog`] looks on; [`workers`] run the others, many at once, [`tasks`] are async methods that were not done at once, and a [`lane`] those that nobody waits for,
+//! in turn, a [`writer`] writes what nobody else waits to write; [`lifeline`] notices that the host is gone; [`by_hand`] is for a plugin that was started without a host,
+//! [`listen`] for one that waits for hosts to attach, and [`guests`] are those that have.
 
 mod by_hand;
 mod call;
+mod executor;
 mod guests;
 mod lane;
 mod leaders;
@@ -16,15 +16,19 @@ mod lifeline;
 mod listen;
 mod pace;
 mod panics;
+mod recovery;
 mod serve;
 mod service;
 mod session;
 mod stop;
+mod tasks;
 mod watchdog;
 mod workers;
 mod writer;
 
 pub use call::Call;
 pub(crate) use call::CallState;
-pub use serve::{Server, serve};
-pub(crate) use service::{Service, answered, dispatched};
+pub(crate) use executor::Executor;
+pub use serve::{Server, serve, serve_async};
+pub(crate) use tasks::Outcome;
+pub(crate) use service::{Service, dispatched, message};

@@ -9,14 +9,16 @@ use std::{
 };
 
 use super::{
-    Service, by_hand, lifeline, listen,
-    session::{Agreed, Session},
+    Executor, Service, by_hand, lifeline, listen,
+    recovery::{Recovering, Recovery},
+    session::Redial,
     stop::{Stop, StopReason},
 };
 use crate::{
     Error, Implements, Interface, Result,
+    blocking::unblock,
     connection::{
-        Cause, Connection, Handler, Options,
+        Cause, Connection, Options,
         greeting::{self, GreetingError},
     },
     deadline, environment,
@@ -62,6 +64,31 @@ pub(super) const GREETING_LIMIT: Duration = Duration::from_secs(10);
 /// As [`Server::serve`].
 pub fn serve<I: Interface + ?Sized>(value: impl Implements<I>) -> Result<()> {
     Server::new().with::<I>(value).serve()
+}
+
+/// As [`serve`], for an async `main`. Short for
+/// [`Server::new()`](Server::new)`.with::<I>(value).serve_async()`; see [`Server::serve_async`].
+///
+/// ```no_run
+/// # #[plugin_core::plugin_interface]
+/// # pub trait Greeter { async fn greet(&self, name: &str) -> plugin_core::Result<String>; }
+/// # struct English;
+/// # #[plugin_core::plugin_interface]
+/// # impl Greeter for English {
+/// #     async fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
+/// # }
+/// # /*
+/// #[tokio::main]
+/// # */
+/// async fn main() -> plugin_core::Result<()> {
+///     plugin_core::serve_async::<dyn Greeter>(English).await
+/// }
+/// ```
+///
+/// # Errors
+/// As [`Server::serve`].
+pub async fn serve_async<I: Interface + ?Sized>(value: impl Implements<I>) -> Result<()> {
+    Server::new().with::<I>(value).serve_async().await
 }
 
 /// A plugin that serves one or several interfaces.
@@ -155,16 +182,55 @@ impl Server {
     /// # Errors
     /// [`Error::Attach`] if the host cannot be reached, [`Error::Refused`] if it does not let this plugin in.
     pub fn serve(self) -> Result<()> {
+        let executor = self.executor();
+        self.serve_on(executor)
+    }
+
+    /// As [`serve`](Self::serve), for an async `main`: async methods run on the runtime in which this is awaited, where that is
+    /// tokio's and this crate's feature `tokio` is on.
+    ///
+    /// If the future is dropped, serving goes on until the process ends.
+    ///
+    /// ```no_run
+    /// # #[plugin_core::plugin_interface]
+    /// # pub trait Greeter { async fn greet(&self, name: &str) -> plugin_core::Result<String>; }
+    /// # struct English;
+    /// # #[plugin_core::plugin_interface]
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
+    /// # }
+    /// # /*
+    /// #[tokio::main]
+    /// # */
+    /// async fn main() -> plugin_core::Result<()> {
+    ///     plugin_core::Server::new().with::<dyn Greeter>(English).serve_async().await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_async(self) -> Result<()> {
+        let executor = self.executor();
+        let serving = unblock("plugin-core serve", move || self.serve_on(executor)).await;
+        serving.map_err(|error| Error::custom(format!("no thread could be started: {error}")))?
+    }
+
+    fn executor(&self) -> Executor {
+        let mut methods = self.dispatchers.iter().flat_map(|dispatcher| dispatcher.descriptor().methods);
+        if methods.any(|method| method.is_async) { Executor::here() } else { Executor::Pool }
+    }
+
+    fn serve_on(self, executor: Executor) -> Result<()> {
         if let (Some(socket), Some(token)) = (env::var_os(environment::SOCKET), env::var_os(environment::TOKEN)) {
-            return self.serve_host(&PathBuf::from(socket), &token);
+            return self.serve_host(&PathBuf::from(socket), &token, executor);
         }
         match env::var_os(environment::LISTEN) {
-            Some(address) => listen::serve(&self.dispatchers, &PathBuf::from(address)),
+            Some(address) => listen::serve(&self.dispatchers, &PathBuf::from(address), &executor),
             None => by_hand::explain_and_exit(&self.interfaces()),
         }
     }
 
-    fn serve_host(self, socket: &Path, token: &OsString) -> Result<()> {
+    fn serve_host(self, socket: &Path, token: &OsString, executor: Executor) -> Result<()> {
         // Before anything else: from here on, wherever `main` ends, what the plugin started does not outlive its host.
         lifeline::end_group_at_exit();
         let stop = Arc::<Stop>::default();
@@ -173,11 +239,10 @@ impl Server {
         lifeline::watch(&stop);
         let hello = hello(self.interfaces(), token.to_string_lossy().into_owned());
         let host = greet(link, &hello, &socket.display().to_string())?;
-        let agreed = Agreed { session: host.welcome.session.clone(), resume_timeout: host.resume_timeout() };
-        let service = Service::new(self.dispatchers, Arc::clone(&stop));
-        let session =
-            Session { service: Arc::clone(&service), stop: Arc::clone(&stop), socket: socket.into(), hello, agreed };
-        let connection = begin_session(host, Arc::new(session))?;
+        let hello = Hello { session: host.welcome.session.clone(), ..hello };
+        let redial = Redial { stop: Arc::clone(&stop), socket: socket.into(), hello };
+        let service = Service::new(self.dispatchers, Arc::clone(&stop), executor);
+        let connection = begin_session(host, &service, &stop, redial)?;
         serve_session(&connection, &service, &stop)
     }
 
@@ -201,7 +266,7 @@ pub(super) struct Host {
 
 impl Host {
     /// How long the session outlives a cut.
-    pub(super) fn resume_timeout(&self) -> Duration {
+    fn resume_timeout(&self) -> Duration {
         Duration::from_millis(self.welcome.resume_timeout)
     }
 }
@@ -242,7 +307,14 @@ pub(super) fn introduce(
 }
 
 /// Takes over a connection whose greeting is done.
-pub(super) fn begin_session(host: Host, handler: Arc<dyn Handler>) -> Result<Arc<Connection>> {
+pub(super) fn begin_session<R: Recovery>(
+    host: Host,
+    service: &Arc<Service>,
+    stop: &Arc<Stop>,
+    recovery: R,
+) -> Result<Arc<Connection>> {
+    let (service, stop, resume_timeout) = (Arc::clone(service), Arc::clone(stop), host.resume_timeout());
+    let handler = Arc::new(Recovering { service, stop, resume_timeout, recovery: Arc::new(recovery) });
     let max_message = usize::try_from(host.welcome.max_message).unwrap_or(usize::MAX);
     let options = Options { max_message, yields: !host.welcome.blocks, ticks: false };
     Connection::start(Box::new(host.link), host.deframer, handler, options)

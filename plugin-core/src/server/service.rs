@@ -2,31 +2,38 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::Future as _,
     io,
+    pin::Pin,
     sync::{Arc, Mutex, Weak},
+    task::{self, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use super::{
     call::CallState,
+    executor::Executor,
     lane::{Lane, Resting},
     leaders::Leaders,
     pace::{Pace, Paces, Place},
     panics,
     stop::{Stop, StopReason},
+    tasks::{Outcome, Run, Spawned},
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
     writer::Writer,
 };
 use crate::{
     Error,
-    buffer::Buffer,
     codec::{self, Decoder, EncodeError, Encoder},
     connection::{Cause, Connection, End, Handler, Reading, Sent, lock},
     deadline,
     error::HOST,
     interface::{Dispatch, Fault, Verdict},
-    objects::{context::{self, Context}, depth, interfaces},
+    objects::{
+        context::{self, Context},
+        depth, interfaces,
+    },
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, InterfaceEntry, Message},
@@ -49,6 +56,8 @@ pub(crate) struct Service {
     quick: Mutex<VecDeque<Task>>,
     /// The calls that are being answered or wait for a thread, by number.
     running: Mutex<HashMap<u32, Arc<CallState>>>,
+    executor: Executor,
+    spawned: Arc<Spawned>,
     stop: Arc<Stop>,
     /// What errors call the host.
     peer: Arc<str>,
@@ -67,7 +76,7 @@ impl Task {
 }
 
 impl Service {
-    pub(crate) fn new(dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>) -> Arc<Self> {
+    pub(crate) fn new(dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>, executor: Executor) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             paces: Paces::new(&dispatchers),
@@ -79,6 +88,8 @@ impl Service {
             writer: Writer::default(),
             quick: Mutex::default(),
             running: Mutex::default(),
+            executor,
+            spawned: Arc::default(),
             stop,
             peer: HOST.into(),
         })
@@ -104,7 +115,12 @@ impl Service {
             call.stop();
         }
         self.lane.stop();
-        self.workers.stop(grace);
+        // While the pool still runs those of them that are woken.
+        self.spawned.wait_none(deadline);
+        for call in lock(&self.running).values().cloned().collect::<Vec<_>>() {
+            call.cancel();
+        }
+        self.workers.stop(deadline.saturating_duration_since(Instant::now()));
         self.leaders.stop(deadline);
         self.watchdog.stop();
         let dropped = self.lane.finish(deadline);
@@ -134,9 +150,18 @@ impl Service {
 
     /// Runs a request's handler and sends the answer.
     pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
+        let dispatcher = lock(&self.dispatchers).get(task.request.target as usize).cloned();
+        match dispatcher {
+            Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
+                self.answer_async(connection, task, dispatcher)
+            }
+            dispatcher => self.answer_sync(connection, task, dispatcher),
+        }
+    }
+
+    fn answer_sync(&self, connection: &Arc<Connection>, task: Task, dispatcher: Option<Arc<dyn Dispatch>>) -> Sent {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
-        let dispatcher = lock(&self.dispatchers).get(request.target as usize).cloned();
         let (began, waited) = (Instant::now(), context::waited());
         let answer = answer(dispatcher, &request, &call, self.context(connection, request.call));
         // Who waits for calls of its own holds nobody up.
@@ -146,6 +171,55 @@ impl Service {
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
         connection.send(answer, None).unwrap_or_default()
+    }
+
+    /// Polls an async handler, sends the answer if that is all it takes, and else has the executor go on.
+    fn answer_async(&self, connection: &Arc<Connection>, task: Task, dispatcher: Arc<dyn Dispatch>) -> Sent {
+        let place = task.place();
+        let Task { mut request, call } = task;
+        let began = Instant::now();
+        let outcome = unless_over(&call, || {
+            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, connection.max_message())?);
+            let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
+            match polled {
+                Poll::Ready(outcome) => outcome.map(Ok),
+                Poll::Pending => Ok(Err(run)),
+            }
+        });
+        self.paces.note(place, began.elapsed());
+        let number = request.call;
+        let outcome = match outcome {
+            Ok(Err(run)) => {
+                self.spawn(connection, number, call, run);
+                return Sent::Cared;
+            }
+            Ok(Ok(answer)) => Ok(answer),
+            Err(failure) => Err(failure),
+        };
+        lock(&self.running).remove(&number);
+        let answer = message(number, &call, outcome);
+        connection.send(answer, None).unwrap_or_default()
+    }
+
+    /// Has the executor run an async handler to its end, and send the answer.
+    fn spawn(&self, connection: &Arc<Connection>, number: u32, call: Arc<CallState>, run: Pin<Box<Run>>) {
+        let Some(me) = self.me.upgrade() else { return };
+        let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };
+        let counted = self.spawned.begin();
+        self.executor.spawn(&self.workers, async move {
+            let outcome = run.await;
+            owed.is_paid = true;
+            let has_company = owed.service.forget(number);
+            owed.connection.answer_async(message(number, &owed.call, outcome), has_company).await;
+            drop(counted);
+        });
+    }
+
+    /// Takes a call from among those that are being answered; whether there are others.
+    fn forget(&self, number: u32) -> bool {
+        let mut running = lock(&self.running);
+        running.remove(&number);
+        !running.is_empty()
     }
 
     fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
@@ -177,6 +251,24 @@ impl Service {
         if let Err(why) = self.workers.submit(Job { bytes, run: Box::new(run) }) {
             lock(&self.running).remove(&number);
             refuse(connection, number, why);
+        }
+    }
+}
+
+/// The answer to a call whose handler an executor runs. An executor that ends drops what it has not run.
+struct Owed {
+    service: Arc<Service>,
+    connection: Arc<Connection>,
+    number: u32,
+    call: Arc<CallState>,
+    is_paid: bool,
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if !self.is_paid {
+            self.service.forget(self.number);
+            self.connection.refuse(self.number, &stopping());
         }
     }
 }
@@ -234,9 +326,9 @@ impl Handler for Service {
         let dispatcher = lock(&self.dispatchers).get(call.target as usize).cloned();
         let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
         self.lane.tell_rest(|| resting(connection));
+        let executor = self.executor.clone();
         let run = move |state: &Arc<CallState>| {
-            context.run(|| run_oneway(dispatcher, &call, state, calling.max_message()));
-            drop(call);
+            context.run(|| run_oneway(&executor, dispatcher, call, state, calling.max_message()));
             if calling.oneway_finished() == Sent::Partly {
                 calling.write_rest();
             }
@@ -266,43 +358,67 @@ impl Handler for Service {
     }
 }
 
-/// Answers a request. If nobody waits for the answer when it is there, it is not worth sending.
+/// Answers a request.
 fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, context: Context) -> Message {
     let limit = context.connection.max_message();
     let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
-    let cancelled = || Failure::new(FailureKind::Cancelled, "its time was over before it could run");
-    let outcome = match dispatcher {
-        _ if call.is_stopping() && !call.is_given_up() => Err(stopping()),
-        _ if call.is_cancelled() => Err(cancelled()),
-        Some(dispatcher) if is_async(&*dispatcher, request) => context.run(|| call.run(|| run_async(dispatcher, request, limit))),
+    let outcome = unless_over(call, || match dispatcher {
         Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
-    };
+    });
+    message(request.call, call, outcome)
+}
+
+/// Runs a handler, unless there is no point in it any more.
+fn unless_over<R>(call: &CallState, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+    if call.is_stopping() && !call.is_given_up() {
+        return Err(stopping());
+    }
+    if call.is_cancelled() {
+        return Err(cancelled());
+    }
+    handler()
+}
+
+/// The answer to a call. If nobody waits for it when it is there, it is not worth sending.
+pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
     match outcome {
-        Ok(_) if call.is_given_up() => failed(request.call, &cancelled()),
-        outcome => answered(request.call, outcome),
+        Ok(_) if call.is_given_up() => failed(number, &cancelled()),
+        Ok((verdict, answer)) => {
+            let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
+            let (payload, bulk) = answer.into_parts();
+            Message { bulk, ..Message::answer(kind, number, payload) }
+        }
+        Err(failure) => failed(number, &failure),
     }
 }
 
-/// What answers call number `call`.
-pub(crate) fn answered(call: u32, outcome: Result<(Verdict, Buffer), Failure>) -> Message {
-    match outcome {
-        Ok((Verdict::Value, payload)) => Message::answer(Kind::Value, call, payload),
-        Ok((Verdict::Error, payload)) => Message::answer(Kind::Error, call, payload),
-        Err(failure) => failed(call, &failure),
-    }
+fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "its time was over before it could run")
 }
 
 /// Runs a oneway call. The host was told nothing but that it is on its way, so what goes wrong is told here.
-fn run_oneway(dispatcher: Option<Arc<dyn Dispatch>>, call: &Message, state: &Arc<CallState>, limit: usize) {
+fn run_oneway(
+    executor: &Executor,
+    dispatcher: Option<Arc<dyn Dispatch>>,
+    mut call: Message,
+    state: &Arc<CallState>,
+    limit: usize,
+) {
     let Some(dispatcher) = dispatcher else {
         return tracing::warn!(target = call.target, "a oneway call of an object that is not there");
     };
     let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
-    match state.run(|| run(&*dispatcher, call, limit)) {
+    let outcome = if is_async(&*dispatcher, &call) {
+        Run::new(dispatcher, &mut call, state, limit).and_then(|run| executor.block_on(run))
+    } else {
+        state.run(|| run(&*dispatcher, &call, limit))
+    };
+    match outcome {
         Ok((Verdict::Value, _)) => {}
         Ok((Verdict::Error, error)) => {
-            let error = codec::from_slice::<Error>(&error).map_or_else(|_| "its own".into(), |error| error.to_string());
+            let error = codec::from_slice::<Error>(&error.into_buffer())
+                .map_or_else(|_| "its own".into(), |error| error.to_string());
             tracing::warn!(method, error, "a oneway method failed, and nobody waits for its error");
         }
         Err(Failure { kind, message, location }) => {
@@ -335,7 +451,7 @@ fn stopping() -> Failure {
 }
 
 /// Runs the method; the encoded answer, or why there is none.
-fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Buffer), Failure> {
+fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Outcome {
     dispatched(dispatcher.descriptor().name, request, limit, |method, arguments, answer| {
         dispatcher.dispatch(method, arguments, answer)
     })
@@ -347,7 +463,7 @@ pub(crate) fn dispatched(
     request: &Message,
     limit: usize,
     dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
-) -> Result<(Verdict, Buffer), Failure> {
+) -> Outcome {
     let mut arguments = Decoder::new(&request.payload);
     let mut answer = Encoder::new(limit);
     if request.meta {
@@ -355,7 +471,7 @@ pub(crate) fn dispatched(
     }
     let outcome = panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer));
     match outcome {
-        Ok(Ok(verdict)) => Ok((verdict, answer.into_buffer())),
+        Ok(Ok(verdict)) => Ok((verdict, answer)),
         Ok(Err(fault)) => Err(fault_failure(fault, name, request.method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
@@ -365,32 +481,7 @@ fn is_async(dispatcher: &dyn Dispatch, request: &Message) -> bool {
     dispatcher.descriptor().methods.get(usize::from(request.method)).is_some_and(|method| method.is_async)
 }
 
-fn run_async(dispatcher: Arc<dyn Dispatch>, request: &Message, limit: usize) -> Result<(Verdict, Buffer), Failure> {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let method = request.method;
-    let arguments = crate::interface::Request::new(request.payload.clone(), request.meta);
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = Arc::clone(&dispatcher).dispatch_async(method.into(), arguments, Encoder::new(limit));
-    let outcome = panics::catch(|| loop {
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(outcome) => return outcome,
-            std::task::Poll::Pending => std::thread::park(),
-        }
-    });
-    match outcome {
-        Ok(Ok((verdict, answer))) => Ok((verdict, answer.into_buffer())),
-        Ok(Err(fault)) => Err(fault_failure(fault, dispatcher.descriptor().name, method)),
-        Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
-    }
-}
-
-fn fault_failure(fault: Fault, name: &str, method: u16) -> Failure {
+pub(super) fn fault_failure(fault: Fault, name: &str, method: u16) -> Failure {
     match fault {
         Fault::UnknownMethod => {
             Failure::new(FailureKind::UnknownMethod, &format!("interface `{name}` has no method number {method}"))
@@ -417,9 +508,9 @@ mod tests {
         call.stop();
         let (link, _other) = crate::transport::memory::pair();
         let options = crate::connection::Options { max_message: 100, yields: false, ticks: false };
-        let service = Service::new(Vec::new(), Arc::default());
-        let handler = Arc::clone(&service) as Arc<dyn Handler>;
-        let connection = Connection::start(Box::new(link), crate::protocol::frame::Deframer::new(), handler, options).unwrap();
+        let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
+        let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, crate::protocol::frame::Deframer::new());
+        let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
         let answer = answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7));
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));

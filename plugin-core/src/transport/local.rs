@@ -184,10 +184,11 @@ impl LocalLink {
     }
 }
 
-/// How much a socket takes before a writer must wait: about a megabyte, after which sides take turns less often, and which
-/// a reader still gets through in well under a millisecond. The system doubles it for its own needs.
+/// How much a socket takes before a writer must wait: a message of a megabyte, whose sender then gives way once instead of at
+/// every few fragments, and which a reader still gets through in well under a millisecond. It is a limit and not memory set
+/// aside: only what has been written and not read counts. The system doubles it for its own needs.
 #[cfg(unix)]
-const SEND_BUFFER: usize = 512 * 1024;
+const SEND_BUFFER: usize = 1024 * 1024;
 
 /// Apple's systems have no such flag; there Rust's own default, to ignore the signal, has to do.
 #[cfg(unix)]

@@ -13,10 +13,10 @@ use crate::{
 pub(super) const CODEC: [&str; 10] = [
     "DecodeBytes",
     "DecodeSerde",
-    "EncodeBytes",
-    "EncodeSerde",
     "FetchBytes",
     "FetchSerde",
+    "GiveBytes",
+    "GiveSerde",
     "LendBytes",
     "LendFromMessage",
     "LendOwned",
@@ -185,5 +185,5 @@ pub(super) fn send(interface: &Interface, reply: (&Type, bool), arguments: &Toke
 fn encode(interface: &Interface, ty: &Type) -> TokenStream {
     let (first, _) = types::ends(ty);
     let private = interface.private_at(first);
-    quote_spanned!(first=> |__value, __to| (&#private::Encode(__value)).__encode(__to))
+    quote_spanned!(first=> |__value, __to| #private::Give(__value).__give(__to))
 }

@@ -1,9 +1,10 @@
 //! What the tests share.
 #![allow(dead_code, unused_imports, reason = "not every test uses everything")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking and says why")]
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{collections::BTreeSet, path::Path, process::Command, sync::Mutex, thread, time::Duration};
 
-use plugin_core::{Launcher, Output, Plugin, Process};
+use plugin_core::{Event, Events, Launcher, Output, Plugin, Process};
 #[cfg(unix)]
 use process_tests::cutter;
 pub(crate) use process_tests::{Other, Probe, ProbeError, ProbeMethods, Record, watchdog};
@@ -56,4 +57,36 @@ pub(crate) fn milliseconds(milliseconds: u64) -> Duration {
 
 pub(crate) fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
     launcher.spawn().and_then(|process| process.interface()).expect("the plugin starts")
+}
+
+/// How long what is sure to come is waited for.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// The next event, in a word.
+pub(crate) fn next(events: &Events) -> String {
+    word(&events.next_within(LONG).expect("an event"))
+}
+
+pub(crate) fn word(event: &Event) -> String {
+    format!("{event:?}").split(|letter: char| !letter.is_alphanumeric()).next().unwrap().to_owned()
+}
+
+/// Makes a thousand calls on each of so many threads, all of which must run once.
+pub(crate) fn record_from_threads(probe: &Plugin<dyn Probe>, threads: u64) {
+    let answers = Mutex::new(BTreeSet::new());
+    thread::scope(|scope| {
+        for caller in 0..threads {
+            let answers = &answers;
+            scope.spawn(move || {
+                for number in 0..1000 {
+                    let place = probe.record(caller * 1_000_000 + number).unwrap();
+                    assert!(answers.lock().unwrap().insert(place), "two calls have the same place");
+                }
+            });
+        }
+    });
+    let recorded = probe.recorded().unwrap();
+    let distinct: BTreeSet<u64> = recorded.iter().copied().collect();
+    let expected = usize::try_from(threads).unwrap() * 1000;
+    assert_eq!((recorded.len(), distinct.len()), (expected, expected), "none is missing, none ran twice");
 }

@@ -57,7 +57,7 @@ impl Connection {
     fn wait_unlinked<'a>(&self, mut outbox: MutexGuard<'a, Outbox>, generation: u64) -> MutexGuard<'a, Outbox> {
         while outbox.generation == generation && outbox.is_linked() && outbox.end.is_none() {
             outbox.waiting += 1;
-            outbox = self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner);
+            outbox = self.changed.wait(outbox);
             outbox.waiting -= 1;
         }
         outbox

@@ -1,0 +1,208 @@
+//! Sending from a task: waiting for room, and writing for everybody, without blocking.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use super::{Outbox, Sent, Unsent, line::OUTSIDE};
+use crate::{
+    connection::{Connection, calls::milliseconds_left, lock, tasks::is_past, waiter::Waiter},
+    protocol::{
+        frame::{Kind, MAX_PAYLOAD},
+        message::Message,
+    },
+    signal::Place,
+    sync::{Arc, Instant, thread},
+};
+
+/// A message that a task sends, in whatever line it waits in.
+struct Sending<'a> {
+    connection: &'a Arc<Connection>,
+    /// `None` once it is sent.
+    message: Option<Message>,
+    deadline: Option<Instant>,
+    has_company: bool,
+    /// Its place in the line of large messages, and in that of oneway calls.
+    in_line: Option<u64>,
+    in_oneway_line: Option<u64>,
+    /// It has been counted among those that wait.
+    has_waited: bool,
+    place: Place,
+}
+
+/// What is left to do for a task whose message is queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    /// To write, once others have added what they send.
+    Write,
+}
+
+impl Connection {
+    /// As [`send`](Self::send), for a task that answers.
+    pub(crate) async fn answer_async(self: &Arc<Self>, answer: Message, has_company: bool) {
+        // Fails only where the connection has ended, and with it whoever waited for the answer.
+        let _ = self.send_with(answer, None, None, has_company).await;
+    }
+
+    /// As [`send`](Self::send), or for a oneway call [`send_oneway`](Self::send_oneway), for a task; sees to everything that
+    /// cannot be written at once. `waiter` is told whom to wake when time is over. With company, others are about to send, too.
+    pub(in crate::connection) async fn send_with(
+        self: &Arc<Self>,
+        message: Message,
+        deadline: Option<Instant>,
+        waiter: Option<&Waiter>,
+        has_company: bool,
+    ) -> Result<(), (Unsent, Message)> {
+        let mut sending = Sending::new(self, message, deadline, has_company);
+        let next = poll_fn(|context| {
+            if let Some(waiter) = waiter {
+                waiter.wakes(context);
+            }
+            sending.poll(context)
+        });
+        let next = next.await?;
+        drop(sending);
+        if next == Next::Write {
+            let _writes = Writes(self);
+            yield_once().await;
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// Writes what tasks have left to other tasks.
+    pub(in crate::connection) fn write_for_tasks(self: &Arc<Self>) {
+        let mut outbox = lock(&self.outbox);
+        // Under the lock that senders take: one that comes later finds nobody who writes for it. Which thread's tasks left
+        // theirs does not matter: whoever writes writes everything.
+        outbox.task_writers.clear();
+        if self.write_unless_reader_does(outbox) == Sent::Partly {
+            self.handler.stalled(self);
+        }
+    }
+}
+
+impl<'a> Sending<'a> {
+    fn new(connection: &'a Arc<Connection>, message: Message, deadline: Option<Instant>, has_company: bool) -> Self {
+        Self {
+            connection,
+            message: Some(message),
+            deadline,
+            has_company,
+            in_line: None,
+            in_oneway_line: None,
+            has_waited: false,
+            place: Place::default(),
+        }
+    }
+
+    /// Queues the message if there is room, or if the connection has ended and takes none.
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Result<Next, (Unsent, Message)>> {
+        let Some(mut message) = self.message.take() else { return Poll::Pending };
+        let mut outbox = lock(&self.connection.outbox);
+        if outbox.end.is_some() {
+            return Poll::Ready(Err((Unsent::Closed, message)));
+        }
+        let length = message.length();
+        let is_admitted = if message.kind == Kind::Oneway {
+            self.admits_oneway(&mut outbox, length)
+        } else {
+            self.admits(&mut outbox, length)
+        };
+        if !is_admitted {
+            if is_past(self.deadline) {
+                return Poll::Ready(Err((Unsent::Late, message)));
+            }
+            if !std::mem::replace(&mut self.has_waited, true) {
+                outbox.waiting += 1;
+            }
+            self.connection.changed.register(&mut self.place, context);
+            self.message = Some(message);
+            return Poll::Pending;
+        }
+        if message.kind == Kind::Request {
+            // What is left now that it need not wait for room any more.
+            message.deadline = milliseconds_left(self.deadline);
+        }
+        outbox.queue.push(message);
+        if outbox.reader_writes || outbox.is_written() {
+            return Poll::Ready(Ok(Next::Nothing));
+        }
+        if !self.has_company && lock(&self.connection.calls).tasks.count <= 1 {
+            if self.connection.write(outbox) == Sent::Partly {
+                self.connection.handler.stalled(self.connection);
+            }
+            return Poll::Ready(Ok(Next::Nothing));
+        }
+        // One task of each thread writes for all of them: its executor comes back to it as soon as to any other.
+        let me = thread::current().id();
+        if outbox.task_writers.contains(&me) {
+            return Poll::Ready(Ok(Next::Nothing));
+        }
+        outbox.task_writers.push(me);
+        Poll::Ready(Ok(Next::Write))
+    }
+
+    fn admits(&mut self, outbox: &mut Outbox, length: usize) -> bool {
+        let is_admitted = outbox.admits(length, self.in_line.unwrap_or(OUTSIDE));
+        if !is_admitted && length > MAX_PAYLOAD && self.in_line.is_none() {
+            self.in_line = Some(outbox.large_line.join());
+        }
+        is_admitted
+    }
+
+    fn admits_oneway(&mut self, outbox: &mut Outbox, length: usize) -> bool {
+        if self.in_oneway_line.is_none() && outbox.oneway_line.is_empty() && outbox.takes_oneway(length) {
+            return true;
+        }
+        let place = *self.in_oneway_line.get_or_insert_with(|| outbox.oneway_line.join());
+        // Only the next of this line, so that nobody else takes the room that the other side has.
+        outbox.oneway_line.lets(place) && outbox.queue.may_send_oneway() && self.admits(outbox, length)
+    }
+}
+
+impl Drop for Sending<'_> {
+    /// Leaves the lines; whoever is next may go now.
+    fn drop(&mut self) {
+        self.connection.changed.forget(&mut self.place);
+        if !self.has_waited {
+            return;
+        }
+        {
+            let mut outbox = lock(&self.connection.outbox);
+            outbox.waiting -= 1;
+            if let Some(place) = self.in_line {
+                outbox.large_line.leave(place);
+            }
+            if let Some(place) = self.in_oneway_line {
+                outbox.oneway_line.leave(place);
+            }
+        }
+        self.connection.changed.notify_all();
+    }
+}
+
+/// A task that has let others add to what it is going to write. It writes when dropped, be that because it was cancelled.
+struct Writes<'a>(&'a Arc<Connection>);
+
+impl Drop for Writes<'_> {
+    fn drop(&mut self) {
+        self.0.write_for_tasks();
+    }
+}
+
+/// Lets the executor run the other tasks that are ready.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,188 @@
+//! Calling from a task: as from a thread, but nothing here ever blocks.
+//!
+//! A task neither sleeps nor reads. It registers for its answer and is woken; who reads meanwhile is the handler's to arrange
+//! ([`Handler::awaited`](super::Handler::awaited)), unless a thread that calls does. A task that sends while others wait does
+//! not write at once: it lets the executor run the others first, so that what they send goes out together with it.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use super::{
+    CallFailure, Connection,
+    baton::Attendance,
+    calls::LOOK,
+    lock,
+    outbox::Unsent,
+    waiter::{State, Waiter},
+};
+use crate::{
+    protocol::message::Message,
+    sync::{Arc, Instant},
+};
+
+/// A call of a task that is registered, and given up when this is dropped before its end.
+struct Registered<'a> {
+    connection: &'a Arc<Connection>,
+    waiter: Arc<Waiter>,
+    call: u32,
+    /// Nobody finds the waiter any more.
+    is_over: bool,
+}
+
+impl Connection {
+    /// As [`call`](Self::call), for a task. A call whose future is dropped is cancelled.
+    pub(crate) async fn call_async(
+        self: &Arc<Self>,
+        mut request: Message,
+        deadline: Option<Instant>,
+    ) -> Result<Message, CallFailure> {
+        if is_past(deadline) {
+            return Err(CallFailure::Late { may_have_run: false });
+        }
+        let waiter = Waiter::of_task(deadline);
+        let Some(mut registered) = self.register_task(waiter) else {
+            return Err(CallFailure::Unsent(request));
+        };
+        request.call = registered.call;
+        if let Err((unsent, request)) = self.send_with(request, deadline, Some(&registered.waiter), false).await {
+            registered.forget();
+            return Err(match unsent {
+                Unsent::Closed => CallFailure::Unsent(request),
+                Unsent::Late => CallFailure::Late { may_have_run: false },
+            });
+        }
+        poll_fn(|context| registered.poll(context, deadline)).await
+    }
+
+    /// As [`send_oneway`](Self::send_oneway), for a task.
+    pub(crate) async fn send_oneway_async(
+        self: &Arc<Self>,
+        call: Message,
+        deadline: Option<Instant>,
+    ) -> Result<(), (Unsent, Message)> {
+        if is_past(deadline) {
+            return Err((Unsent::Late, call));
+        }
+        // While it waits, it is among the calls, so that it is woken when its time is over.
+        let Some(mut registered) = self.register_task(Waiter::of_task(deadline)) else {
+            return Err((Unsent::Closed, call));
+        };
+        let sent = self.send_with(call, deadline, Some(&registered.waiter), false).await;
+        registered.forget();
+        sent
+    }
+
+    fn register_task(self: &Arc<Self>, waiter: Arc<Waiter>) -> Option<Registered<'_>> {
+        let deadline = waiter.task().and_then(|task| task.deadline);
+        let (call, alarm) = {
+            let mut calls = lock(&self.calls);
+            let call = calls.register(&waiter)?;
+            (call, calls.tasks.alarm_for(deadline))
+        };
+        if let Some(alarm) = alarm {
+            self.handler.look_at(self, alarm);
+        }
+        Some(Registered { connection: self, waiter, call, is_over: false })
+    }
+
+    /// Wakes tasks whose time is over, and looks for signs of life as long as any wait; when to come again, if at all. `due`
+    /// is when this was to be called: if another time has been arranged since, this is not to be called again.
+    pub(crate) fn look_after_tasks(self: &Arc<Self>, due: Instant) -> Option<Instant> {
+        let now = Instant::now();
+        let mut late = Vec::new();
+        let (next, is_neglected) = {
+            let mut calls = lock(&self.calls);
+            if calls.tasks.alarm != Some(due) {
+                return None;
+            }
+            let is_in_use = calls.tasks.count > 0 || std::mem::take(&mut calls.tasks.has_called);
+            let mut next = now + LOOK;
+            for waiter in calls.waiting_tasks() {
+                match waiter.task().and_then(|task| task.deadline) {
+                    Some(deadline) if deadline <= now => late.push(Arc::clone(waiter)),
+                    Some(deadline) => next = next.min(deadline),
+                    None => {}
+                }
+            }
+            calls.tasks.alarm = is_in_use.then_some(next);
+            (calls.tasks.alarm, calls.is_neglected())
+        };
+        for waiter in late {
+            waiter.wake();
+        }
+        if next.is_none() {
+            self.handler.untasked(self);
+            return None;
+        }
+        // A task that was to write for others may never be polled again.
+        self.write_for_tasks();
+        if self.has_tasks() {
+            self.check_pulse();
+        }
+        if is_neglected {
+            self.handler.neglected(self);
+        }
+        next
+    }
+
+    /// Whether any task waits for an answer.
+    pub(crate) fn has_tasks(&self) -> bool {
+        lock(&self.calls).tasks.count > 0
+    }
+
+    /// Has somebody come for what there is to read, where a task waits and nobody else does.
+    pub(super) fn see_to_attendance(self: &Arc<Self>) {
+        let attendance = {
+            let mut calls = lock(&self.calls);
+            if calls.tasks.count == 0 {
+                return;
+            }
+            calls.baton.attendance()
+        };
+        let is_awaited = match attendance {
+            None | Some(Attendance::Driven) => false,
+            Some(Attendance::Watched) => self.handler.could_drive(),
+            Some(Attendance::Nobody) => true,
+        };
+        if is_awaited {
+            self.handler.awaited(self);
+        }
+    }
+}
+
+impl Registered<'_> {
+    /// Takes it from among the calls: nothing answers it.
+    fn forget(&mut self) {
+        self.is_over = true;
+        lock(&self.connection.calls).leave_unanswered(self.call, false);
+    }
+
+    fn poll(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> Poll<Result<Message, CallFailure>> {
+        let outcome = match self.waiter.poll(context) {
+            Poll::Ready(State::Answered(answer)) => Ok(answer),
+            Poll::Ready(_) => Err(self.connection.closed_under(self.call)),
+            Poll::Pending if is_past(deadline) => self.connection.abandon(self.call, &self.waiter),
+            Poll::Pending => {
+                self.connection.see_to_attendance();
+                return Poll::Pending;
+            }
+        };
+        self.is_over = true;
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // An answer that has come meanwhile is for nobody.
+            let _ = self.connection.abandon(self.call, &self.waiter);
+        }
+    }
+}
+
+pub(super) fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
+}

@@ -1,0 +1,49 @@
+//! The parts of errors' messages that depend on what is known.
+
+use std::{fmt, time::Duration};
+
+use super::Error;
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        causes(self).iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
+    }
+}
+
+/// What a side calls its host in place of a plugin's name.
+pub(crate) const HOST: &str = "the host";
+
+/// Whose method it is that errors are about.
+pub(super) fn whose(plugin: &str) -> String {
+    if plugin == HOST { HOST.into() } else { format!("plugin `{plugin}`") }
+}
+
+/// Names in a sentence.
+pub(super) fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { format!("`{}`", names.join("`, `")) }
+}
+
+/// What to do about a call that was late.
+pub(super) fn late(silent_for: Option<Duration>) -> String {
+    let Some(silent_for) = silent_for else {
+        return "allow more with `plugin_core::within`, `#[method(timeout)]` or `Launcher::call_timeout`".into();
+    };
+    format!("it has given no sign of life for {:.1} s: is it stopped, or its machine asleep?", silent_for.as_secs_f64())
+}
+
+/// Where a panic was.
+pub(super) fn at(location: Option<&str>) -> String {
+    location.map(|location| format!(" at {location}")).unwrap_or_default()
+}
+
+/// The messages of causes, behind that of what they caused.
+pub(super) fn caused(chain: &[String]) -> String {
+    chain.iter().flat_map(|cause| [": ", cause]).collect()
+}
+
+/// The messages of the causes of `error`, the nearest first.
+pub(super) fn causes(error: &Error) -> Vec<String> {
+    let first = std::error::Error::source(error);
+    std::iter::successors(first, |cause| cause.source()).map(ToString::to_string).collect()
+}

@@ -1,0 +1,93 @@
+//! Where async handlers that are not done at once go on: on tokio, where there is a runtime of it, else on the threads that run
+//! slow methods.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake},
+    thread::{self, Thread},
+};
+
+use super::workers::{Job, Workers};
+
+/// Runs futures to their end.
+#[derive(Clone)]
+pub(crate) enum Executor {
+    /// On the threads of each service's own pool.
+    Pool,
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::runtime::Handle),
+}
+
+impl Executor {
+    /// That of the runtime from which this is called, if there is one, else one that lasts as long as the process.
+    pub(crate) fn here() -> Self {
+        #[cfg(feature = "tokio")]
+        {
+            use std::sync::OnceLock;
+            use tokio::runtime::{Handle, Runtime};
+            static OWN: OnceLock<Option<Runtime>> = OnceLock::new();
+            if let Ok(handle) = Handle::try_current() {
+                return Self::Tokio(handle);
+            }
+            if let Some(runtime) = OWN.get_or_init(|| Runtime::new().ok()) {
+                return Self::Tokio(runtime.handle().clone());
+            }
+        }
+        Self::Pool
+    }
+
+    /// Runs `body` where futures may be polled.
+    pub(super) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+        match self {
+            Self::Pool => body(),
+            #[cfg(feature = "tokio")]
+            Self::Tokio(runtime) => {
+                let _entered = runtime.enter();
+                body()
+            }
+        }
+    }
+
+    /// Runs a future; if the pool is full or at its end, it is dropped.
+    pub(super) fn spawn(&self, workers: &Arc<Workers>, future: impl Future<Output = ()> + Send + 'static) {
+        match self {
+            Self::Pool => {
+                let workers = Arc::clone(workers);
+                let schedule = move |runnable: async_task::Runnable| {
+                    // Where it is rejected, it is dropped, and with it the future.
+                    let run = Box::new(move || {
+                        runnable.run();
+                    });
+                    let _ = workers.submit(Job { bytes: 0, run });
+                };
+                let (runnable, task) = async_task::spawn(future, schedule);
+                task.detach();
+                runnable.schedule();
+            }
+            #[cfg(feature = "tokio")]
+            Self::Tokio(runtime) => drop(runtime.spawn(future)),
+        }
+    }
+
+    /// Runs a future to its end on this thread.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        struct Unpark(Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        self.enter(|| {
+            let waker = Arc::new(Unpark(thread::current())).into();
+            let (mut context, mut future) = (Context::from_waker(&waker), pin!(future));
+            loop {
+                match future.as_mut().poll(&mut context) {
+                    Poll::Ready(outcome) => return outcome,
+                    Poll::Pending => thread::park(),
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Answering by async methods: polled where the request was read, and spawned only if that does not finish it.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use super::{
+    call::CallState,
+    panics::{self, Panic},
+};
+use crate::{
+    codec::Encoder,
+    connection::lock,
+    interface::{BoxFuture, Dispatch, Fault, Request, Verdict},
+    protocol::message::{Failure, FailureKind, Message},
+};
+
+/// What has come of a method.
+pub(crate) type Outcome = Result<(Verdict, Encoder), Failure>;
+
+/// The run of one async method.
+pub(super) struct Run {
+    /// `None` once it has ended.
+    future: Option<BoxFuture<'static, Result<(Verdict, Encoder), Fault>>>,
+    call: Arc<CallState>,
+    dispatcher: Arc<dyn Dispatch>,
+    method: u16,
+}
+
+impl Run {
+    /// Begins to run the method that `request` asks for; takes its payload.
+    pub(super) fn new(
+        dispatcher: Arc<dyn Dispatch>,
+        request: &mut Message,
+        call: &Arc<CallState>,
+        limit: usize,
+    ) -> Result<Self, Failure> {
+        let (method, meta) = (request.method, request.meta);
+        let arguments = Request::new(std::mem::take(&mut request.payload), meta);
+        let dispatching = Arc::clone(&dispatcher);
+        let future = panics::catch(|| dispatching.dispatch_async(method.into(), arguments, Encoder::new(limit)));
+        let future = future.map_err(|panic| Failure::panicked(&panic.message, panic.location.as_deref()))?;
+        Ok(Self { future: Some(future), call: Arc::clone(call), dispatcher, method })
+    }
+
+    /// Ends it, whatever its method waits for: what the method holds is dropped here.
+    fn end(&mut self) -> Option<Panic> {
+        let future = self.future.take();
+        self.call.run(|| panics::catch(|| drop(future))).err()
+    }
+}
+
+impl Future for Run {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let me = &mut *self;
+        // Before it is looked at whether the caller has given up: who gives up does that first, and wakes then.
+        me.call.wakes(context);
+        if me.call.is_given_up() {
+            me.end();
+            return Poll::Ready(Err(Failure::new(FailureKind::Cancelled, "its caller has given up")));
+        }
+        let Some(future) = &mut me.future else { return Poll::Pending };
+        let polled = me.call.run(|| panics::catch(|| future.as_mut().poll(context)));
+        let outcome = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
+            Ok(Poll::Ready(Err(fault))) => Err(super::service::fault_failure(fault, me.dispatcher.descriptor().name, me.method)),
+            Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
+        };
+        // A panic of a value's `Drop` has no other answer to spoil than this one.
+        let dropped = me.end().map(|panic| Failure::panicked(&panic.message, panic.location.as_deref()));
+        Poll::Ready(dropped.map_or(outcome, Err))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.future.is_some() {
+            self.end();
+        }
+    }
+}
+
+/// How many async methods run that were not done at once.
+#[derive(Default)]
+pub(super) struct Spawned {
+    count: Mutex<usize>,
+    /// Signalled when there are none.
+    none: Condvar,
+}
+
+/// One of them.
+pub(super) struct Counted(Arc<Spawned>);
+
+impl Spawned {
+    pub(super) fn begin(self: &Arc<Self>) -> Counted {
+        *lock(&self.count) += 1;
+        Counted(Arc::clone(self))
+    }
+
+    /// Waits until all have ended, but not past `deadline`.
+    pub(super) fn wait_none(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.none.wait_timeout_while(lock(&self.count), left, |count| *count > 0);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut count = lock(&self.0.count);
+        *count -= 1;
+        if *count == 0 {
+            self.0.none.notify_all();
+        }
+    }
+}
