@@ -108,7 +108,6 @@ impl Caller for Real {
     }
 
     fn dive(&self, level: u32, deeper: &mut dyn FnMut(u32) -> Result<u32>) -> Result<u32> {
-        let here = 0_u8; eprintln!("{level} {}", std::ptr::from_ref(&here) as usize);
         if level == 0 { Ok(1) } else { Ok(deeper(level - 1)? + 1) }
     }
 
@@ -117,7 +116,6 @@ impl Caller for Real {
         while !call.is_cancelled() {
             thread::yield_now();
         }
-        // The caller has left by then: what it is told comes before what it asks next.
         let outcome = callback();
         let said = outcome.map_or_else(|error| format!("{error:?}"), |()| "nothing".into());
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);

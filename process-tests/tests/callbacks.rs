@@ -18,7 +18,7 @@ use plugin_core::{Error, Launcher, Output, Plugin, Result, within};
 use process_tests::callback::{Caller, Listener, Real};
 
 fn caller() -> Plugin<dyn Caller> {
-    let launcher = Launcher::new(env!("CARGO_BIN_EXE_caller")).output(Output::Forward);
+    let launcher = Launcher::new(env!("CARGO_BIN_EXE_caller")).output(Output::Discard);
     launcher.spawn().and_then(|process| process.interface()).expect("the plugin starts")
 }
 
@@ -135,7 +135,6 @@ fn an_object_may_be_called_by_all_threads_of_the_method_and_runs_on_the_callers(
 /// Calls the plugin from within its callbacks; how many levels answered.
 fn dive(caller: &dyn Caller, level: u32) -> Result<u32, String> {
     fn deeper(caller: &dyn Caller, level: u32) -> Result<u32> {
-        let here = 0_u8; eprintln!("host {level} {}", std::ptr::from_ref(&here) as usize);
         if level == 0 { Ok(0) } else { Ok(caller.dive(level - 1, &mut |level| deeper(caller, level))? + 1) }
     }
     deeper(caller, level).map_err(|error| error.to_string())
@@ -169,20 +168,19 @@ fn so_many_calls_may_wait_for_each_other_and_no_more() {
 }
 
 #[test]
-fn a_callback_that_comes_behind_the_end_of_its_call_is_told_so() {
+fn behind_its_deadline_a_method_cannot_call_back() {
     watchdog(60, || {
         let caller = caller();
         let mut called = 0;
-        let late = within(Duration::from_millis(100), || {
+        let _ = within(Duration::from_millis(100), || {
             caller.call_late(&mut || {
                 called += 1;
                 Ok(())
             })
         });
-        assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
         let said = caller.said().unwrap();
         assert_eq!(called, 0);
-        assert!(said.contains("that call has ended") || said.contains("was not done within"), "{said}");
+        assert!(said.contains("`a callback` of the host was not done within"), "{said}");
     });
 }
 

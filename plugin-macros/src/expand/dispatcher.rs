@@ -10,9 +10,11 @@ use crate::{
     types,
 };
 
-pub(super) const CODEC: [&str; 10] = [
+pub(super) const CODEC: [&str; 12] = [
     "DecodeBytes",
     "DecodeSerde",
+    "EncodeBytes",
+    "EncodeSerde",
     "FetchBytes",
     "FetchSerde",
     "GiveBytes",
