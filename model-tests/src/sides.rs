@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io, time::Duration};
 
 use crate::{
-    connection::{Connection, End, Handler, Presence, Sent, lock},
+    connection::{Attendance, Connection, End, Handler, Presence, Sent, lock},
     protocol::{frame::Kind, message::Message},
     sync::{Arc, Condvar, Mutex, PoisonError, thread},
 };
@@ -132,7 +132,7 @@ fn read_while_unread(connection: &Arc<Connection>) {
             // Fails for no link in memory.
             let _ = link.wait(true, false, Duration::MAX);
         }
-        connection.read_what_is_there();
+        connection.read_what_is_there(generation, Attendance::Watched);
     }
 }
 
@@ -147,6 +147,10 @@ impl Handler for Calling {
     }
 
     fn unread(&self, _connection: &Arc<Connection>) {
+        self.note(|tasks| tasks.is_unread = true);
+    }
+
+    fn awaited(&self, _connection: &Arc<Connection>) {
         self.note(|tasks| tasks.is_unread = true);
     }
 

@@ -62,7 +62,19 @@ impl Client {
         let began = Instant::now();
         let deadline = deadline::for_call(began, Timeout::Inherit, plugin.call_timeout());
         let instance = plugin.acquire("the greeting", began, deadline)?;
-        let binding = Arc::new(Mutex::new(Binding::new(&instance, descriptor, plugin.name())?));
+        Self::of(&instance, plugin, descriptor)
+    }
+
+    /// As [`new`](Self::new), for a task.
+    pub(crate) async fn new_async(plugin: Arc<Handle>, descriptor: &'static Descriptor) -> Result<Self> {
+        let began = Instant::now();
+        let deadline = deadline::for_call(began, Timeout::Inherit, plugin.call_timeout());
+        let instance = plugin.acquire_async("the greeting", began, deadline).await?;
+        Self::of(&instance, plugin, descriptor)
+    }
+
+    fn of(instance: &Arc<Instance>, plugin: Arc<Handle>, descriptor: &'static Descriptor) -> Result<Self> {
+        let binding = Arc::new(Mutex::new(Binding::new(instance, descriptor, plugin.name())?));
         Ok(Self { plugin, descriptor, binding })
     }
 

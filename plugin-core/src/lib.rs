@@ -117,7 +117,7 @@ pub use deadline::{within, within_async};
 pub use error::{Error, Result, StartStage};
 pub use host::{
     Budget, Event, Events, Info, InterfaceInfo, Launcher, Output, OutputLine, OutputStream, Plugin, Process, Restart,
-    State, Wait, attach, connect, in_process,
+    State, Wait, attach, attach_async, connect, connect_async, in_process,
 };
 pub use interface::{Implements, Interface};
 pub use plugin_macros::plugin_interface;

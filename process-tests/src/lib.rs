@@ -9,12 +9,14 @@ pub mod chaos;
 pub mod cutter;
 #[cfg(unix)]
 pub mod ledger;
+mod nimble;
 #[cfg(unix)]
 pub mod raw;
 #[cfg(target_os = "linux")]
 pub mod system;
 mod watchdog;
 
+pub use nimble::{Nimble, NimbleMethods};
 pub use watchdog::watchdog;
 
 use std::collections::BTreeMap;

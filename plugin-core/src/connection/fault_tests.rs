@@ -72,7 +72,7 @@ fn read_while_unread(connection: &Arc<Connection>) {
         let Presence::Unread { .. } = connection.presence(generation) else { return };
         // Where that fails, reading does, too.
         let _ = link.pollable().unwrap().wait(true, false, TICK);
-        connection.read_what_is_there();
+        connection.read_what_is_there(generation, Attendance::Watched);
     }
 }
 

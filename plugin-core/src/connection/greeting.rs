@@ -106,15 +106,18 @@ mod tests {
     use super::*;
     use crate::transport::local::LocalListener;
 
-    /// Why `peer`, which has 200 ms, has not introduced itself.
-    fn greeted_by(peer: impl FnOnce(UnixStream) + Send + 'static) -> GreetingError {
+    const SHORT: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Why `peer` has not introduced itself within `limit`.
+    fn greeted_by(limit: Duration, peer: impl FnOnce(UnixStream) + Send + 'static) -> GreetingError {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s");
         let listener = LocalListener::bind(&socket).unwrap();
         let stream = UnixStream::connect(&socket).unwrap();
         let link = listener.accept().unwrap();
         let peer = thread::spawn(move || peer(stream));
-        let deadline = Instant::now() + Duration::from_millis(200);
+        let deadline = Instant::now() + limit;
         let error = receive(&link, &mut Deframer::new(), deadline, |_| Ok(())).unwrap_err();
         drop(link);
         peer.join().unwrap();
@@ -123,12 +126,12 @@ mod tests {
 
     #[test]
     fn who_is_silent_or_slow_runs_out_of_time() {
-        let silent = greeted_by(|mut stream| {
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let silent = greeted_by(SHORT, |mut stream| {
+            stream.set_read_timeout(Some(LONG)).unwrap();
             assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it is given up, not waited for");
         });
         assert!(matches!(silent, GreetingError::Timeout), "{silent:?}");
-        let slow = greeted_by(|mut stream| {
+        let slow = greeted_by(SHORT, |mut stream| {
             let header = Header { length: 100, kind: Kind::Hello as u8, ..Header::default() };
             stream.write_all(&header.to_wire()).unwrap();
             for _ in 0..100 {
@@ -143,6 +146,6 @@ mod tests {
 
     #[test]
     fn who_hangs_up_is_noticed_at_once() {
-        assert!(matches!(greeted_by(drop), GreetingError::Closed));
+        assert!(matches!(greeted_by(LONG, drop), GreetingError::Closed));
     }
 }

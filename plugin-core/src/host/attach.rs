@@ -64,7 +64,7 @@ pub fn attach<I: Interface + ?Sized + 'static>(address: impl AsRef<Path>) -> Res
     join(address.as_ref())?.interface()
 }
 
-fn join(address: &Path) -> Result<Process> {
+pub(super) fn join(address: &Path) -> Result<Process> {
     let failed = |message: String, source| Error::Attach { address: address.display().to_string(), message, source };
     transport::private_directory(address).map_err(|message| failed(message, None))?;
     let link = LocalLink::dial(address).map_err(|error| {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Output, Plugin, Process, Restart};
+use super::{Output, Plugin, Process, Restart, start::program_name};
 use crate::{Interface, Result, connection};
 
 /// Starts the plugin program `what` and connects to its interface `I`, with all defaults.
@@ -324,6 +324,11 @@ impl Launcher {
     /// reaped when this returns.
     pub fn spawn(self) -> Result<Process> {
         Process::launch(self)
+    }
+
+    /// What errors call the plugin.
+    pub(super) fn program(&self) -> String {
+        self.name.clone().unwrap_or_else(|| program_name(&self.command))
     }
 }
 

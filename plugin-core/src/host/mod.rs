@@ -10,6 +10,7 @@
 //! else is waited for; [`life`] is what is known about whether it still runs, [`usage`] whether anybody calls it, and [`timer`]
 //! is when to look.
 
+mod asynchronous;
 mod attach;
 #[cfg(unix)]
 mod attend;
@@ -46,6 +47,7 @@ mod wake;
 #[cfg(unix)]
 mod watch;
 
+pub use asynchronous::{attach_async, connect_async};
 pub use attach::attach;
 pub use events::{Event, Events};
 pub use in_process::in_process;

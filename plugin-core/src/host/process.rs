@@ -52,7 +52,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Process {
-    handle: Arc<Handle>,
+    pub(super) handle: Arc<Handle>,
 }
 
 /// What all handles to one plugin share; its drop stops the plugin.
@@ -282,7 +282,7 @@ impl Process {
     /// # Errors
     /// [`Error::Unkillable`] if the process is still there 5 s after it was killed.
     pub fn shutdown(&self) -> Result<ExitReport> {
-        self.handle.supervisor.stop(Instance::stop)
+        self.handle.stop(Instance::stop)
     }
 
     /// Kills the plugin, and all processes that it started in its process group, and waits until it has ended.
@@ -298,7 +298,7 @@ impl Process {
     /// # Errors
     /// [`Error::Unkillable`] if the process is still there after 5 s.
     pub fn kill(&self) -> Result<ExitReport> {
-        self.handle.supervisor.stop(Instance::kill)
+        self.handle.stop(Instance::kill)
     }
 }
 
@@ -314,6 +314,11 @@ impl Handle {
         let handle = Arc::new(Self { supervisor });
         handle.supervisor.belongs_to(&handle);
         handle
+    }
+
+    /// Stops the plugin for good, and waits for its end.
+    pub(super) fn stop(&self, how: fn(&Instance) -> Result<ExitReport>) -> Result<ExitReport> {
+        self.supervisor.stop(how)
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -148,18 +148,18 @@ mod tests {
         static TIMER: Timer = Timer::new();
         let (sender, done) = channel();
         let now = Instant::now();
-        for (milliseconds, name) in [(60_u64, "late"), (20, "early"), (40, "twice")] {
+        for (milliseconds, name) in [(600_u64, "late"), (200, "early"), (400, "twice")] {
             let sender = sender.clone();
             let mut is_first = true;
             let task = move || {
                 let again = std::mem::take(&mut is_first) && name == "twice";
                 sender.send((name, Instant::now())).ok()?;
-                again.then(|| now + Duration::from_millis(80))
+                again.then(|| now + Duration::from_millis(800))
             };
             TIMER.add(now + Duration::from_millis(milliseconds), Box::new(task)).unwrap();
         }
         drop(sender);
-        for (name, milliseconds) in [("early", 20), ("twice", 40), ("late", 60), ("twice", 80)] {
+        for (name, milliseconds) in [("early", 200), ("twice", 400), ("late", 600), ("twice", 800)] {
             let (done, when) = done.recv_timeout(LONG).unwrap();
             assert_eq!(done, name);
             assert!(when >= now + Duration::from_millis(milliseconds), "{name} was too early");

@@ -166,12 +166,12 @@ impl Leaders {
             return None;
         }
         let (place, pace) = (task.place(), service.pace(&task));
-        LOAN.set(Some(Loan { connection: Arc::as_ptr(connection) as usize, handler: 0, place, pace }));
+        LOAN.with(|own| own.set(Some(Loan { connection: Arc::as_ptr(connection) as usize, handler: 0, place, pace })));
         Self::lend(service, connection, reading);
         // A panic here is one of a value's `Drop`; it must not take the thread along.
         let _ = panics::catch(|| service.answer(connection, task));
         let reading = Self::take_back(service, connection);
-        LOAN.set(None);
+        LOAN.with(|own| own.set(None));
         self.end();
         if reading.is_none() {
             connection.write_rest();
@@ -184,7 +184,7 @@ impl Leaders {
     pub(super) fn lend(service: &Service, connection: &Arc<Connection>, reading: Box<Reading>) {
         let Some(loan) = Loan::of(connection) else { return connection.leave(reading) };
         let handler = connection.lend(reading);
-        LOAN.set(Some(Loan { handler, ..loan }));
+        LOAN.with(|own| own.set(Some(Loan { handler, ..loan })));
         service.watchdog.begin(handler, loan.place, loan.pace);
     }
 
@@ -195,7 +195,7 @@ impl Leaders {
         let reading = connection.reclaim(loan.handler);
         if reading.is_none() {
             // Another thread leads now.
-            LOAN.set(None);
+            LOAN.with(|own| own.set(None));
         }
         reading
     }

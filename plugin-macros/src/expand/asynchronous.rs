@@ -2,14 +2,14 @@
 //! a `dyn Trait` can have.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens as _, format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{
-    Block, Expr, FnArg, Ident, Pat, PatIdent, PatType, ReturnType, Signature, Stmt, TraitItemFn, Type, parse_quote,
-    parse_quote_spanned,
+    Attribute, Block, Expr, FnArg, Ident, Pat, PatIdent, PatType, ReturnType, Signature, Stmt, TraitItemFn, Type,
+    parse_quote, parse_quote_spanned,
 };
 
 use super::lifetimes;
-use crate::{attributes, types};
+use crate::{attributes, model::is_outside, types};
 
 /// Turns an `async fn` of a trait, with a body or without, into what it stands for, and leaves others alone.
 pub(super) fn box_declaration(function: &mut TraitItemFn) {
@@ -19,9 +19,16 @@ pub(super) fn box_declaration(function: &mut TraitItemFn) {
     }
 }
 
+/// Whether it is left as written: not async, or outside the interface, as all generic methods are.
+fn is_left_alone(signature: &Signature) -> bool {
+    let generics = &signature.generics;
+    let is_generic = generics.type_params().count() + generics.const_params().count() > 0;
+    signature.asyncness.is_none() || is_generic || is_outside(signature)
+}
+
 /// The signature alone.
 pub(super) fn box_signature(signature: &mut Signature) {
-    if signature.asyncness.is_none() {
+    if is_left_alone(signature) {
         return;
     }
     let lifetime = lifetimes::name(signature);
@@ -35,7 +42,7 @@ pub(super) fn box_signature(signature: &mut Signature) {
 
 /// The signature, and the body as a future that holds all arguments to its end, whether it uses them or not.
 pub(super) fn box_function(signature: &mut Signature, body: &mut Block) {
-    let Some(asyncness) = signature.asyncness else { return };
+    let Some(asyncness) = signature.asyncness.filter(|_| !is_left_alone(signature)) else { return };
     let output = output(signature);
     let held: Vec<_> =
         signature.inputs.iter_mut().enumerate().filter_map(|(place, input)| hold(place, input)).collect();
@@ -49,13 +56,10 @@ pub(super) fn box_function(signature: &mut Signature, body: &mut Block) {
     let future: Expr = parse_quote_spanned! {place=>
         ::std::boxed::Box::pin(async move {
             if let ::core::option::Option::Some(__returned) = ::core::option::Option::None::<#output> {
-                #[allow(unreachable_code)]
                 return __returned;
             }
             #(#held)*
-            let __returned: #output = #inner;
-            #[allow(unreachable_code)]
-            __returned
+            #inner
         })
     };
     body.stmts = vec![Stmt::Expr(future, None)];
@@ -78,17 +82,20 @@ fn hold(position: usize, input: &mut FnArg) -> Option<TokenStream> {
         _ => (format_ident!("__argument{position}", span = Span::mixed_site()), false),
     };
     let pattern = std::mem::replace(&mut **pat, identifier(ident.clone()));
-    let whole = (!is_name).then(|| bind(&ident.to_token_stream(), &ident));
-    let parts = (!matches!(pattern, Pat::Wild(_))).then(|| bind(&pattern.to_token_stream(), &ident));
-    Some(quote!(#(#attributes)* #whole #(#attributes)* #parts))
+    let whole = (!is_name).then(|| bind(&attributes::cfgs(&attributes), &ident, &ident));
+    let parts = (!matches!(pattern, Pat::Wild(_))).then(|| bind(&attributes, &pattern, &ident));
+    Some(quote!(#whole #parts))
 }
 
 fn identifier(ident: Ident) -> Pat {
     Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident, subpat: None })
 }
 
-fn bind(pattern: &TokenStream, value: &Ident) -> TokenStream {
-    quote_spanned! {Span::mixed_site()=>
+/// At the pattern, where rustc shall say that it does not match all values.
+fn bind(attributes: &[Attribute], pattern: &impl ToTokens, value: &Ident) -> TokenStream {
+    let place = pattern.to_token_stream().into_iter().last().map_or_else(Span::mixed_site, |last| last.span());
+    quote_spanned! {Span::mixed_site().located_at(place)=>
+        #(#attributes)*
         #[allow(clippy::no_effect_underscore_binding, clippy::used_underscore_binding)]
         let #pattern = #value;
     }

@@ -44,16 +44,20 @@ fn arm(interface: &Interface, method: &Method) -> TokenStream {
     let (cfgs, number) = (&method.cfgs, method.number());
     let (locals, receive) = dispatcher::receive(interface, &method.arguments);
     let call = dispatcher::call(interface, method, &quote_spanned!(Span::mixed_site()=> __Implementor), &locals);
-    let send = dispatcher::send(interface, method.reply(), &quote_spanned!(Span::mixed_site()=> #call.await, &mut __answer));
+    let receive = quote_spanned! {Span::mixed_site()=>
+        let __arguments = &mut #private::Request::arguments(&__request)?;
+        #receive
+    };
+    let receive = match &locals[..] {
+        [] => quote_spanned!(Span::mixed_site()=> { #receive }),
+        locals => quote_spanned!(Span::mixed_site()=> let (#(#locals,)*) = { #receive (#(#locals,)*) };),
+    };
     let place = Span::mixed_site().located_at(method.ident.span());
+    let send = dispatcher::send(interface, method.reply(), &quote_spanned!(place=> #call.await, &mut __answer));
     quote_spanned! {place=>
         #(#cfgs)*
         #number => ::std::boxed::Box::pin(async move {
-            let (#(#locals,)*) = {
-                let __arguments = &mut #private::Request::arguments(&__request)?;
-                #receive
-                (#(#locals,)*)
-            };
+            #receive
             #send.map(|__verdict| (__verdict, __answer))
         }),
     }

@@ -2,10 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
-use syn::{ImplItem, ItemImpl};
+use syn::{ImplItem, ImplItemFn, ItemImpl};
 
 use super::asynchronous;
-use crate::{errors::Errors, model::is_outside};
+use crate::{attributes, errors::Errors};
 
 /// What has no `async fn` stays as written, token for token.
 pub(super) fn expand(options: &TokenStream, mut block: ItemImpl, written: &TokenStream) -> TokenStream {
@@ -21,13 +21,18 @@ pub(super) fn expand(options: &TokenStream, mut block: ItemImpl, written: &Token
     let mut is_async = false;
     for member in &mut block.items {
         if let ImplItem::Fn(function) = member {
-            if !is_outside(&function.sig) {
-                is_async |= function.sig.asyncness.is_some();
-                asynchronous::box_function(&mut function.sig, &mut function.block);
-            }
+            refuse_options(function, &mut errors);
+            is_async |= function.sig.asyncness.is_some();
+            asynchronous::box_function(&mut function.sig, &mut function.block);
         }
     }
     let errors = errors.into_result().err().map(syn::Error::into_compile_error);
-    let block = if is_async { block.into_token_stream() } else { written.clone() };
+    let block = if is_async || errors.is_some() { block.into_token_stream() } else { written.clone() };
     quote!(#errors #block)
+}
+
+fn refuse_options(function: &mut ImplItemFn, errors: &mut Errors) {
+    for attribute in attributes::take_method(&mut function.attrs) {
+        errors.at(attribute, "options belong on the trait's method, where both sides see them; remove `#[method]`");
+    }
 }

@@ -2,8 +2,8 @@
 
 use proc_macro2::Span;
 use syn::{
-    FnArg, GenericParam, Lifetime, LifetimeParam, ParenthesizedGenericArguments, PathSegment, Receiver, ReceiverKind,
-    Signature, TypeFnPtr, TypeReference, TypeTraitObject, WherePredicate, parse_quote,
+    FnArg, GenericParam, Generics, Lifetime, LifetimeParam, ParenthesizedGenericArguments, PathSegment, Receiver,
+    ReceiverKind, Signature, TypeFnPtr, TypeReference, TypeTraitObject, WherePredicate,
     visit_mut::{self, VisitMut},
 };
 
@@ -15,7 +15,7 @@ use crate::model::is_shared_reference;
 /// well, and an implementation may be written by hand, with lifetimes of any name. What is inside other types may not
 /// shorten; it gets names of its own, that are to outlive the future's.
 pub(super) fn name(signature: &mut Signature) -> Lifetime {
-    let mut found = Names::new(lifetime("async_fn"));
+    let mut found = Names::new(lifetime("async_fn", place(signature)));
     found.visit_arguments(&mut signature.clone());
     let named: Vec<Lifetime> = signature.generics.lifetimes().map(|named| named.lifetime.clone()).collect();
     let is_alone = !found.used && found.own.is_empty() && named.is_empty();
@@ -33,8 +33,16 @@ pub(super) fn name(signature: &mut Signature) -> Lifetime {
     shared
 }
 
-fn lifetime(name: &str) -> Lifetime {
-    Lifetime::new(&format!("'{name}"), Span::mixed_site())
+fn lifetime(name: &str, place: Span) -> Lifetime {
+    Lifetime::new(&format!("'{name}"), Span::mixed_site().located_at(place))
+}
+
+/// What rustc shows for the future's lifetime.
+fn place(signature: &Signature) -> Span {
+    match signature.receiver().map(|receiver| &receiver.kind) {
+        Some(ReceiverKind::Reference(and, ..)) => and.span,
+        _ => signature.ident.span(),
+    }
 }
 
 /// Declares the names given, and says of all others that they outlive the future's.
@@ -45,14 +53,31 @@ fn declare(signature: &mut Signature, named: &[Lifetime], names: Names) {
     for lifetime in own.iter().rev() {
         generics.params.insert(named.len(), parameter(lifetime));
     }
+    for lifetime in named.iter().chain(&own).filter(|lifetime| **lifetime != shared) {
+        let mut outlived = shared.clone();
+        outlived.set_span(Span::mixed_site().located_at(lifetime.span()));
+        bound(generics, lifetime, outlived);
+    }
     if !named.contains(&shared) {
         generics.params.insert(0, parameter(&shared));
     }
-    let outlive = named.iter().chain(&own).filter(|lifetime| **lifetime != shared);
-    let bounds: Vec<WherePredicate> = outlive.map(|lifetime| parse_quote!(#lifetime: #shared)).collect();
-    if !bounds.is_empty() {
-        generics.make_where_clause().predicates.extend(bounds);
-    }
+}
+
+/// Adds a bound where the user has put those of this lifetime: one place is what a lint of clippy asks for.
+fn bound(generics: &mut Generics, lifetime: &Lifetime, outlived: Lifetime) {
+    let clauses = generics.where_clause.iter_mut().flat_map(|clause| &mut clause.predicates);
+    let in_clause = clauses.into_iter().find_map(|predicate| match predicate {
+        WherePredicate::Lifetime(predicate) if predicate.lifetime == *lifetime => Some(&mut predicate.bounds),
+        _ => None,
+    });
+    let bounds = match in_clause {
+        Some(bounds) => Some(bounds),
+        None => generics
+            .lifetimes_mut()
+            .find(|declared| declared.lifetime == *lifetime)
+            .map(|declared| &mut declared.bounds),
+    };
+    bounds.into_iter().for_each(|bounds| bounds.push(outlived.clone()));
 }
 
 /// Gives names to elided lifetimes.
@@ -88,13 +113,15 @@ impl Names {
         }
     }
 
-    fn next(&mut self) -> Lifetime {
+    fn next(&mut self, place: Span) -> Lifetime {
         if self.is_inside {
-            self.own.push(lifetime(&format!("async_fn{}", self.own.len() + 1)));
+            self.own.push(lifetime(&format!("async_fn{}", self.own.len() + 1), place));
             self.own[self.own.len() - 1].clone()
         } else {
             self.used = true;
-            self.shared.clone()
+            let mut shared = self.shared.clone();
+            shared.set_span(Span::mixed_site().located_at(place));
+            shared
         }
     }
 
@@ -109,7 +136,7 @@ impl Names {
 impl VisitMut for Names {
     fn visit_receiver_mut(&mut self, receiver: &mut Receiver) {
         match &mut receiver.kind {
-            ReceiverKind::Reference(_, lifetime @ None, _) => *lifetime = Some(self.next()),
+            ReceiverKind::Reference(and, lifetime @ None, _) => *lifetime = Some(self.next(and.span)),
             _ => visit_mut::visit_receiver_mut(self, receiver),
         }
     }
@@ -117,7 +144,7 @@ impl VisitMut for Names {
     fn visit_type_reference_mut(&mut self, ty: &mut TypeReference) {
         match &mut ty.lifetime {
             Some(lifetime) => self.visit_lifetime_mut(lifetime),
-            elided => *elided = Some(self.next()),
+            elided => *elided = Some(self.next(ty.and_token.span)),
         }
         // What is behind `&mut` is what the caller lent, to the letter.
         self.enter(ty.mutability.is_some(), |names| names.visit_type_mut(&mut ty.elem));
@@ -125,7 +152,7 @@ impl VisitMut for Names {
 
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
         if lifetime.ident == "_" {
-            *lifetime = self.next();
+            *lifetime = self.next(lifetime.span());
         } else if self.is_inside {
             self.inside.push(lifetime.clone());
         }

@@ -68,13 +68,16 @@ fn mend(function: &mut TraitItemFn) {
     function.sig.constness = None;
     function.sig.variadic = None;
     let (compatible, is_async) = (is_dyn_compatible(function), function.sig.asyncness.is_some());
+    asynchronous::box_signature(&mut function.sig);
     if !compatible {
         keep_from_dyn(&mut function.sig.generics);
     }
     if compatible || is_async || function.default.is_none() {
         forget_body(function);
     }
-    asynchronous::box_signature(&mut function.sig);
+    if is_async {
+        function.attrs.push(parse_quote!(#[allow(async_fn_in_trait)]));
+    }
 }
 
 /// Leaves nothing in which other methods could be called or patterns matter.

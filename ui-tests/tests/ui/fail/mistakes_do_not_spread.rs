@@ -1,11 +1,11 @@
 //! Each interface has one mistake, is implemented, and is used as if it had none.
 
-use plugin_core::{Implements, Interface, Result, plugin_interface};
+use plugin_core::{Implements, Interface, Launcher, Plugin, Result, plugin_interface};
 
 macro_rules! use_as {
     ($interface:ty, $implementor:expr) => {{
-        fn connect<I: ?Sized + Interface>() -> std::sync::Arc<I> {
-            unimplemented!()
+        fn connect<I: ?Sized + Interface + 'static>() -> Plugin<I> {
+            Launcher::new("plugin").spawn().unwrap().interface().unwrap()
         }
         fn serve<I: ?Sized + Interface>(_: impl Implements<I>) {}
         serve::<$interface>($implementor);
@@ -15,12 +15,18 @@ macro_rules! use_as {
 
 #[plugin_interface]
 trait Async {
-    async fn wait(&self) -> Result<()>;
+    async fn wait(&self, name: &mut String) -> Result<()>;
+    async fn wait_longer(&self, name: &str, mut count: u8) -> Result<()> {
+        count += 1;
+        self.wait(7, name, count).await
+    }
     fn fine(&self) -> Result<()>;
 }
 
+#[plugin_interface]
 impl Async for u8 {
-    async fn wait(&self) -> Result<()> {
+    async fn wait(&self, name: &mut String) -> Result<()> {
+        name.push('x');
         Ok(())
     }
     fn fine(&self) -> Result<()> {

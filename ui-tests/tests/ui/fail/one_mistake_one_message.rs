@@ -1,4 +1,4 @@
-use plugin_core::{Implements, Interface, Result, plugin_interface};
+use plugin_core::{Implements, Interface, Launcher, Plugin, Result, plugin_interface};
 
 #[plugin_interface]
 pub trait Greeter {
@@ -21,8 +21,8 @@ impl Greeter for English {
     }
 }
 
-fn connect<I: ?Sized + Interface>() -> Box<I> {
-    unimplemented!()
+fn connect<I: ?Sized + Interface + 'static>() -> Plugin<I> {
+    Launcher::new("plugin").spawn().unwrap().interface().unwrap()
 }
 
 fn serve<I: ?Sized + Interface>(_: impl Implements<I>) {}

@@ -27,7 +27,7 @@ pub trait Library {
 
     async fn borrowed(&self, doc: Doc<'_>, docs: &[Doc<'_>], cow: Cow<'_, [u8]>, pair: (u8, &str)) -> Result<usize>;
 
-    async fn named<'x, 'y: 'x>(&'x self, short: &'x str, long: &'y str, docs: &'y [Doc<'x>]) -> Result<usize>
+    async fn named<'x, 'y>(&'x self, short: &'x str, long: &'y str, docs: &'y [Doc<'x>]) -> Result<usize>
     where
         'y: 'x;
 

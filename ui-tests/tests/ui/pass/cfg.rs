@@ -25,6 +25,21 @@ pub trait Greeter {
     }
 
     #[cfg(any())]
+    async fn never_async(&self, what: &Missing) -> Result<Missing>;
+    #[cfg(any())]
+    async fn never_async_optional(&self, what: &Missing) -> Result<Missing> {
+        Missing
+    }
+    #[cfg(all())]
+    async fn wait(&self) -> Result<()>;
+    #[cfg(any())]
+    #[method(name = "sleep")]
+    async fn sleep_handle(&self) -> Result<()>;
+    #[cfg(all())]
+    #[method(name = "sleep")]
+    fn sleep_path(&self) -> Result<()>;
+
+    #[cfg(any())]
     fn open(&self, handle: u64) -> Result<()>;
     #[cfg(all())]
     fn open(&self, path: &str) -> Result<()>;
@@ -37,15 +52,62 @@ pub trait Greeter {
     fn close_path(&self) -> Result<()>;
 }
 
+/// Has an `async fn` that does not exist, and no other.
+#[plugin_interface]
+pub trait Sync {
+    #[cfg(any())]
+    async fn never(&self, what: &Missing) -> Result<Missing>;
+}
+
+pub struct English;
+
+#[cfg_attr(any(), plugin_interface)]
+impl Sync for English {}
+
+#[cfg_attr(all(), plugin_interface)]
+#[cfg(all())]
+impl Greeter for English {
+    #[cfg(any())]
+    async fn never_async(&self, what: &Missing) -> Result<Missing> {
+        Missing
+    }
+    #[cfg(any())]
+    async fn wait(&self) -> Result<Missing> {
+        Missing
+    }
+    #[cfg(all())]
+    async fn wait(&self) -> Result<()> {
+        Ok(())
+    }
+    fn sleep_path(&self) -> Result<()> {
+        Ok(())
+    }
+    fn open(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn close_path(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[plugin_interface]
+#[cfg(any())]
+impl Never for English {
+    async fn wait(&self, what: Missing) -> Result<Missing> {
+        Missing
+    }
+}
+
 #[plugin_interface]
 #[cfg(any())]
 pub trait Never {
+    async fn wait(&self, what: Missing) -> Result<Missing>;
     fn greet(&self, what: Missing) -> Result<Missing> {
         Missing
     }
 }
 
 fn main() {
-    assert_eq!(GreeterMethods::NAMES, ["always", "open", "close"]);
+    assert_eq!(GreeterMethods::NAMES, ["always", "wait", "sleep", "open", "close"]);
     assert_eq!(GreeterMethods::CLOSE_PATH, "close");
 }

@@ -27,6 +27,16 @@ mod inner {
         fn greet(&self, name: &str) -> plugin_core::Result<String> {
             Ok(name.into())
         }
+        async fn wait(&self, name: &str) -> plugin_core::Result<String>;
+    }
+
+    use super::facade::engine::plugin_interface as interface;
+
+    #[interface]
+    impl FromSuper for () {
+        async fn wait(&self, name: &str) -> plugin_core::Result<String> {
+            Ok(name.into())
+        }
     }
 }
 

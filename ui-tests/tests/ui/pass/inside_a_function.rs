@@ -11,13 +11,19 @@ fn main() {
         fn greet_twice(&self) -> Outcome {
             Ok(self.greet(&[1])? * 2)
         }
+        async fn wait(&self, local: &[Byte]) -> Outcome;
     }
 
     type Byte = u8;
 
+    #[plugin_interface]
     impl Greeter for Local {
         fn greet(&self, bytes: &[Byte]) -> Outcome {
             Ok(self.0 + bytes[0])
+        }
+        async fn wait(&self, local: &[Byte]) -> Outcome {
+            const ONE: Byte = 1;
+            Ok(self.0 + local[0] + ONE)
         }
     }
 

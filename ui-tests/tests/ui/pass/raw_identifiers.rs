@@ -6,6 +6,18 @@ pub trait r#Greeter {
     fn r#impl(&self, r#mut: u8) -> Result<u8> {
         Ok(r#mut)
     }
+    async fn r#await(&self, r#async: &str, r#ref: (u8, u8)) -> Result<String>;
+}
+
+#[plugin_interface]
+impl r#Greeter for () {
+    fn r#type(&self, _: &str, _: u8) -> Result<String> {
+        Ok(String::new())
+    }
+    async fn r#await(&self, r#async: &str, (r#ref, mut r#mut): (u8, u8)) -> Result<String> {
+        r#mut += r#ref;
+        Ok(format!("{async}{mut}"))
+    }
 }
 
 #[plugin_interface]

@@ -19,6 +19,11 @@ pub struct Decode;
 pub struct Decoder;
 pub struct Client;
 pub struct S;
+pub struct Box;
+pub struct Pin;
+pub trait Future {}
+pub struct Prepared;
+pub struct Request;
 pub struct str;
 pub struct usize;
 pub struct bool;
@@ -39,9 +44,27 @@ pub trait Greeter {
     fn optional(&self) -> Outcome<()> {
         Outcome::Ok(())
     }
+    async fn wait(&self, name: &::core::primitive::str) -> Outcome<u8>;
+    async fn optional_wait(&self, _: ()) -> Outcome<u8> {
+        Outcome::Ok(1)
+    }
     fn outside() -> u8
     where
         Self: ::core::marker::Sized;
+}
+
+#[::plugin_core::plugin_interface]
+impl Greeter for Box {
+    fn greet(&self, name: u8) -> Outcome<u8> {
+        Outcome::Ok(name)
+    }
+    async fn wait(&self, __returned: &::core::primitive::str) -> Outcome<u8> {
+        let Option: Option = Option;
+        self.greet(__returned.len() as _)
+    }
+    fn outside() -> u8 {
+        1
+    }
 }
 
 fn main() {}

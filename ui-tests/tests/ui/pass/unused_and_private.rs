@@ -9,6 +9,7 @@ mod inner {
         fn greet(&self) -> plugin_core::Result<()> {
             Ok(())
         }
+        async fn wait(&self, name: &str) -> plugin_core::Result<()>;
     }
 
     #[plugin_core::plugin_interface]
