@@ -38,7 +38,8 @@ pub(crate) fn object(ty: &Type) -> Option<Type> {
         return None;
     }
     let path = paths(object).next()?;
-    Some(parse_quote!(dyn #path))
+    let dyn_token = object.dyn_token;
+    Some(parse_quote!(#dyn_token #path))
 }
 
 /// Refuses what is wrong with an argument that is called; `false` where it is none.

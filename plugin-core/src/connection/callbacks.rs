@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How many requests may wait for the caller of one call, and how many bytes of them beside the first.
-const MAX_WAITING: usize = 1024;
+const MAX_WAITING: usize = 65_536;
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// How many functions without a result may be called from one call, and how many bytes of arguments they may have together,
@@ -148,9 +148,11 @@ impl Connection {
         deadline: Option<Instant>,
         lender: &mut dyn Lender,
     ) {
+        let mut is_put_down = false;
         while waiter.asked.is_any() && deadline.is_none_or(|deadline| deadline > Instant::now()) {
             if let Some(reading) = held.take() {
                 self.handler.put_down(self, reading);
+                is_put_down = true;
             }
             let Some(request) = waiter.asked.next() else { return };
             if metadata::is_lent(request.target) {
@@ -158,6 +160,9 @@ impl Connection {
             } else {
                 self.handler.nested(self, request);
             }
+        }
+        if is_put_down {
+            *held = self.handler.take_back(self);
         }
     }
 
@@ -181,5 +186,82 @@ impl Connection {
         if self.send(answer, None).unwrap_or_default() == super::Sent::Partly {
             self.stalled();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        codec::{self, Encoder},
+        connection::tests::{connect, promptly},
+        protocol::frame::{Deframer, Frame, HEADER, Header},
+        transport::{Link as _, memory::MemoryLink},
+    };
+
+    fn send(link: &MemoryLink, header: Header, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap();
+        link.write(&[&Header { length, ..header }.to_wire(), payload].concat()).unwrap();
+    }
+
+    /// What the next frame says.
+    fn receive<R>(link: &MemoryLink, deframer: &mut Deframer, read: impl Fn(&Frame<'_>) -> R) -> R {
+        loop {
+            if let Some(frame) = deframer.next().unwrap() {
+                return read(&frame);
+            }
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
+        }
+    }
+
+    /// Metadata that name `parent`, and no arguments.
+    fn from_call(parent: u32) -> Vec<u8> {
+        let mut encoder = Encoder::new(100);
+        metadata::write_parent(&mut encoder, parent).unwrap();
+        encoder.array(0).unwrap();
+        encoder.into_payload()
+    }
+
+    #[test]
+    fn who_calls_what_was_lent_behind_the_end_of_the_call_is_told_so() {
+        let (connection, other) = connect();
+        let calling = Arc::clone(&connection);
+        let late = Instant::now() + Duration::from_millis(20);
+        let outcome = promptly(move || calling.call(Message::control(Kind::Request, 0), Some(late)));
+        assert!(outcome.is_err());
+        let failure = promptly(move || {
+            let mut deframer = Deframer::new();
+            let parent = receive(&other, &mut deframer, |frame| frame.header.call);
+            let kind = receive(&other, &mut deframer, |frame| frame.header.kind);
+            assert_eq!(kind, Kind::Cancel as u8);
+            let target = metadata::FIRST_LENT;
+            let notice = Header { call: parent, target, kind: Kind::Notice as u8, ..Header::default() };
+            send(&other, notice, &[0x90]);
+            let request = Header { call: 7, target, kind: Kind::Request as u8, flags: 1, ..Header::default() };
+            send(&other, request, &from_call(parent));
+            receive(&other, &mut deframer, |frame| {
+                assert_eq!((frame.header.call, frame.header.kind), (7, Kind::Failure as u8));
+                codec::from_slice::<Failure>(frame.payload).unwrap()
+            })
+        });
+        assert_eq!(failure.kind, FailureKind::CallEnded);
+        assert!(connection.end().is_none(), "a notice that comes late breaks no rule");
+    }
+
+    #[test]
+    fn what_waits_for_a_caller_is_bounded() {
+        let waiting = Waiting::default();
+        let message = |length| Message::answer(Kind::Notice, 1, vec![0; length]);
+        waiting.add(message(MAX_WAITING_BYTES + 1)).unwrap();
+        assert!(waiting.add(message(1)).is_err(), "one of any length, and no more than that");
+        assert_eq!(waiting.next().unwrap().payload.len(), MAX_WAITING_BYTES + 1);
+        assert!(waiting.next().is_none());
+        (0..MAX_WAITING).for_each(|_| waiting.add(message(1)).unwrap());
+        assert!(waiting.add(message(0)).is_err());
+        (0..MAX_WAITING).for_each(|_| assert!(waiting.next().is_some()));
+        assert!(!waiting.is_any());
     }
 }

@@ -274,8 +274,8 @@ impl Connection {
         self.handler.unread(self);
     }
 
-    /// Lends the reading while the handler of this thread runs; the number to ask it back by.
-    pub(crate) fn lend(&self, reading: Box<Reading>) -> u64 {
+    /// Lends the reading while the handler of this thread runs; the number to ask it back by, unless the link has been replaced.
+    pub(crate) fn lend(&self, reading: Box<Reading>) -> Option<u64> {
         lock(&self.calls).baton.lend(reading)
     }
 

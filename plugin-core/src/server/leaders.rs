@@ -183,9 +183,12 @@ impl Leaders {
     /// be slow.
     pub(super) fn lend(service: &Service, connection: &Arc<Connection>, reading: Box<Reading>) {
         let Some(loan) = Loan::of(connection) else { return connection.leave(reading) };
-        let handler = connection.lend(reading);
-        LOAN.with(|own| own.set(Some(Loan { handler, ..loan })));
-        service.watchdog.begin(handler, loan.place, loan.pace);
+        let lent = connection.lend(reading).map(|handler| Loan { handler, ..loan });
+        LOAN.with(|own| own.set(lent));
+        if let Some(Loan { handler, place, pace, .. }) = lent {
+            // Only for a reading that is in use: the watchdog looks after one handler.
+            service.watchdog.begin(handler, place, pace);
+        }
     }
 
     /// Takes back what this thread has lent, unless somebody else has it.

@@ -46,7 +46,7 @@ pub(super) fn lend(interface: &Interface, method: &Method) -> TokenStream {
                     #private::Lent::object(
                         <#ty as #private::Interface>::DESCRIPTOR,
                         &mut |__method, __arguments, __answer| {
-                            #private::Interface::__dispatch(#ident, __method, __arguments, __answer)
+                            <#ty as #private::Interface>::__dispatch(#ident, __method, __arguments, __answer)
                         },
                     )
                 }
