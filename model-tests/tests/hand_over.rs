@@ -78,5 +78,14 @@ fn callbacks_survive_cuts() {
 
 #[test]
 fn callbacks_learn_of_the_end() {
-    check(Scenario { lenders: 2, hurried: 1, callers: 1, calls: 1, cuts: 1, closes: true, leads: true, ..Scenario::default() });
+    check(Scenario {
+        lenders: 2,
+        hurried: 1,
+        callers: 1,
+        calls: 1,
+        cuts: 1,
+        closes: true,
+        leads: true,
+        ..Scenario::default()
+    });
 }

@@ -504,7 +504,11 @@ pub(crate) fn check_version(plugin: &str, descriptor: &Descriptor, entry: &Inter
 }
 
 /// Finds each method by name; only those with a default body may be missing.
-pub(crate) fn number_methods(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<Arc<[Option<u16>]>> {
+pub(crate) fn number_methods(
+    plugin: &str,
+    descriptor: &Descriptor,
+    entry: &InterfaceEntry,
+) -> Result<Arc<[Option<u16>]>> {
     let place = |method: &Method| entry.methods.iter().position(|name| name == method.name);
     let numbers = descriptor.methods.iter().map(|method| u16::try_from(place(method)?).ok());
     let numbers: Arc<[Option<u16>]> = numbers.collect();

@@ -8,8 +8,8 @@ pub use crate::{
         LendValue,
     },
     interface::{
-        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, arm, assert_unique,
-        method_number,
+        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, arm,
+        assert_unique, method_number,
     },
     objects::{Client, Function, Lent, Prepared, borrow, lend, lend_function, returned},
     reply::{CallError, OnewayReply, Reply},

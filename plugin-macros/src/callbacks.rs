@@ -47,7 +47,12 @@ pub(crate) fn check(ty: &Type, errors: &mut Errors) -> bool {
     let Some((reference, object)) = lent(ty) else { return false };
     if let Some(function) = function(ty) {
         check_function(&function, errors);
-        check_bounds(object, &["FnMut", "Send"], "a function may be `Send` and nothing else; write `&mut dyn FnMut(..)`", errors);
+        check_bounds(
+            object,
+            &["FnMut", "Send"],
+            "a function may be `Send` and nothing else; write `&mut dyn FnMut(..)`",
+            errors,
+        );
     } else if called(object).is_some() {
         errors.at(ty, "a function that the plugin calls is written `&mut dyn FnMut(..)`");
     } else if reference.mutability.is_some() {

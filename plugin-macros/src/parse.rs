@@ -15,7 +15,9 @@ use crate::{
     args::{InterfaceOptions, MethodOptions},
     attributes, callbacks,
     errors::Errors,
-    model::{Argument, ArgumentKind, Callback, GeneratedNames, Interface, Method, is_marker, is_outside, is_shared_reference},
+    model::{
+        Argument, ArgumentKind, Callback, GeneratedNames, Interface, Method, is_marker, is_outside, is_shared_reference,
+    },
     types,
 };
 
@@ -272,10 +274,7 @@ fn callback(function: callbacks::Function<'_>) -> Callback {
 fn check_lent(arguments: &[Argument], options: &MethodOptions, signature: &Signature, errors: &mut Errors) {
     for argument in arguments.iter().filter(|argument| argument.is_lent()) {
         if options.oneway {
-            errors.at(
-                argument.ty(),
-                "a oneway call is over before the plugin could call back; remove `oneway`",
-            );
+            errors.at(argument.ty(), "a oneway call is over before the plugin could call back; remove `oneway`");
         } else if signature.asyncness.is_some() {
             errors.at(
                 argument.ty(),

@@ -98,12 +98,7 @@ impl Caller for Real {
         })
     }
 
-    fn exchange(
-        &self,
-        rounds: u8,
-        bytes: &[u8],
-        change: &mut dyn FnMut(&[u8]) -> Result<Vec<u8>>,
-    ) -> Result<Vec<u8>> {
+    fn exchange(&self, rounds: u8, bytes: &[u8], change: &mut dyn FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
         (0..rounds).try_fold(bytes.to_vec(), |bytes, _| change(&bytes))
     }
 

@@ -69,7 +69,10 @@ fn what_fails_or_panics_is_told_to_the_method_which_goes_on() {
         let said = said.unwrap();
         assert_eq!(said.len(), 2, "{said:?}");
         assert_eq!(said[0], "no ones");
-        assert!(said[1].starts_with("`a callback` of the host panicked at ") && said[1].ends_with(": no twos"), "{said:?}");
+        assert!(
+            said[1].starts_with("`a callback` of the host panicked at ") && said[1].ends_with(": no twos"),
+            "{said:?}"
+        );
     });
 }
 
@@ -260,9 +263,8 @@ fn callers_with_callbacks_and_large_values_both_ways_do_not_lock_each_other_out(
                 let caller = &caller;
                 scope.spawn(move || {
                     let bytes = vec![number; 3 << 20];
-                    let changed = caller.exchange(4, &bytes, &mut |bytes| {
-                        Ok(bytes.iter().map(|byte| byte.wrapping_add(1)).collect())
-                    });
+                    let changed = caller
+                        .exchange(4, &bytes, &mut |bytes| Ok(bytes.iter().map(|byte| byte.wrapping_add(1)).collect()));
                     assert_eq!(changed.unwrap(), vec![number + 4; 3 << 20]);
                 });
             }
@@ -275,7 +277,8 @@ fn callers_with_callbacks_and_large_values_both_ways_do_not_lock_each_other_out(
 fn callbacks_survive_cuts_each_exactly_once_and_in_order() {
     watchdog(300, || {
         let directory = tempfile::tempdir().unwrap();
-        let (launcher, cuts) = common::program_behind_a_cutter(env!("CARGO_BIN_EXE_caller"), 7, 20_000, 100, directory.path());
+        let (launcher, cuts) =
+            common::program_behind_a_cutter(env!("CARGO_BIN_EXE_caller"), 7, 20_000, 100, directory.path());
         let caller = launcher.spawn().unwrap().interface::<dyn Caller>().unwrap();
         for round in 0_u64..400 {
             let (mut visited, mut told) = (Vec::new(), Vec::new());

@@ -54,7 +54,8 @@ impl<'de> Decoder<'de> {
 
     /// Expects the announcement of a map; gives how many entries follow.
     pub(crate) fn map(&mut self) -> Result<u32, DecodeError> {
-        rmp::decode::read_map_len(&mut self.rest).map_err(|error| DecodeError::Malformed(format!("expected a map: {error}")))
+        rmp::decode::read_map_len(&mut self.rest)
+            .map_err(|error| DecodeError::Malformed(format!("expected a map: {error}")))
     }
 
     /// Takes the next value, which is of any kind; gives it if it is a string.

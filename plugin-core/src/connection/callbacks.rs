@@ -105,7 +105,8 @@ impl Connection {
                 Ok(true) => woken.push(waiter),
                 Ok(false) => {}
                 Err(request) => {
-                    let failure = Failure::new(FailureKind::Overloaded, "too many requests wait for the call they are made from");
+                    let failure =
+                        Failure::new(FailureKind::Overloaded, "too many requests wait for the call they are made from");
                     self.refuse(request.call, &failure);
                 }
             },

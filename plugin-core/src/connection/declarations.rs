@@ -51,7 +51,8 @@ impl Connection {
 
     /// Takes note of an interface of the other side.
     pub(super) fn interface_declared(&self, message: &Message) -> Result<(), Violation> {
-        let entry = codec::from_slice(&message.payload).map_err(|error| Violation::BadDeclaration(error.to_string()))?;
+        let entry =
+            codec::from_slice(&message.payload).map_err(|error| Violation::BadDeclaration(error.to_string()))?;
         let mut declarations = lock(&self.declarations);
         declarations.heard.insert(message.call, Arc::new(entry));
         if declarations.heard.len() > MAX_DECLARED { Err(Violation::TooManyDeclarations(MAX_DECLARED)) } else { Ok(()) }

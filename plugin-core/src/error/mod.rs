@@ -360,7 +360,10 @@ pub enum Error {
         method: String,
     },
     /// Too many calls wait for each other, back and forth. Nothing was run.
-    #[error("`{method}` of {} was not called: {limit} calls wait for each other already; do the calls back and forth ever end?", whose(plugin))]
+    #[error(
+        "`{method}` of {} was not called: {limit} calls wait for each other already; do the calls back and forth ever end?",
+        whose(plugin)
+    )]
     TooDeep {
         /// Who was to be called.
         plugin: String,

@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Lending, Lent, caller::Client, context::{self, Context}, depth};
+use super::{
+    Lending, Lent,
+    caller::Client,
+    context::{self, Context},
+    depth,
+};
 use crate::{
     Error, Interface, Result,
     client::{Answer, check_version, encode_call, number_methods, too_deep, unsent},
@@ -81,7 +86,13 @@ impl Callee {
         self.answer(called, began, deadline, answer)
     }
 
-    fn request(&self, called: Called, arguments: u32, encode: Encode<'_>, lending: &Lending<'_, '_>) -> Result<Message> {
+    fn request(
+        &self,
+        called: Called,
+        arguments: u32,
+        encode: Encode<'_>,
+        lending: &Lending<'_, '_>,
+    ) -> Result<Message> {
         let Context { connection, call, peer } = &self.context;
         let encoded = encode_call(connection.max_message(), Some(*call), arguments, encode);
         let declared = encoded.and_then(|payload| lending.declare(connection).map(|()| payload));
@@ -182,7 +193,10 @@ impl Borrowed {
     }
 
     pub(super) fn not_in_async(&self) -> Error {
-        Error::custom(format!("async methods of what is lent, such as this `{}`, cannot be called yet", self.interface()))
+        Error::custom(format!(
+            "async methods of what is lent, such as this `{}`, cannot be called yet",
+            self.interface()
+        ))
     }
 
     fn method(&self, method: usize) -> Result<Called> {
@@ -192,7 +206,13 @@ impl Borrowed {
         Ok(Called { method: self.numbers[method].ok_or_else(unknown)?, name, timeout })
     }
 
-    pub(super) fn call(&self, method: usize, arguments: u32, encode: Encode<'_>, lent: &mut [Lent<'_>]) -> Result<Answer> {
+    pub(super) fn call(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: Encode<'_>,
+        lent: &mut [Lent<'_>],
+    ) -> Result<Answer> {
         self.callee.call(self.method(method)?, arguments, encode, lent)
     }
 

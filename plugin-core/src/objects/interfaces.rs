@@ -2,7 +2,11 @@
 
 use std::sync::Mutex;
 
-use crate::{connection::lock, interface::{Descriptor, Method}, protocol::message::InterfaceEntry};
+use crate::{
+    connection::lock,
+    interface::{Descriptor, Method},
+    protocol::message::InterfaceEntry,
+};
 
 static NUMBERED: Mutex<Vec<&'static Descriptor>> = Mutex::new(Vec::new());
 

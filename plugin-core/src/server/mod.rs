@@ -30,5 +30,5 @@ pub use call::Call;
 pub(crate) use call::CallState;
 pub(crate) use executor::Executor;
 pub use serve::{Server, serve, serve_async};
-pub(crate) use tasks::Outcome;
 pub(crate) use service::{Service, dispatched, message};
+pub(crate) use tasks::Outcome;

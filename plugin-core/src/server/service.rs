@@ -359,7 +359,12 @@ impl Handler for Service {
 }
 
 /// Answers a request.
-fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, context: Context) -> Message {
+fn answer(
+    dispatcher: Option<Arc<dyn Dispatch>>,
+    request: &Message,
+    call: &Arc<CallState>,
+    context: Context,
+) -> Message {
     let limit = context.connection.max_message();
     let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
     let outcome = unless_over(call, || match dispatcher {

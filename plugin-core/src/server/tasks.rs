@@ -70,7 +70,9 @@ impl Future for Run {
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
-            Ok(Poll::Ready(Err(fault))) => Err(super::service::fault_failure(fault, me.dispatcher.descriptor().name, me.method)),
+            Ok(Poll::Ready(Err(fault))) => {
+                Err(super::service::fault_failure(fault, me.dispatcher.descriptor().name, me.method))
+            }
             Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
         };
         // A panic of a value's `Drop` has no other answer to spoil than this one.

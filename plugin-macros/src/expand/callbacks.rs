@@ -60,10 +60,13 @@ pub(super) fn lend(interface: &Interface, method: &Method) -> TokenStream {
 fn run(interface: &Interface, function: &Argument, callback: &Callback) -> TokenStream {
     let (private, ident) = (interface.private(), &function.ident);
     let (locals, receive) = dispatcher::receive(interface, &callback.arguments);
-    let arguments = callback.arguments.iter().zip(&locals).map(|(argument, local)| dispatcher::pass(interface, argument, local));
+    let arguments =
+        callback.arguments.iter().zip(&locals).map(|(argument, local)| dispatcher::pass(interface, argument, local));
     let call = quote_spanned!(Span::mixed_site()=> #ident(#(#arguments),*));
     let send = match &callback.output {
-        Some(output) => dispatcher::send(interface, (output, false), &quote_spanned!(Span::mixed_site()=> #call, __answer)),
+        Some(output) => {
+            dispatcher::send(interface, (output, false), &quote_spanned!(Span::mixed_site()=> #call, __answer))
+        }
         None => quote_spanned!(Span::mixed_site()=> #private::returned(#call, __answer)),
     };
     quote_spanned!(Span::mixed_site()=> #receive #send)
