@@ -31,8 +31,9 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// The trait stays as written, so implementing it takes no attribute and no import. Only `Send + Sync` are added as
-/// supertraits, and default bodies move into a hidden helper, where the host finds them too.
+/// The trait stays as written, so implementing it takes no attribute and no import, as long as it has no `async fn`: see
+/// [below](#async-methods). Only `Send + Sync` are added as supertraits, and default bodies move into a hidden helper, where
+/// the host finds them too.
 ///
 /// # What is generated
 ///
@@ -90,6 +91,55 @@ use proc_macro::TokenStream;
 /// `From<plugin_core::Error>`: a call to another process can fail, and `E` is how the caller learns of it.
 /// `plugin_core::Result<T>` will do. Results are owned: there is no message left to borrow from. Byte strings travel as
 /// such here, too.
+///
+/// # Async methods
+///
+/// Methods may be `async fn`, beside others that are not. The same attribute, without options, goes on each `impl` then:
+///
+/// ```ignore
+/// #[plugin_core::plugin_interface]
+/// pub trait Fetcher {
+///     async fn fetch(&self, url: &str) -> plugin_core::Result<Vec<u8>>;
+///     fn fetched(&self) -> plugin_core::Result<u64>;
+/// }
+///
+/// #[plugin_core::plugin_interface]
+/// impl Fetcher for Http {
+///     async fn fetch(&self, url: &str) -> plugin_core::Result<Vec<u8>> {
+///         self.client.get(url).await.map_err(plugin_core::Error::custom)
+///     }
+///
+///     fn fetched(&self) -> plugin_core::Result<u64> {
+///         Ok(self.count.load(Ordering::Relaxed))
+///     }
+/// }
+/// ```
+///
+/// A `dyn Trait` has no `async fn`, so each becomes, in the trait and in the `impl`, a method that returns a boxed future:
+///
+/// ```ignore
+/// fn fetch<'async_fn>(
+///     &'async_fn self,
+///     url: &'async_fn str,
+/// ) -> Pin<Box<dyn Future<Output = plugin_core::Result<Vec<u8>>> + Send + 'async_fn>>;
+/// ```
+///
+/// This is also what to write where the attribute cannot be used, under any name of the lifetime. An `impl` without any
+/// `async fn` may have the attribute, too, and does not change by it.
+///
+/// - **`async fn` here, `async fn` there.** An `impl` that lacks the attribute is told that its method has an incompatible
+///   type: "expected `Pin<Box<..>>`, found future".
+/// - **`Send`.** Futures may move between threads. So what a body holds across an `.await` must be `Send`, and so must the
+///   arguments, which it holds to its end; what it takes as `&T` must be `Sync`.
+/// - **Borrowed arguments** and `&self` may be used across each `.await`: the future owns the message from which they borrow.
+/// - **Lifetimes inside types** must be written, as in any `async fn`: `Doc<'_>`, `Cow<'_, [u8]>`. A method that has them, or
+///   that names two lifetimes or more, declares them in the `impl` as the trait does.
+/// - **What a proxy does.** The arguments are encoded and the time begins when the method is called; the call is made when the
+///   future is polled. A future that is dropped before has sent nothing.
+/// - **Outside the interface**, a method with `where Self: Sized` stays a plain `async fn`. So that the `impl` knows, repeat
+///   the clause there, unless the method is generic.
+/// - `#[method(..)]`, default bodies and `#[cfg]` are what they are for other methods. Attributes of other crates on a method
+///   of the `impl`, such as `#[tracing::instrument]`, find the boxed future.
 ///
 /// # Oneway methods
 ///
@@ -182,6 +232,7 @@ use proc_macro::TokenStream;
 /// | `const`, `unsafe`, `extern`, variadic methods, unsafe traits, macros in the trait | They mean nothing across processes, or hide from the attribute. |
 /// | `&dyn FnMut`, `Box<dyn FnMut>`, `Box<dyn Other>`, callbacks in oneway and async methods | See "Callbacks". |
 /// | `Stream`, `Remote` | Not supported yet. |
+/// | options on an `impl` | Both sides must see them. Put them on the trait. |
 ///
 /// An `Option<Option<T>>` behind an alias or in a field of a type cannot be seen here, and loses its inner `None` just the
 /// same.

@@ -173,7 +173,7 @@ pub(crate) enum ArgumentKind {
     /// Written `&dyn Other`: an object of that interface, which the other side may call while the call lasts.
     Object(Type),
     /// Written `&mut dyn FnMut(..)`: a function of that type, likewise.
-    Function(Type, Callback),
+    Function(Type, Box<Callback>),
 }
 
 /// What a function takes and returns that is lent to the other side.

@@ -242,7 +242,7 @@ fn argument(position: usize, input: &mut PatType, errors: &mut Errors) -> Argume
 fn argument_kind(ty: &Type) -> ArgumentKind {
     let ty = types::peel(ty);
     if let Some(function) = callbacks::function(ty) {
-        ArgumentKind::Function(ty.clone(), callback(function))
+        ArgumentKind::Function(ty.clone(), Box::new(callback(&function)))
     } else if let Some(object) = callbacks::object(ty) {
         ArgumentKind::Object(object)
     } else if let Some(lent) = types::referent(ty) {
@@ -256,16 +256,16 @@ fn argument_kind(ty: &Type) -> ArgumentKind {
     }
 }
 
-fn callback(function: callbacks::Function<'_>) -> Callback {
-    let inputs = function.inputs.into_iter().enumerate();
-    let arguments = inputs.clone().map(|(position, ty)| Argument {
+fn callback(function: &callbacks::Function<'_>) -> Callback {
+    let inputs = function.inputs.iter().copied();
+    let arguments = inputs.clone().enumerate().map(|(position, ty)| Argument {
         ident: format_ident!("__value{position}", span = Span::mixed_site()),
         name: (position + 1).to_string(),
         kind: argument_kind(ty),
     });
     Callback {
         arguments: arguments.collect(),
-        types: inputs.map(|(_, ty)| types::infer_lifetimes(ty.clone())).collect(),
+        types: inputs.map(|ty| types::infer_lifetimes(ty.clone())).collect(),
         output: function.output.cloned(),
     }
 }

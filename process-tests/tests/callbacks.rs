@@ -174,15 +174,15 @@ fn so_many_calls_may_wait_for_each_other_and_no_more() {
 fn behind_its_deadline_a_method_cannot_call_back() {
     watchdog(60, || {
         let caller = caller();
-        let mut called = 0;
+        let mut count = 0;
         let _ = within(Duration::from_millis(100), || {
             caller.call_late(&mut || {
-                called += 1;
+                count += 1;
                 Ok(())
             })
         });
         let said = caller.said().unwrap();
-        assert_eq!(called, 0);
+        assert_eq!(count, 0);
         assert!(said.contains("`a callback` of the host was not done within"), "{said}");
     });
 }

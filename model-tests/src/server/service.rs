@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, io};
 
+use shuttle::rand::Rng;
+
 use super::{
     leaders::Leaders,
     pace::{Pace, Paces, Place},
@@ -90,13 +92,13 @@ impl Service {
                 *lock(&self.is_open) = true;
                 self.opened.notify_all();
             }
-            CALLING => self.call_back(connection, &request),
+            CALLING => Self::call_back(connection, &request),
             _ => {}
         }
         answer(connection, request)
     }
 
-    fn call_back(&self, connection: &Arc<Connection>, request: &Message) {
+    fn call_back(connection: &Arc<Connection>, request: &Message) {
         for _ in 0..2 {
             let notice = Message { target: FIRST_LENT, ..Message::control(Kind::Notice, request.call) };
             match connection.send(notice, None) {
@@ -129,6 +131,9 @@ impl Handler for Service {
 
     fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
         let me = self.me.upgrade().expect("the scenario holds it");
+        if shuttle::rand::thread_rng().r#gen() {
+            self.leaders.prepare(&me);
+        }
         self.watchdog.start(&me, connection)?;
         self.leaders.want(&me, connection)
     }

@@ -198,7 +198,7 @@ mod tests {
     use crate::{
         codec::{self, Encoder},
         connection::tests::{connect, promptly},
-        protocol::frame::{Deframer, Frame, HEADER, Header},
+        protocol::frame::{Deframer, Frame, Header},
         transport::{Link as _, memory::MemoryLink},
     };
 

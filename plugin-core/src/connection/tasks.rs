@@ -27,6 +27,8 @@ struct Registered<'a> {
     connection: &'a Arc<Connection>,
     waiter: Arc<Waiter>,
     call: u32,
+    /// Others were registered when it was.
+    has_company: bool,
     /// Nobody finds the waiter any more.
     is_over: bool,
 }
@@ -46,7 +48,9 @@ impl Connection {
             return Err(CallFailure::Unsent(request));
         };
         request.call = registered.call;
-        if let Err((unsent, request)) = self.send_with(request, deadline, Some(&registered.waiter), false).await {
+        if let Err((unsent, request)) =
+            self.send_with(request, deadline, Some(&registered.waiter), registered.has_company).await
+        {
             registered.forget();
             return Err(match unsent {
                 Unsent::Closed => CallFailure::Unsent(request),
@@ -69,22 +73,22 @@ impl Connection {
         let Some(mut registered) = self.register_task(Waiter::of_task(deadline)) else {
             return Err((Unsent::Closed, call));
         };
-        let sent = self.send_with(call, deadline, Some(&registered.waiter), false).await;
+        let sent = self.send_with(call, deadline, Some(&registered.waiter), registered.has_company).await;
         registered.forget();
         sent
     }
 
     fn register_task(self: &Arc<Self>, waiter: Arc<Waiter>) -> Option<Registered<'_>> {
         let deadline = waiter.task().and_then(|task| task.deadline);
-        let (call, alarm) = {
+        let (call, alarm, has_company) = {
             let mut calls = lock(&self.calls);
             let call = calls.register(&waiter)?;
-            (call, calls.tasks.alarm_for(deadline))
+            (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1)
         };
         if let Some(alarm) = alarm {
             self.handler.look_at(self, alarm);
         }
-        Some(Registered { connection: self, waiter, call, is_over: false })
+        Some(Registered { connection: self, waiter, call, has_company, is_over: false })
     }
 
     /// Wakes tasks whose time is over, and looks for signs of life as long as any wait; when to come again, if at all. `due`

@@ -92,7 +92,11 @@ impl Waiter {
     pub(super) fn poll(&self, context: &Context<'_>) -> Poll<State> {
         self.wakes(context);
         // Looked at behind that: whoever ends the wait changes the state first and takes the waker then.
-        if self.is_over() { Poll::Ready(self.look()) } else { Poll::Pending }
+        let mut state = lock(&self.state);
+        match *state {
+            State::Answered(_) | State::Closed => Poll::Ready(std::mem::take(&mut *state)),
+            _ => Poll::Pending,
+        }
     }
 
     /// Gives the answer; whether the caller must be [woken](Self::wake) for it.

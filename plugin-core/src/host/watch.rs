@@ -65,7 +65,9 @@ impl Sight {
             is_registered: false,
         };
         watcher.tell(Note::Link(key, entry));
-        watcher.tell(Note::Look(last));
+        if last > 0 {
+            watcher.tell(Note::Look(last));
+        }
         Ok(())
     }
 

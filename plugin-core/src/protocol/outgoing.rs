@@ -365,7 +365,7 @@ impl Outgoing {
     pub(super) fn fill_bytes(&mut self, bytes: &mut Vec<u8>, limit: usize) {
         let mut batch = Batch::default();
         self.fill(&mut batch, limit);
-        bytes.extend(batch.unwritten().flatten());
+        batch.unwritten().for_each(|piece| bytes.extend_from_slice(piece));
     }
 
     /// Starts over on a new connection, whose other side has received `count` frames.

@@ -57,9 +57,9 @@ pub(super) struct Leaders {
 
 #[derive(Default)]
 struct State {
-    /// Nobody leads, and somebody should.
-    is_wanted: bool,
-    /// Threads that wait to be wanted; `idle <= threads`.
+    /// What nobody leads, and somebody should.
+    wanted: Option<Arc<Connection>>,
+    /// Threads that wait to be wanted, or have been started to; `idle <= threads`.
     idle: usize,
     threads: usize,
     /// Threads that run a handler.
@@ -74,24 +74,27 @@ impl Leaders {
         if state.is_stopping {
             return Ok(());
         }
-        state.is_wanted = true;
+        state.wanted = Some(Arc::clone(connection));
         if state.idle > 0 {
             drop(state);
             self.changed.notify_all();
             return Ok(());
         }
-        let (service, connection) = (Arc::clone(service), Arc::clone(connection));
-        let lead = move || service.leaders.serve(&service, &connection);
-        let spawned = thread::Builder::new().name("plugin-core reader".into()).spawn(lead);
-        state.threads += usize::from(spawned.is_ok());
+        let spawned = spawn(&mut state, service);
         // If there are others, one of them leads once its handler is done.
-        if state.threads > 0 { Ok(()) } else { spawned.map(drop) }
+        if state.threads > 0 { Ok(()) } else { spawned }
+    }
+
+    /// Has a thread ready that will soon be wanted. If there can be none, whoever wants it tries again.
+    pub(super) fn prepare(&self, service: &Arc<Service>) {
+        let _ = spawn(&mut lock(&self.state), service);
     }
 
     /// Stops leading; waits for handlers that run, but not past `deadline`.
     pub(super) fn stop(&self, deadline: Instant) {
         let mut state = lock(&self.state);
         state.is_stopping = true;
+        let unwanted = state.wanted.take();
         self.changed.notify_all();
         let left = deadline.saturating_duration_since(Instant::now());
         state = self
@@ -100,29 +103,30 @@ impl Leaders {
             .unwrap_or_else(PoisonError::into_inner)
             .0;
         drop(state);
+        drop(unwanted);
     }
 
-    fn serve(&self, service: &Arc<Service>, connection: &Arc<Connection>) {
-        while self.wait_wanted() {
+    fn serve(&self, service: &Service) {
+        while let Some(connection) = self.wait_wanted() {
             if let Some(reading) = connection.take_reading() {
-                self.lead(service, connection, reading);
+                self.lead(service, &connection, reading);
             }
+            drop(connection);
+            lock(&self.state).idle += 1;
         }
     }
 
-    /// Waits to be wanted; `false` if that does not happen.
-    fn wait_wanted(&self) -> bool {
-        let mut state = lock(&self.state);
-        state.idle += 1;
-        let is_idle = |state: &mut State| !state.is_wanted && !state.is_stopping;
-        let waited = self.changed.wait_timeout_while(state, IDLE, is_idle);
+    /// Waits to be wanted; for nothing if that does not happen.
+    fn wait_wanted(&self) -> Option<Arc<Connection>> {
+        let is_idle = |state: &mut State| state.wanted.is_none() && !state.is_stopping;
+        let waited = self.changed.wait_timeout_while(lock(&self.state), IDLE, is_idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.idle -= 1;
-        let is_wanted = std::mem::take(&mut state.is_wanted) && !state.is_stopping;
-        if !is_wanted {
+        let connection = state.wanted.take();
+        if connection.is_none() {
             state.threads -= 1;
         }
-        is_wanted
+        connection
     }
 
     /// Reads and runs handlers until the link ends or the reading is taken away.
@@ -165,8 +169,13 @@ impl Leaders {
             connection.leave(reading);
             return None;
         }
-        let (place, pace) = (task.place(), service.pace(&task));
-        LOAN.with(|own| own.set(Some(Loan { connection: Arc::as_ptr(connection) as usize, handler: 0, place, pace })));
+        let loan = Loan {
+            connection: Arc::as_ptr(connection) as usize,
+            handler: 0,
+            place: task.place(),
+            pace: service.pace(&task),
+        };
+        LOAN.with(|own| own.set(Some(loan)));
         Self::lend(service, connection, reading);
         // A panic here is one of a value's `Drop`; it must not take the thread along.
         let _ = panics::catch(|| service.answer(connection, task));
@@ -216,4 +225,14 @@ impl Leaders {
             self.changed.notify_all();
         }
     }
+}
+
+/// Starts a thread that waits to be wanted.
+fn spawn(state: &mut State, service: &Arc<Service>) -> io::Result<()> {
+    let service = Arc::clone(service);
+    let lead = move || service.leaders.serve(&service);
+    thread::Builder::new().name("plugin-core reader".into()).spawn(lead)?;
+    // It finds itself counted: it takes the lock, too.
+    (state.threads, state.idle) = (state.threads + 1, state.idle + 1);
+    Ok(())
 }

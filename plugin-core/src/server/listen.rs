@@ -59,7 +59,7 @@ fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Gues
     }
     let stop = Arc::<Stop>::default();
     let interfaces = dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect();
-    let host = greet(link, &hello(interfaces, String::new()), "the host")?;
+    let host = greet(link, &hello(interfaces, String::new()), "the host", || {})?;
     if host.welcome.resume {
         return guests.resume(host).map_err(Error::custom);
     }

@@ -95,6 +95,14 @@ impl Service {
         })
     }
 
+    /// Starts the threads that the first request needs, since that takes a moment. What cannot be started now, is tried again
+    /// when there is a link.
+    pub(super) fn prepare(&self) {
+        let Some(me) = self.me.upgrade() else { return };
+        self.leaders.prepare(&me);
+        let _ = self.watchdog.prepare(&me);
+    }
+
     /// What the greeting says of the interfaces.
     pub(crate) fn interfaces(&self) -> Vec<InterfaceEntry> {
         lock(&self.dispatchers).iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()

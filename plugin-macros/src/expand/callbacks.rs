@@ -22,12 +22,10 @@ pub(super) fn are_lent(method: &Method) -> bool {
 pub(super) fn refer(interface: &Interface, argument: &Argument, place: u32) -> TokenStream {
     let (first, _) = types::ends(argument.ty());
     let private = interface.private_at(first);
-    match &argument.kind {
-        ArgumentKind::Object(ty) => {
-            quote_spanned!(first=> #private::lend(__to, #place, <#ty as #private::Interface>::DESCRIPTOR))
-        }
-        _ => quote_spanned!(first=> #private::lend_function(__to, #place)),
+    if let ArgumentKind::Object(ty) = &argument.kind {
+        return quote_spanned!(first=> #private::lend(__to, #place, <#ty as #private::Interface>::DESCRIPTOR));
     }
+    quote_spanned!(first=> #private::lend_function(__to, #place))
 }
 
 /// What the runtime is given to run for each argument that is lent.
@@ -35,22 +33,20 @@ pub(super) fn lend(interface: &Interface, method: &Method) -> TokenStream {
     let lent = method.arguments.iter().filter(|argument| argument.is_lent()).map(|argument| {
         let (first, _) = types::ends(argument.ty());
         let (private, ident) = (interface.private_at(first), &argument.ident);
-        match &argument.kind {
-            ArgumentKind::Function(_, callback) => {
-                let run = run(interface, argument, callback);
-                quote_spanned!(Span::mixed_site()=> #private::Lent::function(&mut |_, __arguments, __answer| { #run }))
-            }
-            _ => {
-                let ty = argument.ty();
-                quote_spanned! {first=>
-                    #private::Lent::object(
-                        <#ty as #private::Interface>::DESCRIPTOR,
-                        &mut |__method, __arguments, __answer| {
-                            <#ty as #private::Interface>::__dispatch(#ident, __method, __arguments, __answer)
-                        },
-                    )
-                }
-            }
+        if let ArgumentKind::Function(_, callback) = &argument.kind {
+            let run = run(interface, argument, callback);
+            return quote_spanned! {Span::mixed_site()=>
+                #private::Lent::function(&mut |_, __arguments, __answer| { #run })
+            };
+        }
+        let ty = argument.ty();
+        quote_spanned! {first=>
+            #private::Lent::object(
+                <#ty as #private::Interface>::DESCRIPTOR,
+                &mut |__method, __arguments, __answer| {
+                    <#ty as #private::Interface>::__dispatch(#ident, __method, __arguments, __answer)
+                },
+            )
         }
     });
     quote_spanned!(Span::mixed_site()=> &mut [#(#lent),*])
@@ -63,11 +59,10 @@ fn run(interface: &Interface, function: &Argument, callback: &Callback) -> Token
     let arguments =
         callback.arguments.iter().zip(&locals).map(|(argument, local)| dispatcher::pass(interface, argument, local));
     let call = quote_spanned!(Span::mixed_site()=> #ident(#(#arguments),*));
-    let send = match &callback.output {
-        Some(output) => {
-            dispatcher::send(interface, (output, false), &quote_spanned!(Span::mixed_site()=> #call, __answer))
-        }
-        None => quote_spanned!(Span::mixed_site()=> #private::returned(#call, __answer)),
+    let send = if let Some(output) = &callback.output {
+        dispatcher::send(interface, (output, false), &quote_spanned!(Span::mixed_site()=> #call, __answer))
+    } else {
+        quote_spanned!(Span::mixed_site()=> #private::returned(#call, __answer))
     };
     quote_spanned!(Span::mixed_site()=> #receive #send)
 }
@@ -76,10 +71,10 @@ fn run(interface: &Interface, function: &Argument, callback: &Callback) -> Token
 pub(super) fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
     let (first, _) = types::ends(argument.ty());
     let private = interface.private_at(first);
-    match &argument.kind {
-        ArgumentKind::Object(ty) => quote_spanned!(first=> #private::borrow::<#ty>(__arguments)),
-        _ => quote_spanned!(first=> #private::Function::decode(__arguments)),
+    if let ArgumentKind::Object(ty) = &argument.kind {
+        return quote_spanned!(first=> #private::borrow::<#ty>(__arguments));
     }
+    quote_spanned!(first=> #private::Function::decode(__arguments))
 }
 
 /// What the method is given for a function: a closure that calls back.

@@ -47,7 +47,7 @@ impl Connection {
     }
 
     /// As [`send`](Self::send), or for a oneway call [`send_oneway`](Self::send_oneway), for a task; sees to everything that
-    /// cannot be written at once. `waiter` is told whom to wake when time is over. With company, others are about to send, too.
+    /// cannot be written at once. `waiter` is told whom to wake when time is over. With company, others may be about to send, too.
     pub(in crate::connection) async fn send_with(
         self: &Arc<Self>,
         message: Message,
@@ -55,15 +55,15 @@ impl Connection {
         waiter: Option<&Waiter>,
         has_company: bool,
     ) -> Result<(), (Unsent, Message)> {
-        let mut sending = Sending::new(self, message, deadline, has_company);
-        let next = poll_fn(|context| {
-            if let Some(waiter) = waiter {
-                waiter.wakes(context);
-            }
-            sending.poll(context)
-        });
-        let next = next.await?;
-        drop(sending);
+        let admitted = {
+            let mut sending = Sending::new(self, message, deadline, has_company);
+            // Boxed: most messages never wait, and need no memory for it.
+            sending.admit().ok_or_else(|| Box::pin(sending.wait(waiter)))
+        };
+        let next = match admitted {
+            Ok(next) => next?,
+            Err(waits) => waits.await?,
+        };
         if next == Next::Write {
             let _writes = Writes(self);
             yield_once().await;
@@ -99,12 +99,39 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Queues the message if there is room, or if the connection has ended and takes none.
+    /// Waits for room, and queues the message.
+    async fn wait(mut self, waiter: Option<&Waiter>) -> Result<Next, (Unsent, Message)> {
+        poll_fn(|context| {
+            if let Some(waiter) = waiter {
+                // Before it is looked at whether time is over: who is late is woken then.
+                waiter.wakes(context);
+            }
+            self.poll(context)
+        })
+        .await
+    }
+
     fn poll(&mut self, context: &Context<'_>) -> Poll<Result<Next, (Unsent, Message)>> {
-        let Some(mut message) = self.message.take() else { return Poll::Pending };
+        if let Some(outcome) = self.admit() {
+            return Poll::Ready(outcome);
+        }
+        {
+            let mut outbox = lock(&self.connection.outbox);
+            if !std::mem::replace(&mut self.has_waited, true) {
+                outbox.waiting += 1;
+            }
+            self.connection.changed.register(&mut self.place, context);
+        }
+        // There may have been room, or an end, before whoever tells of them knew of this task.
+        self.admit().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Queues the message if there is room, or gives it back if time is over or the connection has ended.
+    fn admit(&mut self) -> Option<Result<Next, (Unsent, Message)>> {
+        let mut message = self.message.take()?;
         let mut outbox = lock(&self.connection.outbox);
         if outbox.end.is_some() {
-            return Poll::Ready(Err((Unsent::Closed, message)));
+            return Some(Err((Unsent::Closed, message)));
         }
         let length = message.length();
         let is_admitted = if message.kind == Kind::Oneway {
@@ -114,14 +141,10 @@ impl<'a> Sending<'a> {
         };
         if !is_admitted {
             if is_past(self.deadline) {
-                return Poll::Ready(Err((Unsent::Late, message)));
+                return Some(Err((Unsent::Late, message)));
             }
-            if !std::mem::replace(&mut self.has_waited, true) {
-                outbox.waiting += 1;
-            }
-            self.connection.changed.register(&mut self.place, context);
             self.message = Some(message);
-            return Poll::Pending;
+            return None;
         }
         if message.kind == Kind::Request {
             // What is left now that it need not wait for room any more.
@@ -129,21 +152,21 @@ impl<'a> Sending<'a> {
         }
         outbox.queue.push(message);
         if outbox.reader_writes || outbox.is_written() {
-            return Poll::Ready(Ok(Next::Nothing));
+            return Some(Ok(Next::Nothing));
         }
-        if !self.has_company && lock(&self.connection.calls).tasks.count <= 1 {
+        if !self.has_company {
             if self.connection.write(outbox) == Sent::Partly {
                 self.connection.handler.stalled(self.connection);
             }
-            return Poll::Ready(Ok(Next::Nothing));
+            return Some(Ok(Next::Nothing));
         }
         // One task of each thread writes for all of them: its executor comes back to it as soon as to any other.
         let me = thread::current().id();
         if outbox.task_writers.contains(&me) {
-            return Poll::Ready(Ok(Next::Nothing));
+            return Some(Ok(Next::Nothing));
         }
         outbox.task_writers.push(me);
-        Poll::Ready(Ok(Next::Write))
+        Some(Ok(Next::Write))
     }
 
     fn admits(&mut self, outbox: &mut Outbox, length: usize) -> bool {
@@ -168,12 +191,12 @@ impl Drop for Sending<'_> {
     /// Leaves the lines; whoever is next may go now.
     fn drop(&mut self) {
         self.connection.changed.forget(&mut self.place);
-        if !self.has_waited {
+        if !self.has_waited && self.in_line.is_none() && self.in_oneway_line.is_none() {
             return;
         }
         {
             let mut outbox = lock(&self.connection.outbox);
-            outbox.waiting -= 1;
+            outbox.waiting -= usize::from(self.has_waited);
             if let Some(place) = self.in_line {
                 outbox.large_line.leave(place);
             }
