@@ -65,3 +65,27 @@ fn a_handler_that_lasts_holds_nobody_up() {
 fn leaders_take_new_links_over() {
     check(Scenario { callers: 2, calls: 1, hurried: 1, pingers: 1, cuts: 2, leads: true, ..Scenario::default() });
 }
+
+#[test]
+fn callers_run_what_handlers_ask_of_them() {
+    check(Scenario { callers: 1, calls: 2, lenders: 2, leads: true, ..Scenario::default() });
+}
+
+#[test]
+fn callbacks_survive_cuts() {
+    check(Scenario { callers: 1, calls: 1, lenders: 2, cuts: 2, leads: true, ..Scenario::default() });
+}
+
+#[test]
+fn callbacks_learn_of_the_end() {
+    check(Scenario {
+        lenders: 2,
+        hurried: 1,
+        callers: 1,
+        calls: 1,
+        cuts: 1,
+        closes: true,
+        leads: true,
+        ..Scenario::default()
+    });
+}

@@ -90,6 +90,33 @@
 //! answers read by its event loop. Without it, async methods run on the threads of sync ones, which suits futures
 //! that bring their own clock and sockets along, and one thread of the host reads for all tasks. No signature depends on it.
 //!
+//! # Callbacks
+//!
+//! A method may be lent functions and objects for the time of the call. The plugin calls them, and they run on the thread that
+//! called the method, borrowing from its stack.
+//!
+//! ```
+//! #[plugin_core::plugin_interface]
+//! pub trait Counter {
+//!     fn count(&self, text: &str, each: &mut dyn FnMut(&str) -> plugin_core::Result<bool>) -> plugin_core::Result<usize>;
+//! }
+//! # struct Words;
+//! # impl Counter for Words {
+//! #     fn count(&self, text: &str, each: &mut dyn FnMut(&str) -> plugin_core::Result<bool>) -> plugin_core::Result<usize> {
+//! #         text.split(' ').map(|word| each(word).map(usize::from)).sum()
+//! #     }
+//! # }
+//!
+//! let counter = plugin_core::in_process::<dyn Counter>(Words)?;
+//! let mut seen = Vec::new();
+//! let short = counter.count("to be or not", &mut |word| {
+//!     seen.push(word.to_owned());
+//!     Ok(word.len() < 3)
+//! })?;
+//! assert_eq!((short, seen.len()), (3, 4));
+//! # Ok::<(), plugin_core::Error>(())
+//! ```
+//!
 //! # Debugging
 //!
 //! With `PLUGIN_CORE_DEBUG=1` in the environment of the host, all timeouts are suspended, in the host and in the plugins that it
@@ -102,7 +129,8 @@
 //! Arguments and results are serialised: no borrowed results, no generics, no `&mut` arguments. 65,535 methods an interface;
 //! a greeting (all names of interfaces and methods) of at most 64 KiB. 512 methods run at once in a plugin, 65,536 wait;
 //! 1,024 oneway calls wait, or 1 MiB of them and one more. Async methods that await are not among those 512, and nothing but
-//! memory bounds how many there are: each holds its arguments. An async method that blocks holds up its runtime.
+//! memory bounds how many there are: each holds its arguments. An async method that blocks holds up its runtime. 256 calls
+//! back and forth wait for each other.
 //! `Option<Option<T>>` and `Option<()>` lose their inner level in MessagePack; in signatures the attribute refuses them, in
 //! your own types it cannot see them.
 //!
@@ -119,6 +147,7 @@ mod environment;
 mod error;
 mod host;
 mod interface;
+mod objects;
 #[doc(hidden)]
 pub mod private;
 mod protocol;

@@ -2,6 +2,7 @@
 
 mod args;
 mod attributes;
+mod callbacks;
 mod check;
 mod errors;
 mod expand;
@@ -168,6 +169,34 @@ use proc_macro::TokenStream;
 ///   queued and had not run are lost; the next goes to the next process. A plugin that is stopped runs what it was sent
 ///   before, as far as 500 ms suffice.
 ///
+/// # Callbacks
+///
+/// A method may be lent functions, written `&mut dyn FnMut(..)`, and objects, written `&dyn Other` where `Other` is a plugin
+/// interface. They are arguments of their own, not parts of others. While the method runs, the plugin calls them as if they were
+/// its own, and they run on the thread that called the method.
+///
+/// ```ignore
+/// #[plugin_core::plugin_interface]
+/// pub trait Search {
+///     fn search(&self, pattern: &str, progress: &mut dyn FnMut(u64), sink: &dyn Sink) -> plugin_core::Result<u64>;
+/// }
+///
+/// let mut files = 0;
+/// search.search("fn main", &mut |count| files = count, &screen)?;
+/// ```
+///
+/// - **Borrowing.** What is lent may borrow from the caller's stack. A function need not be `Send`. It takes what methods take,
+///   but for callbacks.
+/// - **Results.** A function returns a `Result`, as a method does, or nothing. What it returns, its error and its panic are the
+///   outcome of the plugin's call of it; the method goes on as it likes.
+/// - **Nothing.** A function without a result is not waited for: calls of it are run in order, at most 64 are under way, and all
+///   have run when the method returns. If one panics, that is logged by the host. So it is with the oneway methods of an object.
+/// - **Calls within.** A callback may call the plugin, whose methods then run on the thread that waits for the callback, and may
+///   call back in turn. At most 256 calls wait for each other; the next fails with `Error::TooDeep`.
+/// - **Threads.** The plugin may call an object from several threads; the calls are run one after the other.
+/// - **Time.** A callback has the time that its method has left, or what `#[method(timeout)]` says. Once the method's caller is gone,
+///   calling back fails.
+///
 /// # Default bodies
 ///
 /// A method with a default body is optional: where a plugin was built before the method existed, the host runs the body
@@ -201,8 +230,9 @@ use proc_macro::TokenStream;
 /// | `Option<Option<T>>`, `Option<()>` | `Some(None)` and `Some(())` would arrive as `None`: the format has one `nil`. |
 /// | two methods of one name or constant, a method `names` | Rename the method; `#[method(name = "...")]` keeps its name on the wire. |
 /// | `const`, `unsafe`, `extern`, variadic methods, unsafe traits, macros in the trait | They mean nothing across processes, or hide from the attribute. |
+/// | `&dyn FnMut`, `Box<dyn FnMut>`, `Box<dyn Other>`, callbacks in oneway and async methods | See "Callbacks". |
+/// | `Stream`, `Remote` | Not supported yet. |
 /// | options on an `impl` | Both sides must see them. Put them on the trait. |
-/// | closures, trait objects, `Stream`, `Remote` | Not supported yet. |
 ///
 /// An `Option<Option<T>>` behind an alias or in a field of a type cannot be seen here, and loses its inner `None` just the
 /// same.

@@ -47,6 +47,14 @@ impl Encoder {
         Ok(())
     }
 
+    /// Announces how many entries of a map follow.
+    pub(crate) fn map(&mut self, length: u32) -> Result<(), EncodeError> {
+        let limit = self.limit;
+        rmp::encode::write_map_len(&mut Limited { encoder: self, overflow: false }, length)
+            .map_err(|_| EncodeError::TooLarge(limit))?;
+        Ok(())
+    }
+
     /// Encodes `value`, structs as maps with named fields.
     ///
     /// # Errors

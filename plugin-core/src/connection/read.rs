@@ -19,6 +19,7 @@ use crate::{
         frame::Kind,
         incoming::Incoming,
         message::Message,
+        metadata,
     },
     sync::{Arc, Instant, thread},
     transport::{Link, Pollable, TICK},
@@ -234,7 +235,10 @@ impl Connection {
         match message.kind {
             Kind::Oneway => return self.oneway_arrived(message),
             Kind::Credit => return self.credited(message.call),
+            Kind::Request if message.meta || metadata::is_lent(message.target) => self.request_arrived(message, woken),
             Kind::Request => self.handler.request(self, message),
+            Kind::Notice => return self.notice_arrived(message, woken),
+            Kind::Declare => return self.interface_declared(&message),
             Kind::Value | Kind::Error | Kind::Failure | Kind::Pong => woken.extend(lock(&self.calls).answer(message)),
             Kind::Ping => self.send_control(Message::control(Kind::Pong, message.call)),
             Kind::Goodbye => self.handler.goodbye(),
@@ -270,8 +274,8 @@ impl Connection {
         self.handler.unread(self);
     }
 
-    /// Lends the reading while the handler of this thread runs; the number to ask it back by.
-    pub(crate) fn lend(&self, reading: Box<Reading>) -> u64 {
+    /// Lends the reading while the handler of this thread runs; the number to ask it back by, unless the link has been replaced.
+    pub(crate) fn lend(&self, reading: Box<Reading>) -> Option<u64> {
         lock(&self.calls).baton.lend(reading)
     }
 

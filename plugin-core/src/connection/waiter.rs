@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{baton::Reading, lock};
+use super::{baton::Reading, callbacks::Waiting, lock};
 use crate::{
     protocol::message::Message,
     sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread_local},
@@ -21,6 +21,8 @@ pub(super) struct Waiter {
     changed: Condvar,
     /// `None` where a thread waits.
     task: Option<Task>,
+    /// What the other side asks of this caller meanwhile.
+    pub(super) asked: Waiting,
 }
 
 /// What is known of a task that waits. It neither sleeps nor reads: it is woken, and looks.
@@ -124,6 +126,18 @@ impl Waiter {
         }
     }
 
+    /// Has the caller run what the other side asks of it; whether it must be woken. Given back where too much waits already.
+    pub(super) fn ask(&self, message: Message) -> Result<bool, Message> {
+        // Before the state is looked at: a caller that is awake looks here before it sleeps.
+        self.asked.add(message)?;
+        let mut state = lock(&self.state);
+        let is_parked = matches!(*state, State::Parked);
+        if is_parked {
+            *state = State::Waiting;
+        }
+        Ok(is_parked || self.task.is_some())
+    }
+
     /// Lets the caller read; gives the reading back unless it is parked.
     pub(super) fn promote(&self, reading: Box<Reading>) -> Option<Box<Reading>> {
         let mut state = lock(&self.state);
@@ -152,7 +166,7 @@ impl Waiter {
     /// Says that the caller is about to [`sleep`](Self::sleep), unless there is a reason not to.
     pub(super) fn park(&self) {
         let mut state = lock(&self.state);
-        if let State::Waiting = *state {
+        if let (State::Waiting, false) = (&*state, self.asked.is_any()) {
             *state = State::Parked;
         }
     }

@@ -17,9 +17,10 @@ use super::{
 use crate::{
     Error, ExitReport, Interface, Result,
     client::Client,
-    connection::CallFailure,
+    connection::{CallFailure, Connection},
     deadline,
     interface::Timeout,
+    objects,
     protocol::{
         frame::Kind,
         message::{InterfaceEntry, Message},
@@ -137,7 +138,7 @@ impl Process {
     /// no default body.
     pub fn interface<I: Interface + ?Sized + 'static>(&self) -> Result<Plugin<I>> {
         let client = Client::new(Arc::clone(&self.handle), I::DESCRIPTOR)?;
-        Ok(Plugin::new(I::proxy(client), self.clone()))
+        Ok(Plugin::new(I::proxy(objects::Client::of_plugin(client)), self.clone()))
     }
 
     /// The plugin's name, as errors and logs have it.
@@ -322,6 +323,15 @@ impl Handle {
 
     pub(crate) fn name(&self) -> &str {
         &self.supervisor.name
+    }
+
+    pub(crate) fn shared_name(&self) -> &Arc<str> {
+        &self.supervisor.name
+    }
+
+    /// Whether `connection` is that of the present run.
+    pub(crate) fn is_connected_by(&self, connection: &Arc<Connection>) -> bool {
+        self.supervisor.last().is_some_and(|instance| Arc::ptr_eq(&instance.connection, connection))
     }
 
     pub(crate) fn call_timeout(&self) -> Duration {

@@ -154,6 +154,10 @@ pub(crate) enum FailureKind {
     Overloaded,
     Stopping,
     Cancelled,
+    /// The call that lent what was to be called has ended.
+    CallEnded,
+    /// Too many calls wait for each other.
+    TooDeep,
     /// A kind that a newer side invented.
     #[serde(other)]
     Unknown,

@@ -5,16 +5,16 @@
 //! after all, the [`watchdog`](super::watchdog) takes the reading from its thread and wants another leader; the slow one goes on
 //! with its handler and is then free to lead again.
 
-use std::{io, time::Duration};
+use std::{cell::Cell, io, time::Duration};
 
 use super::{
-    pace::Pace,
+    pace::{Pace, Place},
     panics,
     service::{Service, Task},
 };
 use crate::{
     connection::{Connection, Progress, Reading, lock},
-    sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread},
+    sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread, thread_local},
 };
 
 /// How long a thread that is not needed stays.
@@ -22,6 +22,31 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// For how long answers may be held back to go out together.
 const HELD_BACK: Duration = Duration::from_micros(100);
+
+thread_local! {
+    /// What this thread has lent while it runs a handler.
+    static LOAN: Cell<Option<Loan>> = const { Cell::new(None) };
+}
+
+/// A reading that was lent for the time of a handler. If that makes a call of its own, it takes the reading back to wait for the
+/// answer, and lends it again.
+#[derive(Debug, Clone, Copy)]
+struct Loan {
+    /// The address of the connection, which lives while the handler runs.
+    connection: usize,
+    handler: u64,
+    place: Place,
+    pace: Pace,
+}
+
+impl Loan {
+    /// The loan of this thread that concerns `connection`.
+    fn of(connection: &Arc<Connection>) -> Option<Self> {
+        // A thread that ends may call in the destructors of its own values.
+        let loan = LOAN.try_with(Cell::get).ok().flatten();
+        loan.filter(|loan| loan.connection == Arc::as_ptr(connection) as usize)
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Leaders {
@@ -146,17 +171,47 @@ impl Leaders {
             connection.leave(reading);
             return None;
         }
-        let handler = connection.lend(reading);
-        service.watchdog.begin(handler, task.place(), service.pace(&task));
+        let loan = Loan {
+            connection: Arc::as_ptr(connection) as usize,
+            handler: 0,
+            place: task.place(),
+            pace: service.pace(&task),
+        };
+        LOAN.with(|own| own.set(Some(loan)));
+        Self::lend(service, connection, reading);
         // A panic here is one of a value's `Drop`; it must not take the thread along.
         let ended = panics::catch(|| service.answer(connection, task, began).1).ok();
-        service.watchdog.end(handler);
-        let reading = connection.reclaim(handler);
+        let reading = Self::take_back(service, connection);
+        LOAN.with(|own| own.set(None));
         self.end();
         if reading.is_none() {
             connection.write_rest();
         }
         reading.map(|reading| (reading, ended))
+    }
+
+    /// Lends the reading for the handler that this thread runs, or leaves it to others where it runs none, or has been found to
+    /// be slow.
+    pub(super) fn lend(service: &Service, connection: &Arc<Connection>, reading: Box<Reading>) {
+        let Some(loan) = Loan::of(connection) else { return connection.leave(reading) };
+        let lent = connection.lend(reading).map(|handler| Loan { handler, ..loan });
+        LOAN.with(|own| own.set(lent));
+        if let Some(Loan { handler, place, pace, .. }) = lent {
+            // Only for a reading that is in use: the watchdog looks after one handler.
+            service.watchdog.begin(handler, place, pace);
+        }
+    }
+
+    /// Takes back what this thread has lent, unless somebody else has it.
+    pub(super) fn take_back(service: &Service, connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        let loan = Loan::of(connection)?;
+        service.watchdog.end(loan.handler);
+        let reading = connection.reclaim(loan.handler);
+        if reading.is_none() {
+            // Another thread leads now.
+            LOAN.with(|own| own.set(None));
+        }
+        reading
     }
 
     fn begin(&self) -> bool {

@@ -11,7 +11,6 @@ use std::{
 use super::{
     Executor, Service, by_hand, lifeline, listen,
     recovery::{Recovering, Recovery},
-    service::entry,
     session::Redial,
     stop::{Stop, StopReason},
 };
@@ -24,6 +23,7 @@ use crate::{
     },
     deadline, environment,
     interface::Dispatch,
+    objects::interfaces,
     protocol::{
         VERSIONS,
         frame::{Deframer, Kind},
@@ -246,7 +246,7 @@ impl Server {
     }
 
     fn interfaces(&self) -> Vec<InterfaceEntry> {
-        self.dispatchers.iter().map(|dispatcher| entry(&**dispatcher)).collect()
+        self.dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 }
 

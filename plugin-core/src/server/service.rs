@@ -6,7 +6,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, Weak},
-    task::{Context, Poll, Waker},
+    task::{self, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -21,13 +21,19 @@ use super::{
     tasks::{Outcome, Run, Spawned},
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
+    writer::Writer,
 };
 use crate::{
     Error,
     codec::{self, Decoder, EncodeError, Encoder},
-    connection::{Cause, Connection, End, Handler, Sent, lock},
+    connection::{Cause, Connection, End, Handler, Reading, Sent, lock},
     deadline,
+    error::HOST,
     interface::{Dispatch, Fault, Verdict},
+    objects::{
+        context::{self, Context},
+        depth, interfaces,
+    },
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, InterfaceEntry, Message},
@@ -45,6 +51,7 @@ pub(crate) struct Service {
     lane: Arc<Lane>,
     pub(super) leaders: Leaders,
     pub(super) watchdog: Watchdog,
+    writer: Writer,
     /// Requests for whoever leads to run where it stands.
     quick: Mutex<VecDeque<Task>>,
     /// The calls that are being answered or wait for a thread, by number.
@@ -52,6 +59,8 @@ pub(crate) struct Service {
     executor: Executor,
     spawned: Arc<Spawned>,
     stop: Arc<Stop>,
+    /// What errors call the host.
+    peer: Arc<str>,
 }
 
 /// A request, and what is known of its call.
@@ -76,11 +85,13 @@ impl Service {
             lane: Arc::default(),
             leaders: Leaders::default(),
             watchdog: Watchdog::default(),
+            writer: Writer::default(),
             quick: Mutex::default(),
             running: Mutex::default(),
             executor,
             spawned: Arc::default(),
             stop,
+            peer: HOST.into(),
         })
     }
 
@@ -94,7 +105,7 @@ impl Service {
 
     /// What the greeting says of the interfaces.
     pub(crate) fn interfaces(&self) -> Vec<InterfaceEntry> {
-        lock(&self.dispatchers).iter().map(|dispatcher| entry(&**dispatcher)).collect()
+        lock(&self.dispatchers).iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
@@ -165,9 +176,12 @@ impl Service {
     ) -> (Sent, Instant) {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
-        let answer = answer(dispatcher, &request, &call, connection.max_message(), began);
+        let waited = context::waited();
+        let answer = answer(dispatcher, &request, &call, self.context(connection, request.call), began);
         let ended = Instant::now();
-        self.paces.note(place, ended.saturating_duration_since(began));
+        // Who waits for calls of its own holds nobody up.
+        let waited = context::waited().saturating_sub(waited);
+        self.paces.note(place, ended.saturating_duration_since(began).saturating_sub(waited));
         lock(&self.running).remove(&request.call);
         call.put_back();
         drop(request);
@@ -187,7 +201,7 @@ impl Service {
         let Task { mut request, call } = task;
         let outcome = unless_over(&call, began, || {
             let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, connection.max_message())?);
-            let polled = self.executor.enter(|| run.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+            let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
             match polled {
                 Poll::Ready(outcome) => outcome.map(Ok),
                 Poll::Pending => Ok(Err(run)),
@@ -229,6 +243,22 @@ impl Service {
         let mut running = lock(&self.running);
         running.remove(&number);
         !running.is_empty()
+    }
+
+    fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
+        Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
+    }
+
+    /// Takes note of a request that is going to be answered.
+    fn begin(&self, request: Message) -> Task {
+        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
+        let limit = match request.deadline {
+            0 => None,
+            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
+        };
+        let call = CallState::new(limit);
+        lock(&self.running).insert(request.call, Arc::clone(&call));
+        Task { request, call }
     }
 
     /// Lets a thread of the pool answer.
@@ -281,15 +311,26 @@ impl Handler for Service {
         self.lead_again(connection);
     }
 
+    fn stalled(&self, connection: &Arc<Connection>) {
+        self.writer.write_rest(connection);
+    }
+
+    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        Leaders::take_back(self, connection)
+    }
+
+    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
+        Leaders::lend(self, connection, reading);
+    }
+
+    fn read_by_caller(&self, connection: &Arc<Connection>) {
+        while let Some(task) = self.next_quick() {
+            self.submit(connection, task);
+        }
+    }
+
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
-        let limit = match request.deadline {
-            0 => None,
-            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
-        };
-        let call = CallState::new(limit);
-        lock(&self.running).insert(request.call, Arc::clone(&call));
-        let task = Task { request, call };
+        let task = self.begin(request);
         if connection.is_shared() && self.pace(&task) != Pace::Slow {
             lock(&self.quick).push_back(task);
         } else {
@@ -297,13 +338,20 @@ impl Handler for Service {
         }
     }
 
+    fn nested(&self, connection: &Arc<Connection>, request: Message) {
+        let task = self.begin(request);
+        if self.answer(connection, task, Instant::now()).0 == Sent::Partly {
+            self.stalled(connection);
+        }
+    }
+
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
         let dispatcher = lock(&self.dispatchers).get(call.target as usize).cloned();
-        let calling = Arc::clone(connection);
+        let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
         self.lane.tell_rest(|| resting(connection));
         let executor = self.executor.clone();
         let run = move |state: &Arc<CallState>| {
-            run_oneway(&executor, dispatcher, call, state, calling.max_message());
+            context.run(|| run_oneway(&executor, dispatcher, call, state, calling.max_message()));
             if calling.oneway_finished() == Sent::Partly {
                 calling.write_rest();
             }
@@ -338,11 +386,13 @@ fn answer(
     dispatcher: Option<Arc<dyn Dispatch>>,
     request: &Message,
     call: &Arc<CallState>,
-    limit: usize,
+    context: Context,
     now: Instant,
 ) -> Message {
+    let limit = context.connection.max_message();
+    let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
     let outcome = unless_over(call, now, || match dispatcher {
-        Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
+        Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     });
     message(request.call, call, outcome)
@@ -360,7 +410,7 @@ fn unless_over<R>(call: &CallState, now: Instant, handler: impl FnOnce() -> Resu
 }
 
 /// The answer to a call. If nobody waits for it when it is there, it is not worth sending.
-fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
+pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
     match outcome {
         Ok(_) if call.is_given_up() => failed(number, &cancelled()),
         Ok((verdict, answer)) => {
@@ -430,16 +480,28 @@ pub(super) fn stopping() -> Failure {
 }
 
 /// Runs the method; the encoded answer, or why there is none.
-fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Encoder), Failure> {
+fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Outcome {
+    dispatched(dispatcher.descriptor().name, request, limit, |method, arguments, answer| {
+        dispatcher.dispatch(method, arguments, answer)
+    })
+}
+
+/// As [`run`], of whatever `dispatch` does, which goes by `name`.
+pub(crate) fn dispatched(
+    name: &str,
+    request: &Message,
+    limit: usize,
+    dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
+) -> Outcome {
     let mut arguments = Decoder::new(&request.payload);
     let mut answer = Encoder::new(limit);
     if request.meta {
         arguments.skip().map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))?;
     }
-    let outcome = panics::catch(|| dispatcher.dispatch(request.method.into(), &mut arguments, &mut answer));
+    let outcome = panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer));
     match outcome {
         Ok(Ok(verdict)) => Ok((verdict, answer)),
-        Ok(Err(fault)) => Err(fault_failure(fault, dispatcher, request.method)),
+        Ok(Err(fault)) => Err(fault_failure(fault, name, request.method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
 }
@@ -448,10 +510,9 @@ fn is_async(dispatcher: &dyn Dispatch, request: &Message) -> bool {
     dispatcher.descriptor().methods.get(usize::from(request.method)).is_some_and(|method| method.is_async)
 }
 
-pub(super) fn fault_failure(fault: Fault, dispatcher: &dyn Dispatch, method: u16) -> Failure {
+pub(super) fn fault_failure(fault: Fault, name: &str, method: u16) -> Failure {
     match fault {
         Fault::UnknownMethod => {
-            let name = dispatcher.descriptor().name;
             Failure::new(FailureKind::UnknownMethod, &format!("interface `{name}` has no method number {method}"))
         }
         Fault::Arguments(error) => Failure::new(FailureKind::BadArguments, &error.to_string()),
@@ -466,16 +527,6 @@ fn failed(call: u32, failure: &Failure) -> Message {
     Message::answer(Kind::Failure, call, payload)
 }
 
-/// What a greeting says of the interface behind `dispatcher`.
-pub(super) fn entry(dispatcher: &dyn Dispatch) -> InterfaceEntry {
-    let descriptor = dispatcher.descriptor();
-    InterfaceEntry {
-        name: descriptor.name.into(),
-        version: descriptor.version.map(Into::into),
-        methods: descriptor.methods.iter().map(|method| method.name.into()).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,7 +535,13 @@ mod tests {
     fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
         let call = CallState::new(None);
         call.stop();
-        let answer = answer(None, &Message::control(Kind::Request, 7), &call, 100, Instant::now());
+        let (link, _other) = crate::transport::memory::pair();
+        let options = crate::connection::Options { max_message: 100, yields: false, ticks: false };
+        let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
+        let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, crate::protocol::frame::Deframer::new());
+        let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
+        let answer =
+            answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7), Instant::now());
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }

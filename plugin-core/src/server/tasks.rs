@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What has come of a method.
-pub(super) type Outcome = Result<(Verdict, Encoder), Failure>;
+pub(crate) type Outcome = Result<(Verdict, Encoder), Failure>;
 
 /// The run of one async method.
 pub(super) struct Run {
@@ -71,7 +71,7 @@ impl Future for Run {
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
-            Ok(Poll::Ready(Err(fault))) => Err(fault_failure(fault, &*me.dispatcher, me.method)),
+            Ok(Poll::Ready(Err(fault))) => Err(fault_failure(fault, me.dispatcher.descriptor().name, me.method)),
             Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
         };
         // A panic of a value's `Drop` has no other answer to spoil than this one.

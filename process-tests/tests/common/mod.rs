@@ -40,9 +40,21 @@ pub(crate) fn behind_a_cutter(
     cuts: u64,
     directory: &Path,
 ) -> (Launcher, impl Fn() -> u64 + use<>) {
+    program_behind_a_cutter(PROBE, seed, distance, cuts, directory)
+}
+
+/// The same for another plugin.
+#[cfg(unix)]
+pub(crate) fn program_behind_a_cutter(
+    program: &str,
+    seed: u64,
+    distance: u64,
+    cuts: u64,
+    directory: &Path,
+) -> (Launcher, impl Fn() -> u64 + use<>) {
     let plan = cutter::Plan { seed, distance, cuts, notes: directory.join("cuts") };
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutter"));
-    command.args(plan.to_arguments()).arg(PROBE);
+    command.args(plan.to_arguments()).arg(program);
     let launcher = Launcher::new(command).env("TMPDIR", directory).output(Output::Discard).name("probe");
     (launcher, move || cutter::cuts(&plan.notes))
 }
