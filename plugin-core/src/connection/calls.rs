@@ -71,7 +71,7 @@ pub(super) struct Tasks {
     pub(super) alarm: Option<Instant>,
     /// Any has called since somebody looked.
     pub(super) has_called: bool,
-    /// How often the reading had been taken when somebody looked, while any waited.
+    /// How often the reading had been taken when somebody looked, or when one began to wait.
     turns: Option<u64>,
 }
 
@@ -117,15 +117,23 @@ impl Calls {
             }
         }
         self.waiting.insert(self.last, Slot::Waited(Arc::clone(waiter)));
-        self.tasks.count += usize::from(waiter.task().is_some());
+        if waiter.task().is_some() {
+            self.tasks.count += 1;
+            self.tasks.turns.get_or_insert(self.baton.turns());
+        }
         Some(self.last)
     }
 
-    /// Whether tasks waited when this was asked last, and nobody has taken the reading since.
+    /// Whether tasks have waited since this was asked last, and nobody has taken the reading meanwhile: then the watcher is to come for
+    /// it, whoever else was asked to.
     pub(super) fn is_neglected(&mut self) -> bool {
         let turns = (self.tasks.count > 0).then(|| self.baton.turns());
         let last = std::mem::replace(&mut self.tasks.turns, turns);
-        turns.is_some() && turns == last
+        let is_neglected = turns.is_some() && turns == last;
+        if is_neglected {
+            self.baton.is_neglected();
+        }
+        is_neglected
     }
 
     /// Those that wait, of tasks.

@@ -123,6 +123,12 @@ impl Outbox {
         self.waiting
     }
 
+    /// Whether anybody has a place in a line.
+    #[cfg(test)]
+    pub(super) fn is_anybody_in_line(&self) -> bool {
+        !self.large_line.is_empty() || !self.oneway_line.is_empty()
+    }
+
     /// Whether it has to be told that a link is gone; once.
     pub(super) fn take_untold(&mut self) -> bool {
         std::mem::take(&mut self.has_untold_loss)

@@ -102,7 +102,9 @@ impl Events {
                 return Poll::Ready(pending.events.pop_front());
             }
             // Under the lock: whoever adds one looks for those that wait behind that.
-            queue.changed.register(&mut waiting.place, context);
+            let last = queue.changed.register(&mut waiting.place, context.waker());
+            drop(pending);
+            drop(last);
             Poll::Pending
         })
         .await

@@ -57,7 +57,7 @@ pub struct Process {
 
 /// What all handles to one plugin share; its drop stops the plugin.
 pub(crate) struct Handle {
-    supervisor: Arc<Supervisor>,
+    pub(super) supervisor: Arc<Supervisor>,
 }
 
 /// Whether a plugin runs.

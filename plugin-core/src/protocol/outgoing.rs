@@ -27,6 +27,9 @@ pub(crate) const ACK_FRAMES: u32 = 256;
 /// How many small messages wait at most before the other side is taken for one that asks and does not read.
 const MAX_CONTROL: usize = 1 << 17;
 
+/// How many small messages may wait before senders must, too: so that what must not wait still finds room.
+const MAX_SMALL: usize = MAX_CONTROL / 2;
+
 /// How many bytes may stay unacknowledged for good, because the receiving side is not yet due to acknowledge them.
 const LINGERING: usize = ACK_BYTES + (ACK_FRAMES as usize + 1) * (HEADER + 64);
 
@@ -138,6 +141,9 @@ impl Outgoing {
     /// left out of account, or a message larger than the memory would wait for ever.
     pub(crate) fn has_room(&self, length: usize) -> bool {
         let held = self.unsent + self.kept_bytes;
+        if self.small.len() >= MAX_SMALL {
+            return false;
+        }
         length.saturating_add(HEADER + held) <= MEMORY || (self.unsent == 0 && self.kept_bytes <= LINGERING)
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{connection::lock, deadline};
+use crate::{connection::lock, deadline, signal::wake};
 
 /// How many states without a call each thread keeps.
 const KEPT: usize = 16;
@@ -57,6 +57,8 @@ pub(crate) struct CallState {
     is_given_up: AtomicBool,
     /// The plugin is stopping.
     is_stopping: AtomicBool,
+    /// The plugin has no more time for it.
+    is_over: AtomicBool,
     /// The task that answers, if it is one.
     task: Mutex<Option<Waker>>,
 }
@@ -118,24 +120,26 @@ impl CallState {
 
     pub(super) fn cancel(&self) {
         self.is_given_up.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Ends it at its next await, if a task answers.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let task = lock(&self.task).take();
         if let Some(task) = task {
-            task.wake();
+            wake(task);
         }
     }
 
-    /// Ends the task that answers, if it is one that has been polled.
-    pub(super) fn end_task(&self) {
-        let task = lock(&self.task).take();
-        if let Some(task) = task {
-            self.is_given_up.store(true, Ordering::SeqCst);
-            task.wake();
-        }
-    }
-
-    /// Has the task that answers woken when its caller gives up.
+    /// Has the task that answers woken when it is to end.
     pub(super) fn wakes(&self, context: &Context<'_>) {
-        *lock(&self.task) = Some(context.waker().clone());
+        let last = lock(&self.task).replace(context.waker().clone());
+        drop(last); // Without the lock: a waker is code of somebody else's.
     }
 
     pub(super) fn stop(&self) {
@@ -150,6 +154,11 @@ impl CallState {
     /// Whether the caller has said that it no longer waits. Its deadline does not count: clocks differ a little.
     pub(super) fn is_given_up(&self) -> bool {
         self.is_given_up.load(Ordering::SeqCst)
+    }
+
+    /// Whether the plugin has no more time for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
     }
 
     /// Whether there is no point in going on.

@@ -180,7 +180,7 @@ impl Server {
     /// # Errors
     /// [`Error::Attach`] if the host cannot be reached, [`Error::Refused`] if it does not let this plugin in.
     pub fn serve(self) -> Result<()> {
-        let executor = self.executor();
+        let executor = Executor::of(&self.dispatchers);
         self.serve_on(executor)
     }
 
@@ -206,14 +206,9 @@ impl Server {
     /// # Errors
     /// As [`serve`](Self::serve).
     pub async fn serve_async(self) -> Result<()> {
-        let executor = self.executor();
+        let executor = Executor::of(&self.dispatchers);
         let serving = unblock("plugin-core serve", move || self.serve_on(executor)).await;
         serving.map_err(|error| Error::custom(format!("no thread could be started: {error}")))?
-    }
-
-    fn executor(&self) -> Executor {
-        let mut methods = self.dispatchers.iter().flat_map(|dispatcher| dispatcher.descriptor().methods);
-        if methods.any(|method| method.is_async) { Executor::here() } else { Executor::Pool }
     }
 
     fn serve_on(self, executor: Executor) -> Result<()> {

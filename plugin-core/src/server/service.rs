@@ -18,7 +18,7 @@ use super::{
     pace::{Pace, Paces, Place},
     panics,
     stop::{Stop, StopReason},
-    tasks::{Outcome, Run, Spawned},
+    tasks::{Outcome, Run, Spawned, interrupted},
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
     writer::Writer,
@@ -108,6 +108,11 @@ impl Service {
         lock(&self.dispatchers).iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 
+    /// How many calls have not been answered.
+    pub(crate) fn running(&self) -> usize {
+        lock(&self.running).len()
+    }
+
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
     pub(crate) fn wait_goodbye(&self, limit: Duration) {
         self.stop.wait_requested(limit);
@@ -123,11 +128,14 @@ impl Service {
             call.stop();
         }
         self.lane.stop();
-        // While the pool still runs those of them that are woken.
-        self.spawned.wait_none(deadline);
-        for call in lock(&self.running).values().cloned().collect::<Vec<_>>() {
-            call.end_task();
+        // Those that do not end by themselves are ended early enough to let go of what they hold, while there is still
+        // something that runs them.
+        self.spawned.wait_none(deadline.checked_sub(grace / 5).unwrap_or(deadline));
+        let unfinished: Vec<_> = lock(&self.running).values().cloned().collect();
+        for call in unfinished {
+            call.end();
         }
+        self.spawned.wait_none(deadline);
         self.workers.stop(deadline.saturating_duration_since(Instant::now()));
         self.leaders.stop(deadline);
         self.watchdog.stop();
@@ -199,7 +207,11 @@ impl Service {
     ) -> (Sent, Instant) {
         let place = task.place();
         let Task { mut request, call } = task;
+        let bytes = request.payload.len();
         let outcome = unless_over(&call, began, || {
+            if self.spawned.is_full(bytes) {
+                return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
+            }
             let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, connection.max_message())?);
             let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
             match polled {
@@ -212,7 +224,7 @@ impl Service {
         let number = request.call;
         let outcome = match outcome {
             Ok(Err(run)) => {
-                self.spawn(connection, number, call, run);
+                self.spawn(connection, Spawning { number, bytes, call }, run);
                 return (Sent::Cared, ended);
             }
             Ok(Ok(answer)) => Ok(answer),
@@ -225,15 +237,16 @@ impl Service {
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
-    fn spawn(&self, connection: &Arc<Connection>, number: u32, call: Arc<CallState>, run: Pin<Box<Run>>) {
+    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, run: Pin<Box<Run>>) {
         let Some(me) = self.me.upgrade() else { return };
+        let Spawning { number, bytes, call } = spawning;
         let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };
-        let counted = self.spawned.begin();
+        let counted = self.spawned.begin(bytes);
         self.executor.spawn(&self.workers, async move {
             let outcome = run.await;
-            owed.is_paid = true;
             let has_company = owed.service.forget(number);
-            owed.connection.answer_async(message(number, &owed.call, outcome), has_company).await;
+            let answer = message(number, &owed.call, outcome);
+            owed.connection.answer_async(answer, has_company, &mut owed.is_paid).await;
             drop(counted);
         });
     }
@@ -278,6 +291,13 @@ impl Service {
     }
 }
 
+/// A call whose handler was not done at once, and how many bytes its request held.
+struct Spawning {
+    number: u32,
+    bytes: usize,
+    call: Arc<CallState>,
+}
+
 /// The answer to a call whose handler an executor runs. An executor that ends drops what it has not run.
 struct Owed {
     service: Arc<Service>,
@@ -291,7 +311,8 @@ impl Drop for Owed {
     fn drop(&mut self) {
         if !self.is_paid {
             self.service.forget(self.number);
-            self.connection.refuse(self.number, &stopping());
+            // It had begun, or it would not have been spawned.
+            self.connection.refuse(self.number, &interrupted());
         }
     }
 }
@@ -364,7 +385,9 @@ impl Handler for Service {
     }
 
     fn cancel(&self, call: u32) {
-        if let Some(call) = lock(&self.running).get(&call) {
+        // Without the lock: the task that this wakes may be dropped, and take itself from among the running ones.
+        let call = lock(&self.running).get(&call).cloned();
+        if let Some(call) = call {
             call.cancel();
         }
     }
@@ -422,7 +445,7 @@ pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome) -> Messag
     }
 }
 
-pub(super) fn cancelled() -> Failure {
+fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "its time was over before it could run")
 }
 
@@ -475,7 +498,7 @@ fn refuse(connection: &Arc<Connection>, call: u32, why: Rejected) {
     connection.refuse(call, &failure);
 }
 
-pub(super) fn stopping() -> Failure {
+fn stopping() -> Failure {
     Failure::new(FailureKind::Stopping, "the plugin is stopping")
 }
 
@@ -529,16 +552,80 @@ fn failed(call: u32, failure: &Failure) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::{
+        connection::Options,
+        interface::{BoxFuture, Descriptor, Method, Request, Timeout},
+        protocol::frame::Deframer,
+        transport::memory,
+    };
+
+    /// A method that counts how often it is polled, and never ends.
+    #[derive(Default)]
+    struct Lingers(AtomicUsize);
+
+    impl Dispatch for Lingers {
+        fn descriptor(&self) -> &'static Descriptor {
+            const LINGER: Method = Method {
+                name: "linger",
+                timeout: Timeout::Inherit,
+                optional: false,
+                idempotent: false,
+                is_async: true,
+            };
+            &Descriptor { name: "Lingers", version: None, methods: &[LINGER] }
+        }
+
+        fn dispatch(&self, _: usize, _: &mut Decoder<'_>, _: &mut Encoder) -> Result<Verdict, Fault> {
+            Err(Fault::UnknownMethod)
+        }
+
+        fn dispatch_async(
+            self: Arc<Self>,
+            _: usize,
+            _: Request,
+            _: Encoder,
+        ) -> BoxFuture<'static, Result<(Verdict, Encoder), Fault>> {
+            Box::pin(std::future::poll_fn(move |_| {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                Poll::Pending
+            }))
+        }
+    }
+
+    #[test]
+    fn a_call_is_cancelled_whose_task_cannot_go_on_any_more() {
+        let (done, over) = std::sync::mpsc::channel();
+        let test = move || {
+            let lingers = Arc::<Lingers>::default();
+            let service = Service::new(vec![Arc::clone(&lingers) as _], Arc::default(), Executor::Pool);
+            let (link, _other) = memory::pair();
+            let options = Options { max_message: 1000, yields: false, ticks: false };
+            let handler = Arc::clone(&service) as Arc<dyn Handler>;
+            let connection = Connection::start(Box::new(link), Deframer::new(), handler, options).unwrap();
+            service.request(&connection, Message::answer(Kind::Request, 7, vec![0]));
+            while lingers.0.load(Ordering::SeqCst) < 2 {
+                std::thread::yield_now();
+            }
+            service.workers.stop(Duration::from_secs(20));
+            service.cancel(7);
+            done.send(service.running()).unwrap();
+        };
+        std::thread::spawn(test);
+        let running = over.recv_timeout(Duration::from_secs(20)).expect("nobody waits for himself");
+        assert_eq!(running, 0, "its task was dropped");
+    }
 
     #[test]
     fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
         let call = CallState::new(None);
         call.stop();
-        let (link, _other) = crate::transport::memory::pair();
-        let options = crate::connection::Options { max_message: 100, yields: false, ticks: false };
+        let (link, _other) = memory::pair();
+        let options = Options { max_message: 100, yields: false, ticks: false };
         let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
-        let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, crate::protocol::frame::Deframer::new());
+        let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, Deframer::new());
         let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
         let answer =
             answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7), Instant::now());

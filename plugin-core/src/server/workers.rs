@@ -69,11 +69,20 @@ pub(super) enum Rejected {
 impl Workers {
     /// Runs `job` on a thread of the pool, now or when one is free. Never blocks.
     pub(super) fn submit(self: &Arc<Self>, job: Job) -> Result<(), Rejected> {
+        self.add(job, false)
+    }
+
+    /// As [`submit`](Self::submit), for a part of a job that has begun: it is not refused because many others wait.
+    pub(super) fn go_on(self: &Arc<Self>, run: Box<dyn FnOnce() + Send>) -> Result<(), Rejected> {
+        self.add(Job { bytes: 0, run }, true)
+    }
+
+    fn add(self: &Arc<Self>, job: Job, has_begun: bool) -> Result<(), Rejected> {
         let mut state = lock(&self.state);
         if state.is_stopping {
             return Err(Rejected::Stopping);
         }
-        if state.is_full(&job) {
+        if !has_begun && state.is_full(&job) {
             return Err(Rejected::Full);
         }
         state.queued_bytes += job.bytes;
