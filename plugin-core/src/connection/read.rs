@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// After how many frames of one turn no more are received: what waits to be written has waited for long enough.
-const MAX_FRAMES: usize = 8;
+const MAX_FRAMES: usize = 16;
 
 /// What has come of one turn of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
