@@ -28,7 +28,7 @@ pub struct Encoder {
 }
 
 /// So many bytes are worth keeping apart; fewer are copied as quickly.
-const BULK: usize = 64 * 1024;
+const BULK: usize = 16 * 1024;
 
 impl Encoder {
     /// An empty payload that may grow to `limit` bytes.

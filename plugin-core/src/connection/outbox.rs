@@ -27,14 +27,14 @@ use crate::{
 use line::Line;
 
 /// About how many bytes are written at once.
-const BATCH: usize = 256 * 1024;
+const BATCH: usize = 512 * 1024;
 
 /// In how many pieces a batch is written at once at most: of headers and parts of large messages, in turn.
-const PIECES: usize = 16;
+const PIECES: usize = 20;
 
 /// How many batches a sender writes at most: 2 MiB, for whoever sends something small has to wait for it. Others may go on
 /// adding to the queue meanwhile.
-const MAX_BATCHES: usize = 8;
+const MAX_BATCHES: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Outbox {

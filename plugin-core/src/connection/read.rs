@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// After how many frames of one turn no more are received: what waits to be written has waited for long enough.
-const MAX_FRAMES: usize = 8;
+const MAX_FRAMES: usize = 16;
 
 /// How many turns are taken at once where there is always more to read: of a few hundred KiB, while others wait for the thread.
 #[cfg(any(unix, test))]
