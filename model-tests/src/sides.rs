@@ -223,11 +223,11 @@ pub(crate) struct Lends {
 }
 
 impl Lender for Lends {
-    fn run(&mut self, connection: &Arc<Connection>, message: Message) {
+    fn run(&mut self, connection: &Arc<Connection>, message: Message) -> Option<Message> {
         if message.kind == Kind::Notice {
             assert_eq!(self.questions, 0, "it was sent before");
             self.notices += 1;
-            return;
+            return None;
         }
         self.questions += 1;
         let payload = without_metadata(&message);
@@ -236,6 +236,6 @@ impl Lender for Lends {
         if let Ok(answer) = connection.call(nested, None) {
             assert_eq!(answer.kind, Kind::Value);
         }
-        connection.answer(Message::answer(Kind::Value, message.call, payload));
+        Some(Message::answer(Kind::Value, message.call, payload))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     deadline::{self, Scope},
     host::{Handle, Instance, Lease, explain, limit},
     interface::{Descriptor, Method, Timeout, Verdict},
-    objects::{Lending, Lent, context, depth},
+    objects::{Lending, Lent, LentByTask, context, depth},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, InterfaceEntry, Message},
@@ -186,7 +186,7 @@ impl Client {
     }
 
     /// The run that there is now, and the request for it.
-    fn address(&self, call: &mut Call, lending: &Lending<'_, '_>) -> Result<(Lease, Message, Option<Buffer>)> {
+    fn address(&self, call: &mut Call, lending: &Lending<'_, Lent<'_>>) -> Result<(Lease, Message, Option<Buffer>)> {
         let Call { method, meta, times: Times { began, deadline }, .. } = *call;
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire(called.name, began, deadline)?;
@@ -215,6 +215,29 @@ impl Client {
             lease.settle(deadline).await;
         }
         self.conclude(&lease, called, kept, outcome, Times { began, deadline })
+    }
+
+    /// As [`attempt_async`](Self::attempt_async), lending what the call lends.
+    async fn attempt_lending_async(
+        &self,
+        method: usize,
+        payload: Buffer,
+        times: Times,
+        lent: &mut [LentByTask<'_>],
+    ) -> Result<Answer, Attempt> {
+        let Times { began, deadline } = times;
+        let called = &self.descriptor.methods[method];
+        let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
+        let (target, number) = self.bind(&lease, method)?;
+        let kept = called.idempotent.then(|| payload.clone());
+        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        let mut lending = Lending::new(lent, self.plugin.shared_name());
+        lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
+        let outcome = lease.connection.call_lending_async(request, deadline, &mut lending).await;
+        if outcome.is_err() {
+            lease.settle(deadline).await;
+        }
+        self.conclude(&lease, called, kept, outcome, times)
     }
 
     /// What an attempt has come to, whose request was `kept` if it may be repeated.
@@ -343,6 +366,24 @@ impl Prepared {
         let mut crash = None;
         loop {
             match client.attempt_async(method, payload, began, deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
+            }
+        }
+    }
+
+    /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+        let deadline = self.deadline();
+        let Self { client, method, began, payload, .. } = self;
+        let called = &client.descriptor.methods[method];
+        let mut payload = payload?;
+        let mut crash = None;
+        loop {
+            match client.attempt_lending_async(method, payload, Times { began, deadline }, lent).await {
                 Ok(answer) => return Ok(answer),
                 Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
             }

@@ -11,7 +11,7 @@ pub use crate::{
         BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, arm,
         assert_unique, method_number,
     },
-    objects::{Client, Function, Lent, Prepared, borrow, lend, lend_function, returned},
+    objects::{Client, Function, Lent, LentByTask, Prepared, borrow, lend, lend_function, returned},
     reply::{CallError, OnewayReply, Reply},
 };
 

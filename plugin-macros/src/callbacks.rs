@@ -5,13 +5,14 @@ use syn::{
     TypeTraitObject, parse_quote,
 };
 
-use crate::{errors::Errors, types};
+use crate::{errors::Errors, model::is_marker, types};
 
 /// The type of a function that is lent.
 pub(crate) struct Function<'a> {
     pub(crate) inputs: Vec<&'a Type>,
     /// `None` for nothing.
     pub(crate) output: Option<&'a Type>,
+    pub(crate) is_send: bool,
 }
 
 /// The function, where `ty` is `&mut dyn FnMut(..)`.
@@ -28,7 +29,8 @@ pub(crate) fn function(ty: &Type) -> Option<Function<'_>> {
             _ => Some(&**ty),
         },
     };
-    Some(Function { inputs: arguments.inputs.iter().map(|input| &input.ty).collect(), output })
+    let is_send = paths(object).any(|path| is_marker(path, "Send"));
+    Some(Function { inputs: arguments.inputs.iter().map(|input| &input.ty).collect(), output, is_send })
 }
 
 /// The interface as `dyn Other`, where `ty` is `&dyn Other`.

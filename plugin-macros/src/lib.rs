@@ -194,6 +194,9 @@ use proc_macro::TokenStream;
 /// - **Calls within.** A callback may call the plugin, whose methods then run on the thread that waits for the callback, and may
 ///   call back in turn. At most 256 calls wait for each other; the next fails with `Error::TooDeep`.
 /// - **Threads.** The plugin may call an object from several threads; the calls are run one after the other.
+/// - **Async.** In an `async fn` a function is written `&mut (dyn FnMut(..) + Send)`. It runs where the caller's future is polled. In
+///   the plugin, calling it blocks the thread until it has answered, unless it has no result. An object that is lent has no async
+///   methods yet: such a call fails with `Error::BadArguments`.
 /// - **Time.** A callback has the time that its method has left, or what `#[method(timeout)]` says. Once the method's caller is gone,
 ///   calling back fails.
 ///
@@ -230,7 +233,7 @@ use proc_macro::TokenStream;
 /// | `Option<Option<T>>`, `Option<()>` | `Some(None)` and `Some(())` would arrive as `None`: the format has one `nil`. |
 /// | two methods of one name or constant, a method `names` | Rename the method; `#[method(name = "...")]` keeps its name on the wire. |
 /// | `const`, `unsafe`, `extern`, variadic methods, unsafe traits, macros in the trait | They mean nothing across processes, or hide from the attribute. |
-/// | `&dyn FnMut`, `Box<dyn FnMut>`, `Box<dyn Other>`, callbacks in oneway and async methods | See "Callbacks". |
+/// | `&dyn FnMut`, `Box<dyn FnMut>`, `Box<dyn Other>`, callbacks in oneway methods | See "Callbacks". |
 /// | `Stream`, `Remote` | Not supported yet. |
 /// | options on an `impl` | Both sides must see them. Put them on the trait. |
 ///

@@ -154,6 +154,14 @@ impl Argument {
         }
     }
 
+    /// Whether it says that other threads may call it.
+    pub(crate) fn may_be_sent(&self) -> bool {
+        match &self.kind {
+            ArgumentKind::Function(_, callback) => callback.is_send,
+            _ => true,
+        }
+    }
+
     /// Whether it is called instead of sent.
     pub(crate) fn is_lent(&self) -> bool {
         matches!(self.kind, ArgumentKind::Object(_) | ArgumentKind::Function(..))
@@ -183,6 +191,8 @@ pub(crate) struct Callback {
     pub(crate) arguments: Vec<Argument>,
     /// `None` for nothing at all, not even the chance to fail.
     pub(crate) output: Option<Type>,
+    /// Whether it says so of itself.
+    pub(crate) is_send: bool,
 }
 
 /// A method's own time limit.

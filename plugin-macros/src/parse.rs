@@ -267,6 +267,7 @@ fn callback(function: &callbacks::Function<'_>) -> Callback {
         arguments: arguments.collect(),
         types: inputs.map(|ty| types::infer_lifetimes(ty.clone())).collect(),
         output: function.output.cloned(),
+        is_send: function.is_send,
     }
 }
 
@@ -275,10 +276,10 @@ fn check_lent(arguments: &[Argument], options: &MethodOptions, signature: &Signa
     for argument in arguments.iter().filter(|argument| argument.is_lent()) {
         if options.oneway {
             errors.at(argument.ty(), "a oneway call is over before the plugin could call back; remove `oneway`");
-        } else if signature.asyncness.is_some() {
+        } else if signature.asyncness.is_some() && !argument.may_be_sent() {
             errors.at(
                 argument.ty(),
-                "callbacks in an `async fn` are not supported yet; write `fn`, or return the values instead",
+                "the future of an `async fn` is `Send`, so what it holds must be, too; write `&mut (dyn FnMut(..) + Send)`",
             );
         }
     }

@@ -59,6 +59,48 @@ pub trait Caller {
     fn call_and_sleep(&self, milliseconds: u64, callback: &mut dyn FnMut() -> Result<()>) -> Result<()>;
 }
 
+/// Calls back from async methods.
+#[plugin_interface]
+pub trait TaskCaller {
+    /// Calls `visit` with all numbers below `count`; gives the sum of what came back.
+    async fn visit(&self, count: u64, visit: &mut (dyn FnMut(u64) -> Result<u64> + Send)) -> Result<u64>;
+
+    /// Tells all numbers below `count`, and lets `listener` hear each.
+    async fn tell(&self, count: u64, progress: &mut (dyn FnMut(u64) + Send), listener: &dyn Listener) -> Result<usize>;
+
+    /// Calls back, then waits until it is cancelled without ever giving way, then calls back again.
+    #[method(timeout = "none")]
+    async fn call_late(&self, callback: &mut (dyn FnMut() -> Result<()> + Send)) -> Result<()>;
+
+    /// What came of calling late.
+    fn said(&self) -> Result<String>;
+}
+
+#[plugin_interface]
+impl TaskCaller for Real {
+    async fn visit(&self, count: u64, visit: &mut (dyn FnMut(u64) -> Result<u64> + Send)) -> Result<u64> {
+        (0..count).map(visit).sum()
+    }
+
+    async fn tell(&self, count: u64, progress: &mut (dyn FnMut(u64) + Send), listener: &dyn Listener) -> Result<usize> {
+        let mut heard = 0;
+        for number in 0..count {
+            progress(number);
+            heard += listener.hear("hello")?;
+        }
+        Ok(heard)
+    }
+
+    async fn call_late(&self, callback: &mut (dyn FnMut() -> Result<()> + Send)) -> Result<()> {
+        callback()?;
+        Caller::call_late(self, callback)
+    }
+
+    fn said(&self) -> Result<String> {
+        Caller::said(self)
+    }
+}
+
 /// The plugin.
 #[derive(Debug, Default)]
 pub struct Real {

@@ -32,19 +32,20 @@ pub(crate) const NOTICE_BYTES: usize = 256 << 10;
 
 /// What runs the functions and objects that a call has lent.
 pub(crate) trait Lender {
-    /// Runs a request for one of them, or a notice, and answers it if it is a request.
-    fn run(&mut self, connection: &Arc<Connection>, request: Message);
+    /// Runs a request for one of them, or a notice; gives the answer if it is a request.
+    fn run(&mut self, connection: &Arc<Connection>, request: Message) -> Option<Message>;
 }
 
 /// The lender of a call that lends nothing.
 pub(crate) struct LendsNothing;
 
 impl Lender for LendsNothing {
-    fn run(&mut self, connection: &Arc<Connection>, request: Message) {
+    fn run(&mut self, connection: &Arc<Connection>, request: Message) -> Option<Message> {
         if request.kind == Kind::Request {
             let failure = Failure::new(FailureKind::UnknownMethod, "the call lends nothing");
             connection.refuse(request.call, &failure);
         }
+        None
     }
 }
 
@@ -100,6 +101,9 @@ impl Connection {
         // What cannot be read is told by whoever decodes the arguments.
         let parent = if request.meta { metadata::parent(&request.payload).ok().flatten() } else { None };
         let waiter = parent.and_then(|parent| lock(&self.calls).waiter(parent).map(Arc::clone));
+        // A task has no thread to itself: what may run anywhere does.
+        let is_for_it = |waiter: &Arc<Waiter>| waiter.task().is_none() || metadata::is_lent(request.target);
+        let waiter = waiter.filter(is_for_it);
         match waiter {
             Some(waiter) => match waiter.ask(request) {
                 Ok(true) => woken.push(waiter),
@@ -157,7 +161,9 @@ impl Connection {
             }
             let Some(request) = waiter.asked.next() else { return };
             if metadata::is_lent(request.target) {
-                lender.run(self, request);
+                if let Some(answer) = lender.run(self, request) {
+                    self.answer(answer);
+                }
             } else {
                 self.handler.nested(self, request);
             }
@@ -182,7 +188,7 @@ impl Connection {
     }
 
     /// Sends an answer from a thread that waits for nothing but room.
-    pub(crate) fn answer(self: &Arc<Self>, answer: Message) {
+    fn answer(self: &Arc<Self>, answer: Message) {
         // Fails only where the connection has ended, and with it whoever waited for the answer.
         if self.send(answer, None).unwrap_or_default() == super::Sent::Partly {
             self.stalled();

@@ -91,7 +91,7 @@ impl Callee {
         called: Called,
         arguments: u32,
         encode: Encode<'_>,
-        lending: &Lending<'_, '_>,
+        lending: &Lending<'_, Lent<'_>>,
     ) -> Result<Message> {
         let Context { connection, call, peer } = &self.context;
         let encoded = encode_call(connection.max_message(), Some(*call), arguments, encode);

@@ -1,6 +1,6 @@
 //! What a proxy holds: an interface of a plugin, or an object of the other side.
 
-use super::{Lent, borrowed::Borrowed};
+use super::{Lent, LentByTask, borrowed::Borrowed};
 use crate::{
     Result,
     client::{self, Answer},
@@ -117,6 +117,14 @@ impl Prepared {
     /// As [`Client::call`].
     pub async fn call(self) -> Result<Answer> {
         self.0?.call().await
+    }
+
+    /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+        self.0?.call_lending(lent).await
     }
 
     /// Sends the oneway call.

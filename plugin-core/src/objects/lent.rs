@@ -20,31 +20,63 @@ use crate::{
 };
 
 /// Decodes the arguments, calls the method of that number, and encodes what it returned.
-type Run<'a> = &'a mut dyn FnMut(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>;
+pub(crate) type Run<'a> = dyn FnMut(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault> + 'a;
+
+/// As [`Run`], where a task may be polled by one thread and then by another.
+pub(crate) type RunAnywhere<'a> =
+    dyn FnMut(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault> + Send + 'a;
 
 /// A function or an object that a call lends.
 #[doc(hidden)]
-pub struct Lent<'a> {
+pub struct LentAs<'a, R: ?Sized> {
     /// `None` for a function.
     descriptor: Option<&'static Descriptor>,
-    run: Run<'a>,
+    run: &'a mut R,
 }
 
-impl std::fmt::Debug for Lent<'_> {
+/// What a thread lends.
+#[doc(hidden)]
+pub type Lent<'a> = LentAs<'a, Run<'a>>;
+
+/// What a task lends.
+#[doc(hidden)]
+pub type LentByTask<'a> = LentAs<'a, RunAnywhere<'a>>;
+
+/// What can be run of either kind.
+pub(crate) trait IsLent {
+    fn descriptor(&self) -> Option<&'static Descriptor>;
+
+    fn run(&mut self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
+}
+
+impl<R> IsLent for LentAs<'_, R>
+where
+    R: FnMut(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault> + ?Sized,
+{
+    fn descriptor(&self) -> Option<&'static Descriptor> {
+        self.descriptor
+    }
+
+    fn run(&mut self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault> {
+        (self.run)(method, arguments, answer)
+    }
+}
+
+impl<R: ?Sized> std::fmt::Debug for LentAs<'_, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = self.descriptor.map(|descriptor| descriptor.name);
         f.debug_struct("Lent").field("interface", &name).finish_non_exhaustive()
     }
 }
 
-impl<'a> Lent<'a> {
+impl<'a, R: ?Sized> LentAs<'a, R> {
     /// An object of the interface described.
-    pub fn object(descriptor: &'static Descriptor, run: Run<'a>) -> Self {
+    pub fn object(descriptor: &'static Descriptor, run: &'a mut R) -> Self {
         Self { descriptor: Some(descriptor), run }
     }
 
     /// A function.
-    pub fn function(run: Run<'a>) -> Self {
+    pub fn function(run: &'a mut R) -> Self {
         Self { descriptor: None, run }
     }
 }
@@ -77,13 +109,13 @@ pub fn returned((): (), answer: &mut Encoder) -> Result<Verdict, Fault> {
 }
 
 /// All that one call lends, and to whom.
-pub(crate) struct Lending<'a, 'b> {
-    lent: &'a mut [Lent<'b>],
+pub(crate) struct Lending<'a, L> {
+    lent: &'a mut [L],
     peer: &'a Arc<str>,
 }
 
-impl<'a, 'b> Lending<'a, 'b> {
-    pub(crate) fn new(lent: &'a mut [Lent<'b>], peer: &'a Arc<str>) -> Self {
+impl<'a, L: IsLent> Lending<'a, L> {
+    pub(crate) fn new(lent: &'a mut [L], peer: &'a Arc<str>) -> Self {
         Self { lent, peer }
     }
 
@@ -92,7 +124,12 @@ impl<'a, 'b> Lending<'a, 'b> {
     /// # Errors
     /// When one has too many methods.
     pub(crate) fn declare(&self, connection: &Arc<Connection>) -> Result<(), EncodeError> {
-        for descriptor in self.lent.iter().filter_map(|lent| lent.descriptor) {
+        for descriptor in self.lent.iter().filter_map(L::descriptor) {
+            if let Some(method) = descriptor.methods.iter().find(|method| method.is_async) {
+                let (name, method) = (descriptor.name, method.name);
+                let why = format!("interface `{name}` cannot be lent yet, since its method `{method}` is async");
+                return Err(EncodeError::Failed(why));
+            }
             if !connection.declare(interfaces::number(descriptor), || interfaces::entry(descriptor)) {
                 let why = format!("interface `{}` has too many methods to be lent", descriptor.name);
                 return Err(EncodeError::Failed(why));
@@ -113,29 +150,29 @@ impl<'a, 'b> Lending<'a, 'b> {
             return (call, Err(Failure::new(FailureKind::UnknownMethod, &why)));
         };
         let Some(_level) = depth::enter() else { return (call, Err(Failure::new(FailureKind::TooDeep, ""))) };
-        let name = lent.descriptor.map_or("a function", |descriptor| descriptor.name);
+        let name = lent.descriptor().map_or("a function", |descriptor| descriptor.name);
         // Nobody waits in a notice.
         let number = if request.kind == Kind::Request { request.call } else { 0 };
         let context = Context { connection: Arc::clone(connection), call: number, peer: Arc::clone(self.peer) };
-        let outcome = context.run(|| call.run(|| dispatched(name, request, connection.max_message(), &mut *lent.run)));
+        let run = |method, arguments: &mut Decoder<'_>, answer: &mut Encoder| lent.run(method, arguments, answer);
+        let outcome = context.run(|| call.run(|| dispatched(name, request, connection.max_message(), run)));
         (call, outcome)
     }
 }
 
-impl Lender for Lending<'_, '_> {
-    fn run(&mut self, connection: &Arc<Connection>, request: Message) {
+impl<L: IsLent> Lender for Lending<'_, L> {
+    fn run(&mut self, connection: &Arc<Connection>, request: Message) -> Option<Message> {
         let (call, outcome) = self.answer(connection, &request);
-        if request.kind == Kind::Request {
-            connection.answer(message(request.call, &call, outcome));
-        } else if let Err(Failure { kind, message, location }) = outcome {
-            tracing::warn!(
-                plugin = &**self.peer,
-                ?kind,
-                message,
-                location,
-                "a callback without a result did not run to its end"
-            );
-        }
+        let answer = if request.kind == Kind::Request {
+            Some(message(request.call, &call, outcome))
+        } else {
+            if let Err(Failure { kind, message, location }) = outcome {
+                let plugin = &**self.peer;
+                tracing::warn!(plugin, ?kind, message, location, "a callback without a result did not run to its end");
+            }
+            None
+        };
         call.put_back();
+        answer
     }
 }

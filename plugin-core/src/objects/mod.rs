@@ -15,4 +15,4 @@ mod lent;
 pub use borrowed::{Function, borrow};
 pub use caller::{Client, Prepared};
 pub(crate) use lent::Lending;
-pub use lent::{Lent, lend, lend_function, returned};
+pub use lent::{Lent, LentByTask, lend, lend_function, returned};

@@ -207,12 +207,13 @@ impl Service {
     ) -> (Sent, Instant) {
         let place = task.place();
         let Task { mut request, call } = task;
-        let bytes = request.payload.len();
+        let (number, bytes) = (request.call, request.payload.len());
+        let waited = context::waited();
         let outcome = unless_over(&call, began, || {
             if self.spawned.is_full(bytes) {
                 return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
             }
-            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, connection.max_message())?);
+            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, self.context(connection, number))?);
             let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
             match polled {
                 Poll::Ready(outcome) => outcome.map(Ok),
@@ -220,8 +221,9 @@ impl Service {
             }
         });
         let ended = Instant::now();
-        self.paces.note(place, ended.saturating_duration_since(began));
-        let number = request.call;
+        // Who waits for calls of its own holds nobody up.
+        let waited = context::waited().saturating_sub(waited);
+        self.paces.note(place, ended.saturating_duration_since(began).saturating_sub(waited));
         let outcome = match outcome {
             Ok(Err(run)) => {
                 self.spawn(connection, Spawning { number, bytes, call }, run);
@@ -372,7 +374,7 @@ impl Handler for Service {
         self.lane.tell_rest(|| resting(connection));
         let executor = self.executor.clone();
         let run = move |state: &Arc<CallState>| {
-            context.run(|| run_oneway(&executor, dispatcher, call, state, calling.max_message()));
+            run_oneway(&executor, dispatcher, call, state, context);
             if calling.oneway_finished() == Sent::Partly {
                 calling.write_rest();
             }
@@ -455,16 +457,17 @@ fn run_oneway(
     dispatcher: Option<Arc<dyn Dispatch>>,
     mut call: Message,
     state: &Arc<CallState>,
-    limit: usize,
+    context: Context,
 ) {
     let Some(dispatcher) = dispatcher else {
         return tracing::warn!(target = call.target, "a oneway call of an object that is not there");
     };
     let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
     let outcome = if is_async(&*dispatcher, &call) {
-        Run::new(dispatcher, &mut call, state, limit).and_then(|run| executor.block_on(run))
+        Run::new(dispatcher, &mut call, state, context).and_then(|run| executor.block_on(run))
     } else {
-        state.run(|| run(&*dispatcher, &call, limit))
+        let limit = context.connection.max_message();
+        context.run(|| state.run(|| run(&*dispatcher, &call, limit)))
     };
     match outcome {
         Ok((Verdict::Value, _)) => {}

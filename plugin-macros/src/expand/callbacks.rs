@@ -30,18 +30,19 @@ pub(super) fn refer(interface: &Interface, argument: &Argument, place: u32) -> T
 
 /// What the runtime is given to run for each argument that is lent.
 pub(super) fn lend(interface: &Interface, method: &Method) -> TokenStream {
+    let lent = Ident::new(if method.is_async() { "LentByTask" } else { "Lent" }, Span::mixed_site());
     let lent = method.arguments.iter().filter(|argument| argument.is_lent()).map(|argument| {
         let (first, _) = types::ends(argument.ty());
-        let (private, ident) = (interface.private_at(first), &argument.ident);
+        let (private, ident, lent) = (interface.private_at(first), &argument.ident, &lent);
         if let ArgumentKind::Function(_, callback) = &argument.kind {
             let run = run(interface, argument, callback);
             return quote_spanned! {Span::mixed_site()=>
-                #private::Lent::function(&mut |_, __arguments, __answer| { #run })
+                #private::#lent::function(&mut |_, __arguments, __answer| { #run })
             };
         }
         let ty = argument.ty();
         quote_spanned! {first=>
-            #private::Lent::object(
+            #private::#lent::object(
                 <#ty as #private::Interface>::DESCRIPTOR,
                 &mut |__method, __arguments, __answer| {
                     <#ty as #private::Interface>::__dispatch(#ident, __method, __arguments, __answer)

@@ -83,7 +83,12 @@ fn receive_async(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let prepare = call(interface, method, "prepare");
     let function = Ident::new(if method.oneway { "call_oneway" } else { "call" }, Span::mixed_site());
-    let call = quote_spanned!(Span::mixed_site()=> #private::Prepared::#function(__prepared).await);
+    let call = if callbacks::are_lent(method) {
+        let lent = callbacks::lend(interface, method);
+        quote_spanned!(Span::mixed_site()=> #private::Prepared::call_lending(__prepared, #lent).await)
+    } else {
+        quote_spanned!(Span::mixed_site()=> #private::Prepared::#function(__prepared).await)
+    };
     let decode = decode(interface, method.reply(), &call);
     quote_spanned! {Span::mixed_site()=>
         let __prepared = #prepare;
@@ -107,7 +112,8 @@ fn call(interface: &Interface, method: &Method, function: &str) -> TokenStream {
     let (self_token, number) = (method.self_token, method.number());
     let count = u32::try_from(method.arguments.len()).unwrap_or(u32::MAX);
     let encode = encode_all(interface, &method.arguments);
-    let lent = callbacks::are_lent(method).then(|| callbacks::lend(interface, method));
+    let is_lending = callbacks::are_lent(method) && !method.is_async();
+    let lent = is_lending.then(|| callbacks::lend(interface, method));
     let function = if lent.is_some() { format!("{function}_lending") } else { function.to_owned() };
     let function = Ident::new(&function, Span::mixed_site());
     let lent = lent.into_iter();
