@@ -18,7 +18,6 @@ mod session;
 mod stats;
 mod system;
 mod targets;
-#[cfg(all(feature = "peers", unix))]
 mod tasks;
 mod workload;
 

@@ -1,7 +1,7 @@
 //! What plugin-core is to reach, and whether it did.
 
 use crate::{
-    contenders::{PLUGIN_CORE, PLUGIN_CORE_BLOCK, RAW},
+    contenders::{PLUGIN_CORE, PLUGIN_CORE_ASYNC, PLUGIN_CORE_BLOCK, RAW},
     results::{Figure, Metric, Results},
     stats::Spread,
     workload::{
@@ -61,6 +61,24 @@ pub(crate) const TARGETS: &[Target] = &[
         name: "W2 64 threads, pinned, calls/s",
         what: What::Ratio(ours(Crowd, Pinned, Metric::Rate), ours(Solo, Pinned, Metric::Rate).of(RAW)),
         goal: AtLeast(2.0),
+        unit: "x raw ping-pong",
+    },
+    Target {
+        name: "W1 one task, pinned, p50",
+        what: What::Ratio(
+            ours(Solo, Pinned, Metric::P50).of(PLUGIN_CORE_ASYNC),
+            ours(Solo, Pinned, Metric::P50).of(RAW),
+        ),
+        goal: AtMost(1.5),
+        unit: "x raw",
+    },
+    Target {
+        name: "W2 64 tasks, pinned, calls/s",
+        what: What::Ratio(
+            ours(Crowd, Pinned, Metric::Rate).of(PLUGIN_CORE_ASYNC),
+            ours(Solo, Pinned, Metric::Rate).of(RAW),
+        ),
+        goal: AtLeast(10.0),
         unit: "x raw ping-pong",
     },
     to_raw("W3 1 MiB, pinned, bandwidth", Bulk, Pinned, Metric::Rate, AtLeast(0.85)),

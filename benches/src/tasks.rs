@@ -9,12 +9,12 @@ use std::{
     time::Instant,
 };
 
-use prost::bytes::Bytes;
+use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     Result,
-    contenders::{Child, Running},
+    contenders::Running,
     load::{Next, Watch, check},
     order::{Load, Sample},
 };
@@ -29,10 +29,11 @@ pub(crate) trait Client: Clone + Send + 'static {
 }
 
 /// A plugin called by the tasks of a runtime of one thread, as its users mostly have it when it is fast.
-pub(crate) struct Tasks<C> {
+pub(crate) struct Tasks<C, P> {
     pub(crate) runtime: Runtime,
     pub(crate) client: C,
-    pub(crate) _child: Child,
+    /// What ends the plugin when it is dropped.
+    pub(crate) _plugin: P,
 }
 
 /// A runtime of one thread.
@@ -40,7 +41,7 @@ pub(crate) fn runtime() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-impl<C: Client> Running for Tasks<C> {
+impl<C: Client, P> Running for Tasks<C, P> {
     fn greet(&self) -> Result<()> {
         self.runtime.block_on(self.client.echo(Bytes::new())).map(drop)
     }

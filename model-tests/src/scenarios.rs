@@ -16,8 +16,8 @@ use crate::{
         frame::{Deframer, Kind},
         message::Message,
     },
-    server::{BLOCKED, OPENING, QUICK, Service},
-    sides::{Answering, Calling, Told},
+    server::{BLOCKED, CALLING, OPENING, QUICK, Service},
+    sides::{Answering, Calling, Lends, Told},
     sync::{Arc, Instant, start_clock, stop_clock, thread},
 };
 
@@ -46,6 +46,8 @@ pub struct Scenario {
     pub leads: bool,
     /// One more caller's handler lasts until that of yet another caller begins.
     pub blocks: bool,
+    /// How many more callers lend something to handlers that call back, and call again from within.
+    pub lenders: u8,
 }
 
 const OPTIONS: Options = Options { max_message: usize::MAX, yields: false, ticks: false };
@@ -109,6 +111,9 @@ impl Scenario {
                     self.call_async(session, [150 + task, call], task < self.hurried_tasks);
                 }
             }));
+        }
+        for lender in 0..self.lenders {
+            start(Box::new(move |session| self.lend(session, [lender + 50, 0])));
         }
         if self.blocks {
             start(Box::new(move |session| self.call(session, BLOCKED, [100, 0], false)));
@@ -183,6 +188,18 @@ impl Scenario {
             Err(CallFailure::Closed { .. } | CallFailure::Unsent(_)) => {
                 assert!(self.closes, "the connection has ended");
             }
+        }
+    }
+
+    fn lend(self, session: &Session, payload: [u8; 2]) {
+        let request = Message { target: CALLING, ..Message::answer(Kind::Request, 0, payload.to_vec()) };
+        let mut lends = Lends::default();
+        match session.host.call_lending(request, None, &mut lends) {
+            Ok(answer) => {
+                assert_eq!(*answer.payload, payload, "another's answer");
+                assert_eq!((lends.notices, lends.questions), (2, 1));
+            }
+            Err(failure) => assert!(self.closes, "{failure:?}"),
         }
     }
 

@@ -81,3 +81,27 @@ fn tasks_find_the_new_link_and_the_end() {
     check(Scenario { callers: 1, calls: 2, tasks: 2, hurried_tasks: 1, cuts: 2, ..Scenario::default() });
     check(Scenario { callers: 1, calls: 2, tasks: 2, hurried_tasks: 1, cuts: 1, closes: true, ..Scenario::default() });
 }
+
+#[test]
+fn callers_run_what_handlers_ask_of_them() {
+    check(Scenario { callers: 1, calls: 2, lenders: 2, leads: true, ..Scenario::default() });
+}
+
+#[test]
+fn callbacks_survive_cuts() {
+    check(Scenario { callers: 1, calls: 1, lenders: 2, cuts: 2, leads: true, ..Scenario::default() });
+}
+
+#[test]
+fn callbacks_learn_of_the_end() {
+    check(Scenario {
+        lenders: 2,
+        hurried: 1,
+        callers: 1,
+        calls: 1,
+        cuts: 1,
+        closes: true,
+        leads: true,
+        ..Scenario::default()
+    });
+}

@@ -16,16 +16,17 @@ use crate::{
     deadline::{self, Scope},
     host::{Handle, Instance, Lease, explain, limit},
     interface::{Descriptor, Method, Timeout, Verdict},
+    objects::{Lending, Lent, LentByTask, context, depth},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, InterfaceEntry, Message},
+        metadata,
     },
 };
 
 /// Calls the methods of one interface of one plugin.
-#[doc(hidden)]
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     plugin: Arc<Handle>,
     descriptor: &'static Descriptor,
     binding: Arc<Mutex<Binding>>,
@@ -78,7 +79,7 @@ impl Client {
     }
 
     /// Whether the plugin has method number `method` of the descriptor.
-    pub fn supports(&self, method: usize) -> bool {
+    pub(crate) fn supports(&self, method: usize) -> bool {
         lock(&self.binding).numbers[method].is_some()
     }
 
@@ -86,30 +87,45 @@ impl Client {
     ///
     /// # Errors
     /// When the call fails for any reason but the method's own.
-    pub fn call(
+    pub(crate) fn call(
         &self,
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+        lent: &mut [Lent<'_>],
     ) -> Result<Answer> {
+        let called = &self.descriptor.methods[method];
+        let _level = depth::enter().ok_or_else(|| too_deep(self.plugin.name(), called.name))?;
+        let mut call = self.begin(method, arguments, encode)?;
+        let mut crash = None;
+        loop {
+            match self.attempt(&mut call, lent) {
+                Ok(answer) => return Ok(answer),
+                Err(attempt) => call.again(attempt, &mut crash, called)?,
+            }
+        }
+    }
+
+    /// A call that begins now.
+    fn begin(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<Call> {
         let called = &self.descriptor.methods[method];
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        let mut payload = self.encode(called, arguments, encode)?;
-        let mut crash = None;
-        loop {
-            match self.attempt(method, payload, began, deadline) {
-                Ok(answer) => return Ok(answer),
-                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
-            }
-        }
+        let parent = context::call_of(|connection| self.plugin.is_connected_by(connection));
+        let payload = self.encode(called, parent, arguments, encode)?;
+        Ok(Call { method, meta: parent.is_some(), payload, times: Times { began, deadline } })
     }
 
     /// Sends a call of oneway method number `method` of the descriptor, with `arguments` values, which `encode` writes.
     ///
     /// # Errors
     /// When it cannot be sent. What becomes of it then, nobody is told.
-    pub fn call_oneway(
+    pub(crate) fn call_oneway(
         &self,
         method: usize,
         arguments: u32,
@@ -118,7 +134,7 @@ impl Client {
         let called = &self.descriptor.methods[method];
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        let mut payload = self.encode(called, arguments, encode)?;
+        let mut payload = self.encode(called, None, arguments, encode)?;
         loop {
             let lease = self.plugin.acquire(called.name, began, deadline)?;
             let (target, number) = self.bind(&lease, method)?;
@@ -138,42 +154,47 @@ impl Client {
     }
 
     /// Encodes the arguments of a call of async method number `method`, to be made when somebody waits for it.
-    pub fn prepare(
+    pub(crate) fn prepare(
         &self,
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Prepared {
-        let payload = self.encode(&self.descriptor.methods[method], arguments, encode);
+        let payload = self.encode(&self.descriptor.methods[method], None, arguments, encode);
         Prepared { client: self.clone(), method, began: Instant::now(), scope: Scope::current(), payload }
     }
 
     fn encode(
         &self,
         called: &Method,
+        parent: Option<u32>,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Buffer> {
-        let mut encoder = Encoder::new(self.plugin.max_message());
-        encoder.array(arguments).and_then(|()| encode(&mut encoder)).map_err(|error| self.unsent(called, error))?;
-        Ok(encoder.into_buffer())
+        let encoded = encode_call(self.plugin.max_message(), parent, arguments, encode);
+        encoded.map_err(|error| unsent(self.plugin.name(), called.name, error))
     }
 
     /// Calls the method in the run that there is now.
-    fn attempt(
-        &self,
-        method: usize,
-        payload: Buffer,
-        began: Instant,
-        deadline: Option<Instant>,
-    ) -> Result<Answer, Attempt> {
+    ///
+    /// While the call waits, this takes little of the stack: a callback may be next.
+    fn attempt(&self, call: &mut Call, lent: &mut [Lent<'_>]) -> Result<Answer, Attempt> {
+        let mut lending = Lending::new(lent, self.plugin.shared_name());
+        let (lease, request, kept) = self.address(call, &lending)?;
+        let outcome = lease.connection.call_lending(request, call.times.deadline, &mut lending);
+        self.conclude(&lease, &self.descriptor.methods[call.method], kept, outcome, call.times)
+    }
+
+    /// The run that there is now, and the request for it.
+    fn address(&self, call: &mut Call, lending: &Lending<'_, Lent<'_>>) -> Result<(Lease, Message, Option<Buffer>)> {
+        let Call { method, meta, times: Times { began, deadline }, .. } = *call;
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire(called.name, began, deadline)?;
         let (target, number) = self.bind(&lease, method)?;
+        lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
+        let payload = std::mem::take(&mut call.payload);
         let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
-        let outcome = lease.connection.call(request, deadline);
-        self.conclude(&lease, called, kept, outcome, Times { began, deadline })
+        Ok((lease, Message { target, method: number, meta, payload, ..Message::control(Kind::Request, 0) }, kept))
     }
 
     /// As [`attempt`](Self::attempt), for a task.
@@ -194,6 +215,29 @@ impl Client {
             lease.settle(deadline).await;
         }
         self.conclude(&lease, called, kept, outcome, Times { began, deadline })
+    }
+
+    /// As [`attempt_async`](Self::attempt_async), lending what the call lends.
+    async fn attempt_lending_async(
+        &self,
+        method: usize,
+        payload: Buffer,
+        times: Times,
+        lent: &mut [LentByTask<'_>],
+    ) -> Result<Answer, Attempt> {
+        let Times { began, deadline } = times;
+        let called = &self.descriptor.methods[method];
+        let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
+        let (target, number) = self.bind(&lease, method)?;
+        let kept = called.idempotent.then(|| payload.clone());
+        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        let mut lending = Lending::new(lent, self.plugin.shared_name());
+        lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
+        let outcome = lease.connection.call_lending_async(request, deadline, &mut lending).await;
+        if outcome.is_err() {
+            lease.settle(deadline).await;
+        }
+        self.conclude(&lease, called, kept, outcome, times)
     }
 
     /// What an attempt has come to, whose request was `kept` if it may be repeated.
@@ -231,60 +275,76 @@ impl Client {
     }
 
     fn answer(&self, method: &'static Method, answer: Message, limit: Duration) -> Result<Answer> {
-        let verdict = match answer.kind {
-            Kind::Value => Verdict::Value,
-            Kind::Error => Verdict::Error,
-            _ => return Err(self.failed(method, &answer.payload, limit)),
-        };
-        Ok(Answer { verdict, payload: answer.payload, plugin: Arc::clone(&self.plugin), method })
+        Answer::new(Arc::clone(self.plugin.shared_name()), method.name, answer, limit, self.plugin.max_message())
     }
 
     fn unknown(&self, method: &Method) -> Error {
         Error::UnknownMethod { plugin: self.plugin.name().into(), method: method.name.into() }
     }
+}
 
-    fn unsent(&self, method: &Method, error: EncodeError) -> Error {
-        let (plugin, method) = (self.plugin.name().into(), method.name.into());
-        match error {
-            EncodeError::TooLarge(limit) => Error::TooLarge { plugin, method, what: "arguments".into(), limit },
-            EncodeError::Failed(message) => Error::BadArguments { plugin, method, message },
-        }
+/// Encodes what a request says: the call that it is made from, if any, then so many arguments, which `encode` writes.
+pub(crate) fn encode_call(
+    max_message: usize,
+    parent: Option<u32>,
+    arguments: u32,
+    encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+) -> Result<Buffer, EncodeError> {
+    let mut encoder = Encoder::new(max_message);
+    if let Some(parent) = parent {
+        metadata::write_parent(&mut encoder, parent)?;
     }
+    encoder.array(arguments)?;
+    encode(&mut encoder)?;
+    Ok(encoder.into_buffer())
+}
 
-    /// Why the plugin's runtime has no answer from the method.
-    fn failed(&self, method: &Method, payload: &[u8], limit: Duration) -> Error {
-        let failure = match codec::from_slice::<Failure>(payload) {
-            Ok(failure) => failure,
-            Err(error) => return bad_answer(&self.plugin, method, &error),
-        };
-        let (plugin, name) = (self.plugin.name().to_owned(), method.name.to_owned());
-        let message = failure.message;
-        match failure.kind {
-            FailureKind::Panicked => Error::Panicked { plugin, method: name, message, location: failure.location },
-            FailureKind::UnknownMethod => self.unknown(method),
-            FailureKind::BadArguments => Error::BadArguments { plugin, method: name, message },
-            FailureKind::BadAnswer | FailureKind::Unknown => Error::BadAnswer { plugin, method: name, message },
-            FailureKind::AnswerTooLarge => {
-                let limit = message.parse().unwrap_or_else(|_| self.plugin.max_message());
-                Error::TooLarge { plugin, method: name, what: "answer".into(), limit }
-            }
-            FailureKind::Overloaded => Error::Overloaded { plugin, method: name, message },
-            // The plugin's clock was first to say so.
-            FailureKind::Cancelled => {
-                Error::Timeout { plugin, method: name, after: limit, may_have_run: false, silent_for: None }
-            }
-            FailureKind::Interrupted => {
-                Error::Disconnected { plugin, method: name, may_have_run: true, reason: message }
-            }
-            FailureKind::Stopping => Error::Disconnected { plugin, method: name, may_have_run: false, reason: message },
+/// Why the arguments of a call cannot be sent.
+pub(crate) fn unsent(plugin: &str, method: &str, error: EncodeError) -> Error {
+    let (plugin, method) = (plugin.into(), method.into());
+    match error {
+        EncodeError::TooLarge(limit) => Error::TooLarge { plugin, method, what: "arguments".into(), limit },
+        EncodeError::Failed(message) => Error::BadArguments { plugin, method, message },
+    }
+}
+
+/// Why a call was not made: too many wait for each other already.
+pub(crate) fn too_deep(plugin: &str, method: &str) -> Error {
+    Error::TooDeep { plugin: plugin.into(), method: method.into(), limit: depth::LIMIT }
+}
+
+/// Why the other side's runtime has no answer from the method.
+fn failed(plugin: &str, name: &str, payload: &[u8], limit: Duration, max_message: usize) -> Error {
+    let failure = match codec::from_slice::<Failure>(payload) {
+        Ok(failure) => failure,
+        Err(error) => return bad_answer(plugin, name, &error),
+    };
+    let (plugin, method) = (plugin.to_owned(), name.to_owned());
+    let message = failure.message;
+    match failure.kind {
+        FailureKind::Panicked => Error::Panicked { plugin, method, message, location: failure.location },
+        FailureKind::UnknownMethod => Error::UnknownMethod { plugin, method },
+        FailureKind::BadArguments => Error::BadArguments { plugin, method, message },
+        FailureKind::BadAnswer | FailureKind::Unknown => Error::BadAnswer { plugin, method, message },
+        FailureKind::AnswerTooLarge => {
+            let limit = message.parse().unwrap_or(max_message);
+            Error::TooLarge { plugin, method, what: "answer".into(), limit }
         }
+        FailureKind::Overloaded => Error::Overloaded { plugin, method, message },
+        // The other side's clock was first to say so.
+        FailureKind::Cancelled => {
+            Error::Timeout { plugin, method, after: limit, may_have_run: false, silent_for: None }
+        }
+        FailureKind::Interrupted => Error::Disconnected { plugin, method, may_have_run: true, reason: message },
+        FailureKind::CallEnded => Error::CallEnded { plugin, method },
+        FailureKind::TooDeep => Error::TooDeep { plugin, method, limit: depth::LIMIT },
+        FailureKind::Stopping => Error::Disconnected { plugin, method, may_have_run: false, reason: message },
     }
 }
 
 /// A call of an async method that is ready to be made.
-#[doc(hidden)]
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     client: Client,
     method: usize,
     /// When and under which deadlines its method was called.
@@ -298,7 +358,7 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn call(self) -> Result<Answer> {
+    pub(crate) async fn call(self) -> Result<Answer> {
         let deadline = self.deadline();
         let Self { client, method, began, payload, .. } = self;
         let called = &client.descriptor.methods[method];
@@ -312,11 +372,29 @@ impl Prepared {
         }
     }
 
+    /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+        let deadline = self.deadline();
+        let Self { client, method, began, payload, .. } = self;
+        let called = &client.descriptor.methods[method];
+        let mut payload = payload?;
+        let mut crash = None;
+        loop {
+            match client.attempt_lending_async(method, payload, Times { began, deadline }, lent).await {
+                Ok(answer) => return Ok(answer),
+                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
+            }
+        }
+    }
+
     /// Makes the call of a oneway method.
     ///
     /// # Errors
     /// As [`Client::call_oneway`].
-    pub async fn call_oneway(self) -> Result<()> {
+    pub(crate) async fn call_oneway(self) -> Result<()> {
         let deadline = self.deadline();
         let Self { client, method, began, payload, .. } = self;
         let called = &client.descriptor.methods[method];
@@ -393,6 +471,23 @@ impl Attempt {
     }
 }
 
+/// A call that has been encoded.
+struct Call {
+    method: usize,
+    /// Whether its payload begins with metadata.
+    meta: bool,
+    payload: Buffer,
+    times: Times,
+}
+
+impl Call {
+    /// Gets its arguments back to try again with, or why not to.
+    fn again(&mut self, attempt: Attempt, crash: &mut Option<Crash>, called: &Method) -> Result<()> {
+        self.payload = attempt.again(crash, called, self.times.deadline)?;
+        Ok(())
+    }
+}
+
 /// When a call began, and until when it has time.
 #[derive(Clone, Copy)]
 struct Times {
@@ -432,12 +527,12 @@ impl Crash {
     }
 }
 
-fn bad_answer(plugin: &Handle, method: &Method, error: &DecodeError) -> Error {
-    Error::BadAnswer { plugin: plugin.name().into(), method: method.name.into(), message: error.to_string() }
+fn bad_answer(plugin: &str, method: &str, error: &DecodeError) -> Error {
+    Error::BadAnswer { plugin: plugin.into(), method: method.into(), message: error.to_string() }
 }
 
 /// Two versions go together if the newer is a semver-compatible update of the older; without one, methods alone decide.
-fn check_version(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<()> {
+pub(crate) fn check_version(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<()> {
     let (Some(wanted), Some(offered)) = (descriptor.version, &entry.version) else { return Ok(()) };
     let is_compatible = || {
         let (wanted, offered) = (Version::parse(wanted).ok()?, Version::parse(offered).ok()?);
@@ -456,7 +551,11 @@ fn check_version(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) 
 }
 
 /// Finds each method by name; only those with a default body may be missing.
-fn number_methods(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<Arc<[Option<u16>]>> {
+pub(crate) fn number_methods(
+    plugin: &str,
+    descriptor: &Descriptor,
+    entry: &InterfaceEntry,
+) -> Result<Arc<[Option<u16>]>> {
     let place = |method: &Method| entry.methods.iter().position(|name| name == method.name);
     let numbers = descriptor.methods.iter().map(|method| u16::try_from(place(method)?).ok());
     let numbers: Arc<[Option<u16>]> = numbers.collect();
@@ -474,8 +573,8 @@ fn number_methods(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry)
 pub struct Answer {
     verdict: Verdict,
     payload: Buffer,
-    plugin: Arc<Handle>,
-    method: &'static Method,
+    plugin: Arc<str>,
+    method: &'static str,
 }
 
 impl fmt::Debug for Answer {
@@ -485,6 +584,22 @@ impl fmt::Debug for Answer {
 }
 
 impl Answer {
+    /// What an answer says that came within `limit`.
+    pub(crate) fn new(
+        plugin: Arc<str>,
+        method: &'static str,
+        answer: Message,
+        limit: Duration,
+        max_message: usize,
+    ) -> Result<Self> {
+        let verdict = match answer.kind {
+            Kind::Value => Verdict::Value,
+            Kind::Error => Verdict::Error,
+            _ => return Err(failed(&plugin, method, &answer.payload, limit, max_message)),
+        };
+        Ok(Self { verdict, payload: answer.payload, plugin, method })
+    }
+
     pub(crate) fn verdict(&self) -> Verdict {
         self.verdict
     }

@@ -4,8 +4,8 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
     buffer::Buffer,
-    client::Client,
     codec::{DecodeError, Decoder, EncodeError, Encoder},
+    objects::Client,
 };
 
 /// What an `async fn` of an interface returns.
@@ -38,6 +38,10 @@ pub trait Interface: Send + Sync {
     /// Makes a value that forwards every call to `client`.
     #[doc(hidden)]
     fn proxy(client: Client) -> Arc<Self>;
+
+    /// Decodes the arguments, calls method number `method` of the descriptor, and encodes what it returned.
+    #[doc(hidden)]
+    fn __dispatch(&self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
 }
 
 /// Routes requests for one interface to one value.
@@ -88,6 +92,15 @@ impl Request {
         }
         Ok(arguments)
     }
+}
+
+/// Runs what routes one method, in a stack frame of its own.
+///
+/// # Errors
+/// Those of `route`.
+#[doc(hidden)]
+pub fn arm(route: impl FnOnce() -> Result<Verdict, Fault>) -> Result<Verdict, Fault> {
+    route()
 }
 
 /// Which side of the method's `Result` an answer holds.

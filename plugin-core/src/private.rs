@@ -1,16 +1,17 @@
 //! The only paths that generated code names. Not part of the public interface: anything here may change in any release.
 
 pub use crate::{
-    client::{Answer, Client, Prepared},
+    client::Answer,
     codec::{
         Decode, DecodeBytes, DecodeError, DecodeSerde, Decoder, Encode, EncodeBytes, EncodeError, EncodeSerde, Encoder,
         Fetch, FetchBytes, FetchSerde, Give, GiveBytes, GiveSerde, Lend, LendBytes, LendFromMessage, LendOwned,
         LendValue,
     },
     interface::{
-        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, assert_unique,
-        method_number,
+        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, arm,
+        assert_unique, method_number,
     },
+    objects::{Client, Function, Lent, LentByTask, Prepared, borrow, lend, lend_function, returned},
     reply::{CallError, OnewayReply, Reply},
 };
 

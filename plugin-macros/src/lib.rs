@@ -2,6 +2,7 @@
 
 mod args;
 mod attributes;
+mod callbacks;
 mod check;
 mod errors;
 mod expand;
@@ -30,8 +31,9 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// The trait stays as written, so implementing it takes no attribute and no import. Only `Send + Sync` are added as
-/// supertraits, and default bodies move into a hidden helper, where the host finds them too.
+/// The trait stays as written, so implementing it takes no attribute and no import, as long as it has no `async fn`: see
+/// [below](#async-methods). Only `Send + Sync` are added as supertraits, and default bodies move into a hidden helper, where
+/// the host finds them too.
 ///
 /// # What is generated
 ///
@@ -90,6 +92,55 @@ use proc_macro::TokenStream;
 /// `plugin_core::Result<T>` will do. Results are owned: there is no message left to borrow from. Byte strings travel as
 /// such here, too.
 ///
+/// # Async methods
+///
+/// Methods may be `async fn`, beside others that are not. The same attribute, without options, goes on each `impl` then:
+///
+/// ```ignore
+/// #[plugin_core::plugin_interface]
+/// pub trait Fetcher {
+///     async fn fetch(&self, url: &str) -> plugin_core::Result<Vec<u8>>;
+///     fn fetched(&self) -> plugin_core::Result<u64>;
+/// }
+///
+/// #[plugin_core::plugin_interface]
+/// impl Fetcher for Http {
+///     async fn fetch(&self, url: &str) -> plugin_core::Result<Vec<u8>> {
+///         self.client.get(url).await.map_err(plugin_core::Error::custom)
+///     }
+///
+///     fn fetched(&self) -> plugin_core::Result<u64> {
+///         Ok(self.count.load(Ordering::Relaxed))
+///     }
+/// }
+/// ```
+///
+/// A `dyn Trait` has no `async fn`, so each becomes, in the trait and in the `impl`, a method that returns a boxed future:
+///
+/// ```ignore
+/// fn fetch<'async_fn>(
+///     &'async_fn self,
+///     url: &'async_fn str,
+/// ) -> Pin<Box<dyn Future<Output = plugin_core::Result<Vec<u8>>> + Send + 'async_fn>>;
+/// ```
+///
+/// This is also what to write where the attribute cannot be used, under any name of the lifetime. An `impl` without any
+/// `async fn` may have the attribute, too, and does not change by it.
+///
+/// - **`async fn` here, `async fn` there.** An `impl` that lacks the attribute is told that its method has an incompatible
+///   type: "expected `Pin<Box<..>>`, found future".
+/// - **`Send`.** Futures may move between threads. So what a body holds across an `.await` must be `Send`, and so must the
+///   arguments, which it holds to its end; what it takes as `&T` must be `Sync`.
+/// - **Borrowed arguments** and `&self` may be used across each `.await`: the future owns the message from which they borrow.
+/// - **Lifetimes inside types** must be written, as in any `async fn`: `Doc<'_>`, `Cow<'_, [u8]>`. A method that has them, or
+///   that names two lifetimes or more, declares them in the `impl` as the trait does.
+/// - **What a proxy does.** The arguments are encoded and the time begins when the method is called; the call is made when the
+///   future is polled. A future that is dropped before has sent nothing.
+/// - **Outside the interface**, a method with `where Self: Sized` stays a plain `async fn`. So that the `impl` knows, repeat
+///   the clause there, unless the method is generic.
+/// - `#[method(..)]`, default bodies and `#[cfg]` are what they are for other methods. Attributes of other crates on a method
+///   of the `impl`, such as `#[tracing::instrument]`, find the boxed future.
+///
 /// # Oneway methods
 ///
 /// A call of a method with `#[method(oneway)]` returns `Ok(())` as soon as it is queued to be sent. Its return type is a
@@ -117,6 +168,37 @@ use proc_macro::TokenStream;
 /// - **At most once.** A cut connection loses no call and repeats none. If the plugin's process dies, the calls that were
 ///   queued and had not run are lost; the next goes to the next process. A plugin that is stopped runs what it was sent
 ///   before, as far as 500 ms suffice.
+///
+/// # Callbacks
+///
+/// A method may be lent functions, written `&mut dyn FnMut(..)`, and objects, written `&dyn Other` where `Other` is a plugin
+/// interface. They are arguments of their own, not parts of others. While the method runs, the plugin calls them as if they were
+/// its own, and they run on the thread that called the method.
+///
+/// ```ignore
+/// #[plugin_core::plugin_interface]
+/// pub trait Search {
+///     fn search(&self, pattern: &str, progress: &mut dyn FnMut(u64), sink: &dyn Sink) -> plugin_core::Result<u64>;
+/// }
+///
+/// let mut files = 0;
+/// search.search("fn main", &mut |count| files = count, &screen)?;
+/// ```
+///
+/// - **Borrowing.** What is lent may borrow from the caller's stack. A function need not be `Send`. It takes what methods take,
+///   but for callbacks.
+/// - **Results.** A function returns a `Result`, as a method does, or nothing. What it returns, its error and its panic are the
+///   outcome of the plugin's call of it; the method goes on as it likes.
+/// - **Nothing.** A function without a result is not waited for: calls of it are run in order, at most 64 are under way, and all
+///   have run when the method returns. If one panics, that is logged by the host. So it is with the oneway methods of an object.
+/// - **Calls within.** A callback may call the plugin, whose methods then run on the thread that waits for the callback, and may
+///   call back in turn. At most 256 calls wait for each other; the next fails with `Error::TooDeep`.
+/// - **Threads.** The plugin may call an object from several threads; the calls are run one after the other.
+/// - **Async.** In an `async fn` a function is written `&mut (dyn FnMut(..) + Send)`. It runs where the caller's future is polled. In
+///   the plugin, calling it blocks the thread until it has answered, unless it has no result. An object that is lent has no async
+///   methods yet: such a call fails with `Error::BadArguments`.
+/// - **Time.** A callback has the time that its method has left, or what `#[method(timeout)]` says. Once the method's caller is gone,
+///   calling back fails.
 ///
 /// # Default bodies
 ///
@@ -151,7 +233,9 @@ use proc_macro::TokenStream;
 /// | `Option<Option<T>>`, `Option<()>` | `Some(None)` and `Some(())` would arrive as `None`: the format has one `nil`. |
 /// | two methods of one name or constant, a method `names` | Rename the method; `#[method(name = "...")]` keeps its name on the wire. |
 /// | `const`, `unsafe`, `extern`, variadic methods, unsafe traits, macros in the trait | They mean nothing across processes, or hide from the attribute. |
-/// | `async fn`, closures, trait objects, `Stream`, `Remote`, the attribute on an `impl` | Not supported yet. |
+/// | `&dyn FnMut`, `Box<dyn FnMut>`, `Box<dyn Other>`, callbacks in oneway methods | See "Callbacks". |
+/// | `Stream`, `Remote` | Not supported yet. |
+/// | options on an `impl` | Both sides must see them. Put them on the trait. |
 ///
 /// An `Option<Option<T>>` behind an alias or in a field of a type cannot be seen here, and loses its inner `None` just the
 /// same.

@@ -104,6 +104,11 @@ impl Method {
         self.signature.asyncness.is_some()
     }
 
+    /// What it returns, and whether that is all that ever comes back.
+    pub(crate) fn reply(&self) -> (&Type, bool) {
+        (&self.output, self.oneway)
+    }
+
     /// `GREET` for `greet`
     pub(crate) fn constant(&self) -> Ident {
         constant(&self.ident)
@@ -143,8 +148,23 @@ impl Argument {
             ArgumentKind::Value(ty)
             | ArgumentKind::Owned(ty)
             | ArgumentKind::Lent(ty)
-            | ArgumentKind::LentOption(ty) => ty,
+            | ArgumentKind::LentOption(ty)
+            | ArgumentKind::Object(ty)
+            | ArgumentKind::Function(ty, _) => ty,
         }
+    }
+
+    /// Whether it says that other threads may call it.
+    pub(crate) fn may_be_sent(&self) -> bool {
+        match &self.kind {
+            ArgumentKind::Function(_, callback) => callback.is_send,
+            _ => true,
+        }
+    }
+
+    /// Whether it is called instead of sent.
+    pub(crate) fn is_lent(&self) -> bool {
+        matches!(self.kind, ArgumentKind::Object(_) | ArgumentKind::Function(..))
     }
 }
 
@@ -158,6 +178,21 @@ pub(crate) enum ArgumentKind {
     Lent(Type),
     /// Written `Option<&T>`: the same for what may be missing.
     LentOption(Type),
+    /// Written `&dyn Other`: an object of that interface, which the other side may call while the call lasts.
+    Object(Type),
+    /// Written `&mut dyn FnMut(..)`: a function of that type, likewise.
+    Function(Type, Box<Callback>),
+}
+
+/// What a function takes and returns that is lent to the other side.
+pub(crate) struct Callback {
+    /// As written, but for named lifetimes.
+    pub(crate) types: Vec<Type>,
+    pub(crate) arguments: Vec<Argument>,
+    /// `None` for nothing at all, not even the chance to fail.
+    pub(crate) output: Option<Type>,
+    /// Whether it says so of itself.
+    pub(crate) is_send: bool,
 }
 
 /// A method's own time limit.

@@ -13,9 +13,11 @@ use syn::{
 
 use crate::{
     args::{InterfaceOptions, MethodOptions},
-    attributes,
+    attributes, callbacks,
     errors::Errors,
-    model::{Argument, ArgumentKind, GeneratedNames, Interface, Method, is_marker, is_outside, is_shared_reference},
+    model::{
+        Argument, ArgumentKind, Callback, GeneratedNames, Interface, Method, is_marker, is_outside, is_shared_reference,
+    },
     types,
 };
 
@@ -115,6 +117,7 @@ fn method(place: usize, function: &mut TraitItemFn, errors: &mut Errors) -> Meth
     let ident = function.sig.ident.clone();
     let mut signature = function.sig.clone();
     let (self_token, arguments) = inputs(&mut signature, errors);
+    check_lent(&arguments, &options, &signature, errors);
     Method {
         place,
         name: options.name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span())),
@@ -238,7 +241,11 @@ fn argument(position: usize, input: &mut PatType, errors: &mut Errors) -> Argume
 
 fn argument_kind(ty: &Type) -> ArgumentKind {
     let ty = types::peel(ty);
-    if let Some(lent) = types::referent(ty) {
+    if let Some(function) = callbacks::function(ty) {
+        ArgumentKind::Function(ty.clone(), Box::new(callback(&function)))
+    } else if let Some(object) = callbacks::object(ty) {
+        ArgumentKind::Object(object)
+    } else if let Some(lent) = types::referent(ty) {
         ArgumentKind::Lent(types::infer_lifetimes(lent.clone()))
     } else if let Some(lent) = types::option_argument(ty).and_then(types::referent) {
         ArgumentKind::LentOption(types::infer_lifetimes(lent.clone()))
@@ -246,6 +253,35 @@ fn argument_kind(ty: &Type) -> ArgumentKind {
         ArgumentKind::Owned(types::infer_lifetimes(ty.clone()))
     } else {
         ArgumentKind::Value(types::infer_lifetimes(ty.clone()))
+    }
+}
+
+fn callback(function: &callbacks::Function<'_>) -> Callback {
+    let inputs = function.inputs.iter().copied();
+    let arguments = inputs.clone().enumerate().map(|(position, ty)| Argument {
+        ident: format_ident!("__value{position}", span = Span::mixed_site()),
+        name: (position + 1).to_string(),
+        kind: argument_kind(ty),
+    });
+    Callback {
+        arguments: arguments.collect(),
+        types: inputs.map(|ty| types::infer_lifetimes(ty.clone())).collect(),
+        output: function.output.cloned(),
+        is_send: function.is_send,
+    }
+}
+
+/// What is lent is called while the call lasts, so somebody must wait for its end.
+fn check_lent(arguments: &[Argument], options: &MethodOptions, signature: &Signature, errors: &mut Errors) {
+    for argument in arguments.iter().filter(|argument| argument.is_lent()) {
+        if options.oneway {
+            errors.at(argument.ty(), "a oneway call is over before the plugin could call back; remove `oneway`");
+        } else if signature.asyncness.is_some() && !argument.may_be_sent() {
+            errors.at(
+                argument.ty(),
+                "the future of an `async fn` is `Send`, so what it holds must be, too; write `&mut (dyn FnMut(..) + Send)`",
+            );
+        }
     }
 }
 

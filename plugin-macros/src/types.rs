@@ -11,7 +11,7 @@ use syn::{
     visit_mut::{self, VisitMut},
 };
 
-use crate::errors::Errors;
+use crate::{callbacks, errors::Errors};
 
 /// Refuses what an argument cannot be.
 pub(crate) fn check_argument(ty: &Type, errors: &mut Errors) {
@@ -21,6 +21,9 @@ pub(crate) fn check_argument(ty: &Type, errors: &mut Errors) {
             return errors.at(ty, "an argument has a known size; take `&str` or `String`");
         }
         _ => {}
+    }
+    if callbacks::check(ty, errors) {
+        return;
     }
     Check { errors, place: Place::Argument, is_bytes: is_bytes(ty) }.visit_type(ty);
 }
@@ -63,9 +66,11 @@ impl<'ast> Visit<'ast> for Check<'_> {
             }
             Place::Output => "returning a trait object is not supported yet; return a type that serde can send",
             Place::Argument if ends_in(ty, &["Fn", "FnMut", "FnOnce"]) => {
-                "closures as arguments are not supported yet; return the values instead"
+                "a function is lent for the time of the call, and nowhere but as an argument of its own; write `&mut dyn FnMut(..)`"
             }
-            Place::Argument => "trait objects as arguments are not supported yet; take a type that serde can send",
+            Place::Argument => {
+                "an object is lent for the time of the call, and nowhere but as an argument of its own; write `&dyn Other`, of a plugin interface"
+            }
         };
         self.errors.at(ty, message);
     }

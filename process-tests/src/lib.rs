@@ -2,6 +2,7 @@
 #![allow(clippy::missing_errors_doc, reason = "what fails and how is what the tests say")]
 
 pub mod allocations;
+pub mod callback;
 #[cfg(unix)]
 pub mod chaos;
 #[cfg(unix)]

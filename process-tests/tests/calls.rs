@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Other, Probe, ProbeError, ProbeMethods, Record, launcher, probe, process, watchdog};
+use common::{
+    Other, Probe, ProbeError, ProbeMethods, Record, in_one_of_a_few_tries, launcher, probe, process, watchdog,
+};
 use plugin_core::{Error, Plugin, State};
 
 #[test]
@@ -75,43 +77,48 @@ fn a_slow_method_delays_nobody_else() {
     watchdog(60, || {
         let probe = probe();
         thread::scope(|scope| {
-            let began = Instant::now();
-            let slow = scope.spawn(|| probe.sleep(1500));
+            // It waits for what the last of the others does.
+            let slow = scope.spawn(|| probe.recorded_at_last(1));
             for number in 0..200 {
                 assert_eq!(probe.add(number, 1).unwrap(), number + 1);
             }
-            assert!(began.elapsed() < Duration::from_millis(1400), "the calls waited for the slow one");
-            slow.join().unwrap().unwrap();
+            assert!(!slow.is_finished());
+            probe.record(42).unwrap();
+            assert_eq!(slow.join().unwrap().unwrap(), [42]);
         });
     });
 }
 
 #[test]
 fn small_calls_are_quick_beside_a_60_mib_call() {
-    watchdog(120, || {
+    watchdog(240, || {
         let probe = probe();
         let big = vec![1; 60 << 20];
-        let barrier = Barrier::new(2);
-        let mut times = thread::scope(|scope| {
-            let large = scope.spawn(|| {
+        let are_quick = in_one_of_a_few_tries(|| {
+            let barrier = Barrier::new(2);
+            let (times, large) = thread::scope(|scope| {
+                let large = scope.spawn(|| {
+                    barrier.wait();
+                    [(); 2].map(|()| {
+                        let began = Instant::now();
+                        assert_eq!(probe.echo(&big).unwrap().len(), big.len());
+                        began.elapsed()
+                    })
+                });
                 barrier.wait();
-                assert_eq!(probe.echo(&big).unwrap().len(), big.len());
-                assert_eq!(probe.echo(&big).unwrap().len(), big.len());
+                let mut times = Vec::new();
+                while !large.is_finished() {
+                    let began = Instant::now();
+                    probe.add(1, 2).unwrap();
+                    times.push(began.elapsed());
+                }
+                (times, large.join().unwrap())
             });
-            barrier.wait();
-            let mut times = Vec::new();
-            while !large.is_finished() {
-                let began = Instant::now();
-                probe.add(1, 2).unwrap();
-                times.push(began.elapsed());
-            }
-            large.join().unwrap();
-            times
+            let (longest, large) = (*times.iter().max().unwrap(), *large.iter().min().unwrap());
+            println!("{} small calls, the longest of {longest:?}, beside large ones of {large:?}", times.len());
+            longest < large / 10
         });
-        times.sort();
-        assert!(times.len() >= 20, "only {} small calls beside the large ones", times.len());
-        let p99 = times[times.len() * 99 / 100];
-        assert!(p99 < Duration::from_millis(20), "p99 {p99:?} of {} calls", times.len());
+        assert!(are_quick, "small calls wait for large ones to pass");
     });
 }
 

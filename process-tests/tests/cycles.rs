@@ -11,7 +11,7 @@ use process_tests::system::{children, count, eventually, open_files, threads};
 
 #[test]
 fn a_thousand_starts_and_stops_leave_nothing_behind() {
-    watchdog(300, || {
+    watchdog(600, || {
         let runtime = tempfile::tempdir().unwrap();
         // The only test of this process, so nobody reads the environment meanwhile.
         // SAFETY: no other thread runs yet.

@@ -4,13 +4,13 @@
 
 mod common;
 
-use common::{Probe, milliseconds, rogue, watchdog};
+use common::{LONG, Probe, rogue, watchdog};
 use plugin_core::{Error, Plugin, within};
 
 fn add(mode: &str) -> Result<u64, Error> {
     watchdog(60, || {
         let probe: Plugin<dyn Probe> = rogue(mode).spawn().unwrap().interface().unwrap();
-        let outcome = within(milliseconds(5000), || probe.add(3, 4));
+        let outcome = within(LONG, || probe.add(3, 4));
         println!("{mode}: {outcome:?}");
         outcome
     })

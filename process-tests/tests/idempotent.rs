@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{LONG, Probe, connect, launcher, milliseconds, process, watchdog};
+use common::{LONG, Probe, connect, copy_program, launcher, milliseconds, process, watchdog};
 use plugin_core::{Budget, Error, Event, Launcher, Plugin, Restart, within};
 use process_tests::system::eventually;
 
@@ -66,7 +66,7 @@ fn what_the_method_itself_did_is_not_repeated() {
         let probe = connect(launcher());
         let perform = |script: &str| {
             let mut outcome = None;
-            let call = |journal: &str| outcome = Some(within(milliseconds(500), || probe.perform(journal, script)));
+            let call = |journal: &str| outcome = Some(within(milliseconds(1500), || probe.perform(journal, script)));
             assert_eq!(runs(call), 1, "{script}");
             outcome.unwrap().unwrap_err()
         };
@@ -130,15 +130,15 @@ fn the_deadline_holds_while_the_plugin_is_restarted() {
         let starts = std::sync::Arc::clone(&hangs);
         let probe = connect(launcher().on_start(move |process| {
             if starts.fetch_add(1, Ordering::SeqCst) > 0 {
-                let _ = process.interface::<dyn Probe>()?.sleep(2000);
+                let _ = process.interface::<dyn Probe>()?.sleep(20_000);
             }
             Ok(())
         }));
         let runs = runs(|journal| {
             let began = Instant::now();
-            let error = within(milliseconds(500), || probe.perform(journal, "exit return")).unwrap_err();
+            let error = within(milliseconds(2000), || probe.perform(journal, "exit return")).unwrap_err();
             let took = began.elapsed();
-            assert!((milliseconds(400)..milliseconds(1500)).contains(&took), "{took:?}");
+            assert!((milliseconds(1900)..milliseconds(10_000)).contains(&took), "{took:?}");
             // The time was over before it could be repeated, so what is told is what became of the first try.
             assert!(matches!(&error, Error::Died { may_have_run: true, .. }), "{error:?}");
             assert!(error.to_string().contains("run 1 ends here"), "{error}");
@@ -154,9 +154,9 @@ fn a_second_try_has_what_is_left_of_the_deadline() {
         let probe = connect(launcher());
         let runs = runs(|journal| {
             let began = Instant::now();
-            let error = within(milliseconds(800), || probe.perform(journal, "exit hang")).unwrap_err();
+            let error = within(milliseconds(3000), || probe.perform(journal, "exit hang")).unwrap_err();
             assert!(matches!(&error, Error::Timeout { may_have_run: true, .. }), "{error:?}");
-            assert!(began.elapsed() < milliseconds(1500), "{:?}", began.elapsed());
+            assert!(began.elapsed() < milliseconds(15_000), "{:?}", began.elapsed());
         });
         assert_eq!(runs, 2);
     });
@@ -211,7 +211,7 @@ fn a_restart_that_fails_hides_neither_the_crash_nor_that_it_may_have_run() {
     watchdog(60, || {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("probe");
-        fs::copy(common::PROBE, &program).unwrap();
+        copy_program(common::PROBE, &program);
         let probe = connect(Launcher::new(&program).output(plugin_core::Output::Discard));
         let journal = directory.path().join("journal");
         fs::remove_file(&program).unwrap();
@@ -251,10 +251,10 @@ fn a_process_that_lives_on_without_its_session_is_not_waited_for_past_the_deadli
     watchdog(60, || {
         let probe = connect(common::rogue("hangs-up").resume_timeout(milliseconds(200)));
         let began = Instant::now();
-        let error = within(milliseconds(500), || probe.perform("", "")).unwrap_err();
+        let error = within(milliseconds(1000), || probe.perform("", "")).unwrap_err();
         assert!(matches!(&error, Error::Disconnected { may_have_run: true, .. }), "{error:?}");
         let took = began.elapsed();
-        assert!((milliseconds(400)..milliseconds(1000)).contains(&took), "{took:?}");
+        assert!((milliseconds(900)..milliseconds(10_000)).contains(&took), "{took:?}");
     });
 }
 

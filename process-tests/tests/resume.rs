@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{behind_a_cutter, connect, milliseconds, process, record_from_threads, watchdog};
+use common::{LONG, behind_a_cutter, connect, milliseconds, process, record_from_threads, watchdog};
 use plugin_core::{Error, State};
 use process_tests::system::{eventually, stay_on_one_processor};
 
@@ -100,11 +100,11 @@ fn a_session_can_be_resumed_as_soon_as_its_plugin_knows_it() {
 #[test]
 fn a_process_that_dies_while_it_is_cut_off_is_told_at_once() {
     watchdog(60, || {
-        let probe = connect(common::rogue("hangs-up-and-dies"));
+        let probe = connect(common::rogue("hangs-up-and-dies").resume_timeout(Duration::from_secs(40)));
         let began = Instant::now();
         let error = probe.add(1, 2).unwrap_err();
         assert!(matches!(&error, Error::Died { may_have_run: true, .. }), "{error:?}");
-        assert!(began.elapsed() < Duration::from_secs(2), "it waited for a dead process to come back");
+        assert!(began.elapsed() < Duration::from_secs(20), "it waited for a dead process to come back");
     });
 }
 
@@ -119,12 +119,12 @@ fn cuts_are_told_as_events_and_leave_no_threads_behind() {
             assert_eq!(probe.add(number, 1).unwrap(), number + 1);
         }
         assert!(cuts() >= 100, "only {} cuts", cuts());
-        assert!(
-            eventually(Duration::from_secs(10), || process_tests::system::threads() < 60),
-            "threads of old links live"
-        );
-        let told = std::iter::from_fn(|| events.next_within(milliseconds(50)));
-        let told: Vec<String> = told.map(|event| format!("{event:?}")).collect();
+        assert!(eventually(LONG, || process_tests::system::threads() < 60), "threads of old links live");
+        let mut told = Vec::new();
+        // The last cut may have come with the last answer: then the link comes back a little later.
+        while let Some(event) = events.next_within(if told.len() % 2 == 0 { LONG } else { milliseconds(50) }) {
+            told.push(format!("{event:?}"));
+        }
         assert!(told[0].starts_with("Started"));
         let are_pairs = told[1..].chunks(2).all(|pair| pair == ["Disconnected", "Resumed"]);
         assert!(told.len() > 100 && are_pairs, "{told:?}");

@@ -14,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{HOST, PROBE, Probe, launcher, milliseconds, probe, process, watchdog};
+use common::{
+    HOST, LONG, PROBE, Probe, connect, in_one_of_a_few_tries, launcher, milliseconds, probe, process, watchdog,
+};
 use plugin_core::{Error, Plugin, Restart, State};
 use process_tests::system::{eventually, is_running};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -59,9 +61,9 @@ fn a_running_handler_gets_its_grace_and_its_caller_an_answer() {
     watchdog(60, || {
         let probe = probe();
         thread::scope(|scope| {
-            let call = scope.spawn(|| probe.record_and_sleep(1, 200));
+            let call = scope.spawn(|| probe.record_and_sleep(1, 100));
             // It has begun once its number is noted.
-            assert!(eventually(Duration::from_secs(10), || !probe.recorded().unwrap().is_empty()));
+            assert!(eventually(LONG, || !probe.recorded().unwrap().is_empty()));
             process(&probe).shutdown().unwrap();
             call.join().unwrap().unwrap();
         });
@@ -71,13 +73,13 @@ fn a_running_handler_gets_its_grace_and_its_caller_an_answer() {
 #[test]
 fn a_handler_that_never_returns_does_not_hold_up_the_end() {
     watchdog(60, || {
-        let probe = probe();
+        let probe = connect(launcher().stop_timeout(Duration::from_secs(40)));
         thread::scope(|scope| {
             let call = scope.spawn(|| probe.hang_forever());
             probe.add(1, 2).unwrap();
             let began = Instant::now();
             let report = process(&probe).shutdown().unwrap();
-            assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
+            assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
             assert!(report.status().unwrap().success(), "after its grace `main` returned: {report}");
             assert!(matches!(call.join().unwrap(), Err(Error::Stopped { .. })));
         });
@@ -90,14 +92,14 @@ fn a_plugin_that_ignores_goodbye_is_terminated_and_then_killed() {
         let process = launcher().env("PROBE_STUBBORN", "1").stop_timeout(milliseconds(600)).spawn().unwrap();
         let began = Instant::now();
         let report = process.shutdown().unwrap();
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
         assert!(report.to_string().contains("SIGTERM"), "{report}");
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(format!("trap '' TERM; PROBE_STUBBORN=1 {PROBE}; sleep 60"));
         let process = plugin_core::Launcher::new(shell).stop_timeout(milliseconds(600)).spawn().unwrap();
         let began = Instant::now();
         let report = process.shutdown().unwrap();
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
         assert!(report.to_string().contains("SIGKILL"), "{report}");
     });
 }
@@ -112,7 +114,7 @@ fn what_the_plugin_started_ends_with_it() {
             let process = process(&probe);
             let report = if kill { process.kill() } else { process.shutdown() }.unwrap();
             assert_eq!(report.status().unwrap().success(), !kill);
-            assert!(gone_within(Duration::from_secs(1), grandchild));
+            assert!(gone_within(LONG, grandchild));
         }
     });
 }
@@ -129,7 +131,7 @@ fn dropping_the_last_handle_stops_the_plugin() {
         drop(process);
         assert_eq!(arc.add(1, 2).unwrap(), 3);
         drop(arc);
-        assert!(gone_within(Duration::from_secs(5), pid));
+        assert!(gone_within(LONG, pid));
         assert!(marker.exists(), "gracefully");
     });
 }
@@ -139,6 +141,17 @@ struct Family {
     host: std::process::Child,
     plugin: u32,
     grandchild: u32,
+}
+
+impl Family {
+    /// Waits for the host's end, then for that of the others, which surely comes; how long that took.
+    fn outlives_its_host_by(&mut self) -> Duration {
+        self.host.wait().unwrap();
+        let began = Instant::now();
+        assert!(gone_within(LONG, self.plugin), "the plugin outlived its host");
+        assert!(gone_within(LONG, self.grandchild), "what the plugin started outlived the host");
+        began.elapsed()
+    }
 }
 
 fn family(configure: impl FnOnce(&mut Command)) -> Family {
@@ -157,47 +170,49 @@ fn family(configure: impl FnOnce(&mut Command)) -> Family {
 #[test]
 fn a_killed_host_takes_its_plugins_along_within_a_second() {
     watchdog(60, || {
-        let directory = tempfile::tempdir().unwrap();
-        let marker = directory.path().join("marker");
-        let mut family = family(|host| {
-            host.env("PROBE_DROPPED", &marker);
+        let could_clean_up = in_one_of_a_few_tries(|| {
+            let directory = tempfile::tempdir().unwrap();
+            let marker = directory.path().join("marker");
+            let mut family = family(|host| {
+                host.env("PROBE_DROPPED", &marker);
+            });
+            family.host.kill().unwrap();
+            let took = family.outlives_its_host_by();
+            println!("{took:?}");
+            took < Duration::from_secs(1) && marker.exists()
         });
-        family.host.kill().unwrap();
-        let began = Instant::now();
-        assert!(gone_within(Duration::from_secs(1), family.plugin), "the plugin outlived its host");
-        assert!(gone_within(Duration::from_secs(1).saturating_sub(began.elapsed()), family.grandchild));
-        assert!(marker.exists(), "and it could clean up");
-        family.host.wait().unwrap();
+        assert!(could_clean_up, "it was too slow, or killed");
     });
 }
 
 #[test]
 fn a_killed_host_takes_even_stubborn_plugins_along() {
     watchdog(60, || {
-        let mut family = family(|host| {
-            host.env("PROBE_STUBBORN", "1");
+        let is_prompt = in_one_of_a_few_tries(|| {
+            let mut family = family(|host| {
+                host.env("PROBE_STUBBORN", "1");
+            });
+            family.host.kill().unwrap();
+            family.outlives_its_host_by() < Duration::from_secs(1)
         });
-        family.host.kill().unwrap();
-        assert!(gone_within(Duration::from_secs(1), family.plugin));
-        assert!(gone_within(Duration::from_millis(200), family.grandchild));
-        family.host.wait().unwrap();
+        assert!(is_prompt);
     });
 }
 
 #[test]
 fn ctrl_c_reaches_the_host_and_not_its_plugins_which_end_in_order() {
     watchdog(60, || {
-        let directory = tempfile::tempdir().unwrap();
-        let marker = directory.path().join("marker");
-        let mut family = family(|host| {
-            host.process_group(0).env("PROBE_DROPPED", &marker);
+        let were_let_go = in_one_of_a_few_tries(|| {
+            let directory = tempfile::tempdir().unwrap();
+            let marker = directory.path().join("marker");
+            let mut family = family(|host| {
+                host.process_group(0).env("PROBE_DROPPED", &marker);
+            });
+            // What a terminal does at Ctrl-C: to every process of the foreground group, which is the host's.
+            kill_process_group(pid(family.host.id()), Signal::INT).unwrap();
+            family.outlives_its_host_by() < Duration::from_secs(1) && marker.exists()
         });
-        // What a terminal does at Ctrl-C: to every process of the foreground group, which is the host's.
-        kill_process_group(pid(family.host.id()), Signal::INT).unwrap();
-        family.host.wait().unwrap();
-        assert!(gone_within(Duration::from_secs(1), family.plugin));
-        assert!(gone_within(Duration::from_millis(200), family.grandchild));
-        assert!(marker.exists(), "the plugin was not interrupted but let go");
+        assert!(were_let_go, "the plugin was interrupted and not let go");
     });
 }
 
@@ -217,7 +232,7 @@ fn a_terminated_plugin_is_noticed_without_a_call() {
     watchdog(60, || {
         let probe = launcher().restart(Restart::Never).spawn().unwrap().interface::<dyn Probe>().unwrap();
         kill_process(pid(process(&probe).pid().unwrap()), Signal::TERM).unwrap();
-        assert!(eventually(Duration::from_secs(5), || process(&probe).state() == State::Ended));
+        assert!(eventually(LONG, || process(&probe).state() == State::Ended));
         assert!(matches!(probe.add(1, 2), Err(Error::Died { may_have_run: false, .. })));
     });
 }
@@ -237,7 +252,7 @@ fn sockets_of_killed_hosts_are_swept_at_the_next_start() {
         first.host.wait().unwrap();
         assert_eq!(entries(), left, "a killed host cannot clean up");
         let mut second = family(in_runtime);
-        assert_eq!(entries().len(), 1);
+        assert!(eventually(Duration::from_secs(5), || entries().len() == 1));
         assert_ne!(entries(), left);
         second.host.kill().unwrap();
         second.host.wait().unwrap();

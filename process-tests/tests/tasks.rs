@@ -28,7 +28,7 @@ fn async_and_sync_methods_answer_on_any_executor() {
             assert_eq!(nimble.add(1, 2).unwrap(), 3);
             assert_eq!(nimble.add_async(3, 4).await.unwrap(), 7);
             let bytes = vec![5; 100_000];
-            assert!(nimble.echo(&bytes).await.unwrap() == bytes);
+            assert_eq!(nimble.echo(&bytes).await.unwrap(), bytes);
             assert_eq!(nimble.nap(6, 5).await.unwrap(), 6);
             if cfg!(feature = "tokio") {
                 assert_eq!(nimble.nap_on_tokio(7, 5).await.unwrap(), 7);

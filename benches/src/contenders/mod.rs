@@ -3,6 +3,7 @@
 mod child;
 mod interprocess;
 mod plugin_core;
+mod plugin_core_async;
 #[cfg(all(feature = "peers", unix))]
 mod remoc;
 mod socket;
@@ -69,6 +70,9 @@ pub(crate) const PLUGIN_CORE: &str = "plugin-core";
 /// plugin-core, told to block where it would yield.
 pub(crate) const PLUGIN_CORE_BLOCK: &str = "plugin-core-block";
 
+/// plugin-core, called by tasks.
+pub(crate) const PLUGIN_CORE_ASYNC: &str = "plugin-core-async";
+
 /// All that this program was built to measure, in the order of the tables.
 pub(crate) const ALL: &[Contender] = &[
     #[cfg(unix)]
@@ -97,6 +101,13 @@ pub(crate) const ALL: &[Contender] = &[
         name: PLUGIN_CORE_BLOCK,
         about: "the same with `Wait::Block`",
         program: Program::Here { start: plugin_core::start_blocking, serve: plugin_core::serve },
+        shared: true,
+        idle: 0,
+    },
+    Contender {
+        name: PLUGIN_CORE_ASYNC,
+        about: "this project; async methods, on a tokio runtime of one thread in the host; callers are tasks",
+        program: Program::Here { start: plugin_core_async::start, serve: plugin_core_async::serve },
         shared: true,
         idle: 0,
     },

@@ -7,7 +7,7 @@ use ::remoc::{
     Cfg, Connect, ConnectExt, codec,
     rtc::{self, CallError, Client as _, ServerShared as _},
 };
-use prost::bytes::Bytes;
+use bytes::Bytes;
 use serde_bytes::ByteBuf;
 use tokio::net::{
     UnixStream,
@@ -64,7 +64,7 @@ pub(crate) fn start() -> Result<Box<dyn Running>> {
         client.set_max_response_size(LARGEST);
         Result::<_>::Ok(client)
     })?;
-    Ok(Box::new(Tasks { runtime, client, _child: child }))
+    Ok(Box::new(Tasks { runtime, client, _plugin: child }))
 }
 
 fn halves(stream: StdStream) -> Result<(OwnedReadHalf, OwnedWriteHalf)> {

@@ -10,8 +10,8 @@ use ::tarpc::{
     tokio_serde::formats::MessagePack,
     tokio_util::codec::LengthDelimitedCodec,
 };
+use bytes::Bytes;
 use futures::StreamExt;
-use prost::bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 use tokio::net::UnixStream;
@@ -62,7 +62,7 @@ pub(crate) fn start() -> Result<Box<dyn Running>> {
         config.pending_request_buffer = CALLS;
         Result::<_>::Ok(EchoClient::new(config, transport(stream)?).spawn())
     })?;
-    Ok(Box::new(Tasks { runtime, client, _child: child }))
+    Ok(Box::new(Tasks { runtime, client, _plugin: child }))
 }
 
 /// What travels over a connection: values in MessagePack, each after its length.

@@ -6,9 +6,9 @@ use ::tonic::{
     Request, Response, Status,
     transport::{self, Channel, Endpoint},
 };
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use hyper_util::rt::TokioIo;
-use prost::bytes::Bytes;
 use tokio::net::UnixStream;
 
 use super::{Running, unix};
@@ -65,7 +65,7 @@ pub(crate) fn start() -> Result<Box<dyn Running>> {
     let runtime = runtime()?;
     let channel = runtime.block_on(connect(stream))?;
     let client = EchoClient::new(channel).max_decoding_message_size(usize::MAX);
-    Ok(Box::new(Tasks { runtime, client, _child: child }))
+    Ok(Box::new(Tasks { runtime, client, _plugin: child }))
 }
 
 /// Makes a channel of the one connection there is; the URI is never looked at.

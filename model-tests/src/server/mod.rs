@@ -7,5 +7,7 @@ mod panics;
 mod service;
 #[path = "../../../plugin-core/src/server/watchdog.rs"]
 mod watchdog;
+#[path = "../../../plugin-core/src/server/writer.rs"]
+mod writer;
 
-pub(crate) use service::{BLOCKED, OPENING, QUICK, Service};
+pub(crate) use service::{BLOCKED, CALLING, OPENING, QUICK, Service};

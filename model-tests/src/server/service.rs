@@ -2,15 +2,18 @@
 
 use std::{collections::VecDeque, io};
 
+use shuttle::rand::Rng;
+
 use super::{
     leaders::Leaders,
     pace::{Pace, Paces, Place},
     watchdog::Watchdog,
+    writer::Writer,
 };
 use crate::{
-    connection::{Connection, End, Handler, Sent, lock},
-    protocol::message::Message,
-    sides::{Told, answer},
+    connection::{Connection, End, Handler, Reading, Sent, lock},
+    protocol::{frame::Kind, message::Message, metadata::FIRST_LENT},
+    sides::{Told, answer, from_call},
     sync::{Arc, Condvar, Instant, Mutex, PoisonError, Weak, thread},
 };
 
@@ -19,6 +22,8 @@ pub(crate) const QUICK: u32 = 0;
 /// Its handler returns only when that of an `OPENING` one has begun, wherever that may run.
 pub(crate) const BLOCKED: u32 = 1;
 pub(crate) const OPENING: u32 = 2;
+/// Its handler calls back, twice without waiting and once for the answer.
+pub(crate) const CALLING: u32 = 3;
 
 pub(crate) struct Service {
     me: Weak<Self>,
@@ -29,6 +34,7 @@ pub(crate) struct Service {
     is_open: Mutex<bool>,
     opened: Condvar,
     told: Arc<Told>,
+    writer: Writer,
 }
 
 pub(super) struct Task(Message);
@@ -50,6 +56,7 @@ impl Service {
             is_open: Mutex::default(),
             opened: Condvar::new(),
             told: Arc::clone(told),
+            writer: Writer::default(),
         })
     }
 
@@ -71,7 +78,7 @@ impl Service {
         self.leaders.want(&me, connection).expect("threads can be started");
     }
 
-    pub(super) fn answer(&self, connection: &Connection, task: Task) -> Sent {
+    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, _began: Instant) -> (Sent, Instant) {
         let Task(request) = task;
         self.told.arrived(&request);
         match request.target {
@@ -85,15 +92,32 @@ impl Service {
                 *lock(&self.is_open) = true;
                 self.opened.notify_all();
             }
+            CALLING => Self::call_back(connection, &request),
             _ => {}
         }
-        answer(connection, request)
+        (answer(connection, request), Instant::now())
+    }
+
+    fn call_back(connection: &Arc<Connection>, request: &Message) {
+        for _ in 0..2 {
+            let notice = Message { target: FIRST_LENT, ..Message::control(Kind::Notice, request.call) };
+            match connection.send(notice, None) {
+                Ok(Sent::Partly) => connection.stalled(),
+                Ok(Sent::Cared) | Err(_) => {}
+            }
+        }
+        let question = from_call(request.call, FIRST_LENT, &request.payload);
+        // Fails only where the connection has ended, or the caller has left.
+        if let Ok(answer) = connection.call(question, None) {
+            let is_refused = answer.kind == Kind::Failure;
+            assert!(is_refused || *answer.payload == *request.payload, "another's answer");
+        }
     }
 
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
         let (me, connection) = (self.me.upgrade().expect("the scenario holds it"), Arc::clone(connection));
         drop(thread::spawn(move || {
-            if me.answer(&connection, task) == Sent::Partly {
+            if me.answer(&connection, task, Instant::now()).0 == Sent::Partly {
                 connection.write_rest();
             }
         }));
@@ -107,6 +131,9 @@ impl Handler for Service {
 
     fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
         let me = self.me.upgrade().expect("the scenario holds it");
+        if shuttle::rand::thread_rng().r#gen() {
+            self.leaders.prepare(&me);
+        }
         self.watchdog.start(&me, connection)?;
         self.leaders.want(&me, connection)
     }
@@ -115,10 +142,28 @@ impl Handler for Service {
         self.lead_again(connection);
     }
 
-    /// A plugin calls nobody yet, so its own service needs none of this; here it asks for signs of life.
     fn stalled(&self, connection: &Arc<Connection>) {
-        let connection = Arc::clone(connection);
-        drop(thread::spawn(move || connection.write_rest()));
+        self.writer.write_rest(connection);
+    }
+
+    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        Leaders::take_back(self, connection)
+    }
+
+    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
+        Leaders::lend(self, connection, reading);
+    }
+
+    fn read_by_caller(&self, connection: &Arc<Connection>) {
+        while let Some(task) = self.next_quick() {
+            self.submit(connection, task);
+        }
+    }
+
+    fn nested(&self, connection: &Arc<Connection>, request: Message) {
+        if self.answer(connection, Task(request), Instant::now()).0 == Sent::Partly {
+            self.stalled(connection);
+        }
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {

@@ -52,6 +52,18 @@ impl<'de> Decoder<'de> {
         }
     }
 
+    /// Expects the announcement of a map; gives how many entries follow.
+    pub(crate) fn map(&mut self) -> Result<u32, DecodeError> {
+        rmp::decode::read_map_len(&mut self.rest)
+            .map_err(|error| DecodeError::Malformed(format!("expected a map: {error}")))
+    }
+
+    /// Takes the next value, which is of any kind; gives it if it is a string.
+    pub(crate) fn optional_str(&mut self) -> Result<Option<&'de str>, DecodeError> {
+        let mut value = self.extent()?;
+        Ok(<&str>::deserialize(&mut value).ok())
+    }
+
     /// Decodes the next value.
     ///
     /// # Errors

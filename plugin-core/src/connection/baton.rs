@@ -177,13 +177,14 @@ impl Baton {
         }
     }
 
-    /// Lends it while a handler runs; the handler's number.
-    pub(super) fn lend(&mut self, reading: Box<Reading>) -> u64 {
-        self.last_handler += 1;
-        if reading.generation == self.generation && !matches!(self.place, Place::Nowhere) {
-            self.place = Place::Lent { handler: self.last_handler, reading };
+    /// Lends it while a handler runs; the handler's number, unless the link has been replaced.
+    pub(super) fn lend(&mut self, reading: Box<Reading>) -> Option<u64> {
+        if reading.generation != self.generation || matches!(self.place, Place::Nowhere) {
+            return None;
         }
-        self.last_handler
+        self.last_handler += 1;
+        self.place = Place::Lent { handler: self.last_handler, reading };
+        Some(self.last_handler)
     }
 
     /// Takes it back, unless it was taken away or is outdated.

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Connection,
     baton::{Baton, Reading},
+    callbacks::{Lender, LendsNothing},
     lock,
     outbox::{Sent, Unsent},
     read::Progress,
@@ -192,21 +193,24 @@ impl Calls {
 
 impl Connection {
     /// Sends a request or a ping, and waits for what answers it.
-    pub(crate) fn call(
+    pub(crate) fn call(self: &Arc<Self>, request: Message, deadline: Option<Instant>) -> Result<Message, CallFailure> {
+        self.call_lending(request, deadline, &mut LendsNothing)
+    }
+
+    /// As [`call`](Self::call), and runs what the other side asks of what `lender` lends it.
+    pub(crate) fn call_lending(
         self: &Arc<Self>,
         mut request: Message,
         deadline: Option<Instant>,
+        lender: &mut dyn Lender,
     ) -> Result<Message, CallFailure> {
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(CallFailure::Late { may_have_run: false });
-        }
         let waiter = Waiter::take();
         let Some(call) = lock(&self.calls).register(&waiter) else {
             return Err(CallFailure::Unsent(request));
         };
         request.call = call;
         let outcome = match self.send(request, deadline) {
-            Ok(sent) => self.wait_for_answer(call, &waiter, deadline, sent),
+            Ok(sent) => self.wait_for_answer(call, &waiter, deadline, sent, lender),
             Err((unsent, request)) => {
                 lock(&self.calls).leave_unanswered(call, false);
                 Err(match unsent {
@@ -216,6 +220,7 @@ impl Connection {
             }
         };
         // Whatever has come of it, the calls do not know the waiter any more.
+        self.refuse_waiting(&waiter);
         waiter.put_back();
         outcome
     }
@@ -226,9 +231,14 @@ impl Connection {
         waiter: &Waiter,
         deadline: Option<Instant>,
         sent: Sent,
+        lender: &mut dyn Lender,
     ) -> Result<Message, CallFailure> {
-        match self.wait(call, waiter, deadline, sent) {
-            State::Answered(answer) => Ok(answer),
+        match self.wait(call, waiter, deadline, sent, lender) {
+            State::Answered(answer) => {
+                // What was asked before the answer came.
+                self.run_waiting(waiter, &mut None, deadline, lender);
+                Ok(answer)
+            }
             State::Closed => Err(self.closed_under(call)),
             _ => self.abandon(call, waiter),
         }
@@ -242,19 +252,31 @@ impl Connection {
         }
     }
 
-    /// Waits for the answer until `deadline`, reading for everybody while nobody else does.
-    fn wait(self: &Arc<Self>, call: u32, waiter: &Waiter, deadline: Option<Instant>, mut sent: Sent) -> State {
-        let mut held: Option<Box<Reading>> = None;
+    /// Waits for the answer until `deadline`, reading for everybody while nobody else does, and running what the other side asks
+    /// of this call.
+    fn wait(
+        self: &Arc<Self>,
+        call: u32,
+        waiter: &Waiter,
+        deadline: Option<Instant>,
+        mut sent: Sent,
+        lender: &mut dyn Lender,
+    ) -> State {
+        // Whoever waits in a handler has lent the reading, and reads for itself.
+        let mut held: Option<Box<Reading>> = self.handler.take_back(self);
         loop {
+            self.run_waiting(waiter, &mut held, deadline, lender);
             if let Some(mut reading) = held.take() {
+                self.handler.read_by_caller(self);
                 let progress = self.read_on(&mut reading, deadline);
+                self.handler.read_by_caller(self);
                 let is_over = waiter.is_over() || deadline.is_some_and(|deadline| deadline <= Instant::now());
                 if progress == Progress::Over {
                     if is_over {
                         return waiter.look();
                     }
                 } else if is_over {
-                    self.leave(reading);
+                    self.handler.put_down(self, reading);
                     return waiter.look();
                 } else {
                     if progress == Progress::Nothing {
@@ -291,7 +313,7 @@ impl Connection {
     /// Takes the reading if nobody has it; else prepares to sleep, unless the wait is over.
     fn take_or_park(&self, call: u32, waiter: &Waiter) -> Option<Box<Reading>> {
         let mut calls = lock(&self.calls);
-        if waiter.is_over() {
+        if waiter.is_over() || waiter.asked.is_any() {
             return None;
         }
         let reading = calls.baton.take();
@@ -323,10 +345,7 @@ impl Connection {
     }
 }
 
-/// What the header says: 0 for no deadline, else at least 1.
-pub(super) fn milliseconds_left(deadline: Option<Instant>) -> u32 {
-    deadline.map_or(0, |deadline| {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-        u32::try_from(left).unwrap_or(u32::MAX).max(1)
-    })
+/// What the header says of a deadline that is so far away: at least 1, since 0 is none.
+pub(super) fn milliseconds(left: Duration) -> u32 {
+    u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1)
 }

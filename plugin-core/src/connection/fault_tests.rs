@@ -81,7 +81,7 @@ fn lead(connection: &Arc<Connection>) {
     let mut random = Rng::new();
     while let Some(mut reading) = connection.take_reading() {
         while connection.read_on(&mut reading, None) != Progress::Over {
-            let handler = connection.lend(reading);
+            let Some(handler) = connection.lend(reading) else { break };
             if random.u8(0..4) == 0 && connection.recall(handler) == Recalled::Free {
                 break; // Nobody else wants it.
             }

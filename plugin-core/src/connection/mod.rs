@@ -8,8 +8,10 @@
 //! ever waits to write while nobody reads.
 
 mod baton;
+mod callbacks;
 mod calls;
 mod cut;
+mod declarations;
 #[cfg(test)]
 mod fault_tests;
 pub(crate) mod greeting;
@@ -29,6 +31,7 @@ mod watched;
 pub(crate) use baton::Reading;
 #[cfg(any(unix, test))]
 pub(crate) use baton::{Attendance, Presence};
+pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES};
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
 pub(crate) use outbox::{Sent, Unsent};
@@ -53,6 +56,7 @@ use crate::{
     transport::Link,
 };
 use calls::Calls;
+use declarations::Declarations;
 use outbox::{LeftBehind, Outbox};
 use resume::Inbox;
 
@@ -101,6 +105,24 @@ pub(crate) trait Handler: Send + Sync {
 
     /// A method is to be called.
     fn request(&self, connection: &Arc<Connection>, request: Message);
+
+    /// A method is to be called on this thread: it waits in the call from which the request is made.
+    fn nested(&self, connection: &Arc<Connection>, request: Message) {
+        self.request(connection, request);
+    }
+
+    /// Gives the reading that this thread has lent while it runs a handler, if nobody has taken it.
+    fn take_back(&self, _connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        None
+    }
+
+    /// A caller has no use for the reading any more, or not for a while.
+    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
+        connection.leave(reading);
+    }
+
+    /// A caller reads, and will not run what this side has noted for whoever reads.
+    fn read_by_caller(&self, _connection: &Arc<Connection>) {}
 
     /// A method is to be called, and nothing answers. Whoever is finished with it says [`Connection::oneway_finished`].
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
@@ -155,6 +177,7 @@ pub(crate) enum Cause {
 /// Locks are taken in the order of the fields, and none is held over user code or anything that blocks.
 pub(crate) struct Connection {
     inbox: Mutex<Inbox>,
+    declarations: Mutex<Declarations>,
     outbox: Mutex<Outbox>,
     calls: Mutex<Calls>,
     /// Signalled when the writer has something to do.
@@ -213,6 +236,7 @@ impl Connection {
             inbox: Mutex::new(Inbox::new(options.max_message)),
             outbox: Mutex::default(),
             calls: Mutex::default(),
+            declarations: Mutex::default(),
             work: Condvar::new(),
             changed: Signal::default(),
             handler,

@@ -19,13 +19,14 @@ use crate::{
         frame::Kind,
         incoming::Incoming,
         message::Message,
+        metadata,
     },
     sync::{Arc, Instant, thread},
     transport::{Link, Pollable, TICK},
 };
 
 /// After how many frames of one turn no more are received: what waits to be written has waited for long enough.
-const MAX_FRAMES: usize = 8;
+const MAX_FRAMES: usize = 16;
 
 /// How many turns are taken at once where there is always more to read: of a few hundred KiB, while others wait for the thread.
 #[cfg(any(unix, test))]
@@ -243,7 +244,10 @@ impl Connection {
         match message.kind {
             Kind::Oneway => return self.oneway_arrived(message),
             Kind::Credit => return self.credited(message.call),
+            Kind::Request if message.meta || metadata::is_lent(message.target) => self.request_arrived(message, woken),
             Kind::Request => self.handler.request(self, message),
+            Kind::Notice => return self.notice_arrived(message, woken),
+            Kind::Declare => return self.interface_declared(&message),
             Kind::Value | Kind::Error | Kind::Failure | Kind::Pong => woken.extend(lock(&self.calls).answer(message)),
             Kind::Ping => self.send_control(Message::control(Kind::Pong, message.call)),
             Kind::Goodbye => self.handler.goodbye(),
@@ -279,8 +283,8 @@ impl Connection {
         self.handler.unread(self);
     }
 
-    /// Lends the reading while the handler of this thread runs; the number to ask it back by.
-    pub(crate) fn lend(&self, reading: Box<Reading>) -> u64 {
+    /// Lends the reading while the handler of this thread runs; the number to ask it back by, unless the link has been replaced.
+    pub(crate) fn lend(&self, reading: Box<Reading>) -> Option<u64> {
         lock(&self.calls).baton.lend(reading)
     }
 

@@ -12,6 +12,7 @@ use std::{
 use super::{
     CallFailure, Connection,
     baton::Attendance,
+    callbacks::Lender,
     calls::LOOK,
     lock,
     outbox::Unsent,
@@ -22,11 +23,16 @@ use crate::{
     sync::{Arc, Instant},
 };
 
+/// How many callbacks a task runs in a row before it lets others run.
+const PATIENCE: u32 = 32;
+
 /// A call of a task that is registered, and given up when this is dropped before its end.
 struct Registered<'a> {
     connection: &'a Arc<Connection>,
     waiter: Arc<Waiter>,
     call: u32,
+    /// Others were registered when it was.
+    has_company: bool,
     /// The request has been queued: an answer may come.
     is_queued: bool,
     /// Nobody finds the waiter any more.
@@ -37,25 +43,64 @@ impl Connection {
     /// As [`call`](Self::call), for a task. A call whose future is dropped is cancelled.
     pub(crate) async fn call_async(
         self: &Arc<Self>,
-        mut request: Message,
+        request: Message,
         deadline: Option<Instant>,
     ) -> Result<Message, CallFailure> {
-        if is_past(deadline) {
-            return Err(CallFailure::Late { may_have_run: false });
+        let mut registered = self.begin_async(request, deadline).await?;
+        poll_fn(|context| registered.poll(context, deadline)).await
+    }
+
+    /// As [`call_lending`](Self::call_lending), for a task: what the other side asks runs where the task is polled.
+    pub(crate) async fn call_lending_async(
+        self: &Arc<Self>,
+        request: Message,
+        deadline: Option<Instant>,
+        lender: &mut (dyn Lender + Send),
+    ) -> Result<Message, CallFailure> {
+        let mut registered = self.begin_async(request, deadline).await?;
+        let mut count = 0_u32;
+        let answer = loop {
+            match poll_fn(|context| registered.poll_asked(context, deadline)).await {
+                Event::Asked(request) => self.run_asked(request, lender).await,
+                Event::Over(outcome) => break outcome?,
+            }
+            count = count.wrapping_add(1);
+            if count % PATIENCE == 0 {
+                yield_once().await;
+            }
+        };
+        // What was asked before the answer came.
+        while let Some(request) = registered.waiter.asked.next() {
+            self.run_asked(request, lender).await;
         }
+        Ok(answer)
+    }
+
+    async fn run_asked(self: &Arc<Self>, request: Message, lender: &mut (dyn Lender + Send)) {
+        if let Some(answer) = lender.run(self, request) {
+            self.answer_async(answer, false, &mut false).await;
+        }
+    }
+
+    /// Registers and sends a call.
+    async fn begin_async(
+        self: &Arc<Self>,
+        mut request: Message,
+        deadline: Option<Instant>,
+    ) -> Result<Registered<'_>, CallFailure> {
         let waiter = Waiter::of_task(deadline);
         let Some(mut registered) = self.register_task(waiter) else {
             return Err(CallFailure::Unsent(request));
         };
         request.call = registered.call;
-        let next = match self.queue(request, deadline, Some(&registered.waiter), false).await {
+        let next = match self.queue(request, deadline, Some(&registered.waiter), registered.has_company).await {
             Ok(next) => next,
             Err((Unsent::Closed, request)) => return Err(CallFailure::Unsent(request)),
             Err((Unsent::Late, _)) => return Err(CallFailure::Late { may_have_run: false }),
         };
         registered.is_queued = true;
         self.see_to(next).await;
-        poll_fn(|context| registered.poll(context, deadline)).await
+        Ok(registered)
     }
 
     /// As [`send_oneway`](Self::send_oneway), for a task.
@@ -64,14 +109,11 @@ impl Connection {
         call: Message,
         deadline: Option<Instant>,
     ) -> Result<(), (Unsent, Message)> {
-        if is_past(deadline) {
-            return Err((Unsent::Late, call));
-        }
         // While it waits, it is among the calls, so that it is woken when its time is over.
         let Some(registered) = self.register_task(Waiter::of_task(deadline)) else {
             return Err((Unsent::Closed, call));
         };
-        let next = self.queue(call, deadline, Some(&registered.waiter), false).await?;
+        let next = self.queue(call, deadline, Some(&registered.waiter), registered.has_company).await?;
         drop(registered);
         self.see_to(next).await;
         Ok(())
@@ -79,15 +121,15 @@ impl Connection {
 
     fn register_task(self: &Arc<Self>, waiter: Arc<Waiter>) -> Option<Registered<'_>> {
         let deadline = waiter.task().and_then(|task| task.deadline);
-        let (call, alarm) = {
+        let (call, alarm, has_company) = {
             let mut calls = lock(&self.calls);
             let call = calls.register(&waiter)?;
-            (call, calls.tasks.alarm_for(deadline))
+            (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1)
         };
         if let Some(alarm) = alarm {
             self.handler.look_at(self, alarm);
         }
-        Some(Registered { connection: self, waiter, call, is_queued: false, is_over: false })
+        Some(Registered { connection: self, waiter, call, has_company, is_queued: false, is_over: false })
     }
 
     /// Wakes tasks whose time is over, and looks for signs of life as long as any wait; when to come again, if at all. `due`
@@ -174,6 +216,17 @@ impl Registered<'_> {
         self.is_over = true;
         Poll::Ready(outcome)
     }
+
+    /// As [`poll`](Self::poll), of a call that lends.
+    fn poll_asked(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> Poll<Event> {
+        // Before it is looked at what is asked: whoever asks does that first, and wakes then.
+        self.waiter.wakes(context);
+        let asked = if is_past(deadline) { None } else { self.waiter.asked.next() };
+        match asked {
+            Some(request) => Poll::Ready(Event::Asked(request)),
+            None => self.poll(context, deadline).map(Event::Over),
+        }
+    }
 }
 
 impl Drop for Registered<'_> {
@@ -188,7 +241,29 @@ impl Drop for Registered<'_> {
             // The other side has never heard of it, and answers nothing.
             lock(&self.connection.calls).leave_unanswered(self.call, false);
         }
+        // Nobody finds the waiter any more.
+        self.connection.refuse_waiting(&self.waiter);
     }
+}
+
+/// What happens to a call that lends.
+enum Event {
+    /// The other side asks for something.
+    Asked(Message),
+    Over(Result<Message, CallFailure>),
+}
+
+/// Lets the executor run others.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 pub(super) fn is_past(deadline: Option<Instant>) -> bool {

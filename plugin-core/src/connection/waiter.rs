@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{baton::Reading, lock};
+use super::{baton::Reading, callbacks::Waiting, lock};
 use crate::{
     protocol::message::Message,
     signal::wake,
@@ -22,6 +22,8 @@ pub(super) struct Waiter {
     changed: Condvar,
     /// `None` where a thread waits.
     task: Option<Task>,
+    /// What the other side asks of this caller meanwhile.
+    pub(super) asked: Waiting,
 }
 
 /// What is known of a task that waits. It neither sleeps nor reads: it is woken, and looks.
@@ -91,7 +93,11 @@ impl Waiter {
     pub(super) fn poll(&self, context: &Context<'_>) -> Poll<State> {
         self.wakes(context);
         // Looked at behind that: whoever ends the wait changes the state first and takes the waker then.
-        if self.is_over() { Poll::Ready(self.look()) } else { Poll::Pending }
+        let mut state = lock(&self.state);
+        match *state {
+            State::Answered(_) | State::Closed => Poll::Ready(std::mem::take(&mut *state)),
+            _ => Poll::Pending,
+        }
     }
 
     /// Gives the answer; whether the caller must be [woken](Self::wake) for it.
@@ -121,6 +127,18 @@ impl Waiter {
         }
     }
 
+    /// Has the caller run what the other side asks of it; whether it must be woken. Given back where too much waits already.
+    pub(super) fn ask(&self, message: Message) -> Result<bool, Message> {
+        // Before the state is looked at: a caller that is awake looks here before it sleeps.
+        self.asked.add(message)?;
+        let mut state = lock(&self.state);
+        let is_parked = matches!(*state, State::Parked);
+        if is_parked {
+            *state = State::Waiting;
+        }
+        Ok(is_parked || self.task.is_some())
+    }
+
     /// Lets the caller read; gives the reading back unless it is parked.
     pub(super) fn promote(&self, reading: Box<Reading>) -> Option<Box<Reading>> {
         let mut state = lock(&self.state);
@@ -148,7 +166,7 @@ impl Waiter {
     /// Says that the caller is about to [`sleep`](Self::sleep), unless there is a reason not to.
     pub(super) fn park(&self) {
         let mut state = lock(&self.state);
-        if let State::Waiting = *state {
+        if let (State::Waiting, false) = (&*state, self.asked.is_any()) {
             *state = State::Parked;
         }
     }

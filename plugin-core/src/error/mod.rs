@@ -9,7 +9,8 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use crate::report::ExitReport;
 use ran::{again, died, ran};
-use text::{at, caused, late, list};
+pub(crate) use text::HOST;
+use text::{at, caused, late, list, whose};
 
 pub use stage::StartStage;
 
@@ -187,7 +188,7 @@ pub enum Error {
 
     // ----- calling -----
     /// The call took longer than its deadline. A oneway call: there was no room for it until then, and it did not run.
-    #[error("`{method}` of plugin `{plugin}` was not done within {after:?}{}; {}", ran(*may_have_run), late(*silent_for))]
+    #[error("`{method}` of {} was not done within {after:?}{}; {}", whose(plugin), ran(*may_have_run), late(*silent_for))]
     Timeout {
         /// The plugin's name.
         plugin: String,
@@ -214,7 +215,7 @@ pub enum Error {
         report: Arc<ExitReport>,
     },
     /// The connection was lost, but the process was not seen to end.
-    #[error("lost the connection to plugin `{plugin}` during `{method}`{}: {reason}", ran(*may_have_run))]
+    #[error("lost the connection to {} during `{method}`{}: {reason}", whose(plugin), ran(*may_have_run))]
     Disconnected {
         /// The plugin's name.
         plugin: String,
@@ -275,7 +276,7 @@ pub enum Error {
         why: Arc<Error>,
     },
     /// The method panicked. The plugin goes on serving.
-    #[error("`{method}` of plugin `{plugin}` panicked{}: {message}", at(location.as_deref()))]
+    #[error("`{method}` of {} panicked{}: {message}", whose(plugin), at(location.as_deref()))]
     Panicked {
         /// The plugin's name.
         plugin: String,
@@ -288,7 +289,8 @@ pub enum Error {
     },
     /// The plugin has no such method, and the trait no default body.
     #[error(
-        "plugin `{plugin}` has no method `{method}`: it was built from another version of the trait; rebuild it, or give the method a default body"
+        "{} has no method `{method}`: it was built from another version of the trait; rebuild it, or give the method a default body",
+        whose(plugin)
     )]
     UnknownMethod {
         /// The plugin's name.
@@ -298,7 +300,8 @@ pub enum Error {
     },
     /// The arguments could not be encoded here or decoded there.
     #[error(
-        "the arguments of `{method}` cannot be passed to plugin `{plugin}`: {message}; do both sides use one version of the trait?"
+        "the arguments of `{method}` cannot be passed to {}: {message}; do both sides use one version of the trait?",
+        whose(plugin)
     )]
     BadArguments {
         /// The plugin's name.
@@ -310,7 +313,8 @@ pub enum Error {
     },
     /// What the method returned could not be encoded there or decoded here.
     #[error(
-        "the answer of `{method}` of plugin `{plugin}` cannot be read: {message}; do both sides use one version of the trait?"
+        "the answer of `{method}` of {} cannot be read: {message}; do both sides use one version of the trait?",
+        whose(plugin)
     )]
     BadAnswer {
         /// The plugin's name.
@@ -322,7 +326,8 @@ pub enum Error {
     },
     /// Arguments or answer are larger than a message may be. Nothing was sent.
     #[error(
-        "the {what} of `{method}` of plugin `{plugin}` would be larger than {limit} bytes; raise `Launcher::max_message`, or send it in parts"
+        "the {what} of `{method}` of {} would be larger than {limit} bytes; raise `Launcher::max_message`, or send it in parts",
+        whose(plugin)
     )]
     TooLarge {
         /// The plugin's name.
@@ -335,7 +340,7 @@ pub enum Error {
         limit: usize,
     },
     /// The plugin has too much to do already. Nothing was run.
-    #[error("plugin `{plugin}` is overloaded and did not run `{method}`: {message}; call it less often at once")]
+    #[error("{} is overloaded and did not run `{method}`: {message}; call it less often at once", whose(plugin))]
     Overloaded {
         /// The plugin's name.
         plugin: String,
@@ -343,6 +348,29 @@ pub enum Error {
         method: String,
         /// Which limit was met.
         message: String,
+    },
+    /// What was to be called had been lent for the time of a call, and that has ended. Nothing was run.
+    #[error(
+        "`{method}` was lent to this plugin for the time of a call, and that call has ended: its caller has its answer, or has given up; it did not run"
+    )]
+    CallEnded {
+        /// Who had lent it.
+        plugin: String,
+        /// The method called.
+        method: String,
+    },
+    /// Too many calls wait for each other, back and forth. Nothing was run.
+    #[error(
+        "`{method}` of {} was not called: {limit} calls wait for each other already; do the calls back and forth ever end?",
+        whose(plugin)
+    )]
+    TooDeep {
+        /// Who was to be called.
+        plugin: String,
+        /// The method called.
+        method: String,
+        /// How many may.
+        limit: u32,
     },
 
     // ----- stopping -----

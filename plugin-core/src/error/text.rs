@@ -11,6 +11,14 @@ impl fmt::Debug for Error {
     }
 }
 
+/// What a side calls its host in place of a plugin's name.
+pub(crate) const HOST: &str = "the host";
+
+/// Whose method it is that errors are about.
+pub(super) fn whose(plugin: &str) -> String {
+    if plugin == HOST { HOST.into() } else { format!("plugin `{plugin}`") }
+}
+
 /// Names in a sentence.
 pub(super) fn list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { format!("`{}`", names.join("`, `")) }

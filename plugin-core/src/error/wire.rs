@@ -36,6 +36,8 @@ impl Error {
             Self::BadAnswer { .. } => "bad-answer",
             Self::TooLarge { .. } => "too-large",
             Self::Overloaded { .. } => "overloaded",
+            Self::CallEnded { .. } => "call-ended",
+            Self::TooDeep { .. } => "too-deep",
             Self::Remote { kind, .. } => kind,
             Self::Custom(_) => "custom",
         }

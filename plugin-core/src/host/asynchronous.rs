@@ -97,7 +97,7 @@ impl Process {
     /// As [`interface`](Self::interface).
     pub async fn interface_async<I: Interface + ?Sized + 'static>(&self) -> Result<Plugin<I>> {
         let client = Client::new_async(Arc::clone(&self.handle), I::DESCRIPTOR).await?;
-        Ok(Plugin::new(I::proxy(client), self.clone()))
+        Ok(Plugin::new(I::proxy(crate::objects::Client::of_plugin(client)), self.clone()))
     }
 
     /// As [`ping`](Self::ping), for an async program.

@@ -1,8 +1,9 @@
-//! Those who dial a host: each is heard, and handed to whoever expects it.
+//! Those who dial a host: each that has been [heard](super::hear) is handed to whoever expects it.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, Weak, mpsc::Sender},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -21,8 +22,8 @@ use crate::{
     transport::local::LocalLink,
 };
 
-/// How long a dialler may take to introduce itself.
-const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take to answer one that has introduced itself.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many diallers of one process may wait to be heard.
 const MAX_DIALLERS_OF_ONE: usize = 8;
@@ -40,7 +41,7 @@ pub(super) struct Guests {
 impl Guests {
     /// Whether a process may wait to introduce itself: not if too many connections of it wait already, so that one process
     /// cannot keep others out.
-    fn let_wait(&self, pid: Option<u32>) -> bool {
+    pub(super) fn let_wait(&self, pid: Option<u32>) -> bool {
         let mut at_the_door = lock(&self.at_the_door);
         let Some(pid) = pid else { return true };
         let is_welcome = at_the_door.iter().filter(|known| **known == pid).count() < MAX_DIALLERS_OF_ONE;
@@ -48,6 +49,26 @@ impl Guests {
             at_the_door.push(pid);
         }
         is_welcome
+    }
+
+    /// It does not wait any more.
+    pub(super) fn leave_door(&self, pid: Option<u32>) {
+        let mut at_the_door = lock(&self.at_the_door);
+        let place = at_the_door.iter().position(|known| Some(*known) == pid);
+        place.map(|place| at_the_door.swap_remove(place));
+    }
+
+    /// Hands who has introduced itself to whoever expects it.
+    pub(super) fn introduced(self: &Arc<Self>, introduced: Introduced) {
+        if introduced.hello.session.is_empty() {
+            return introduce(introduced, &self.expected);
+        }
+        // On a thread of its own: what has to be sent again may be much, and others wait to be heard.
+        let guests = Arc::clone(self);
+        let resuming = move || resume(introduced, &guests.sessions);
+        if let Err(error) = thread::Builder::new().name("plugin-core greeting".into()).spawn(resuming) {
+            tracing::debug!(%error, "a session could not be resumed, its plugin may try again");
+        }
     }
 }
 
@@ -85,35 +106,9 @@ pub(super) struct Introduced {
     pub(super) hello: Hello,
 }
 
-/// Hears what one dialler has to say, and hands it to whoever expects it.
-pub(super) fn hear(link: LocalLink, guests: &Guests) {
-    if !link.is_same_user() {
-        tracing::warn!("another user's process dialled the plugin socket");
-        return;
-    }
-    let pid = link.peer_pid();
-    if !guests.let_wait(pid) {
-        return;
-    }
-    let deadline = deadline::after(Instant::now(), HELLO_LIMIT);
-    let mut deframer = Deframer::new();
-    let hello = greeting::receive(&link, &mut deframer, deadline, handshake::read_hello);
-    if let Some(pid) = pid {
-        let mut at_the_door = lock(&guests.at_the_door);
-        let place = at_the_door.iter().position(|known| *known == pid);
-        place.map(|place| at_the_door.swap_remove(place));
-    }
-    match hello {
-        Ok(hello) if hello.session.is_empty() => {
-            introduce(Introduced { link, deframer, hello }, &guests.expected, deadline);
-        }
-        Ok(hello) => resume(Introduced { link, deframer, hello }, &guests.sessions, deadline),
-        Err(error) => tracing::debug!(%error, "a dialler did not introduce itself"),
-    }
-}
-
 /// Goes on with a session over the connection that its plugin has dialled.
-fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>, deadline: Instant) {
+fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>) {
+    let deadline = deadline::after(Instant::now(), ANSWER_LIMIT);
     let Introduced { link, deframer, hello } = introduced;
     let found = lock(sessions).get(&hello.session).and_then(|session| {
         let is_right = bool::from(session.token.as_bytes().ct_eq(hello.token.as_bytes()));
@@ -130,7 +125,9 @@ fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>, de
     }
 }
 
-fn introduce(introduced: Introduced, expected: &Mutex<Vec<Expected>>, deadline: Instant) {
+/// Never waits: what there is to say fits a socket that nothing has been written to.
+fn introduce(introduced: Introduced, expected: &Mutex<Vec<Expected>>) {
+    let deadline = deadline::after(Instant::now(), ANSWER_LIMIT);
     let Some(expected) = take_expected(&introduced.hello.token, expected) else {
         let reason = "wrong token: only programs that this host started, and each only once, may connect";
         return refuse(&introduced.link, reason.into(), deadline);

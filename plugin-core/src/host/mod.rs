@@ -3,8 +3,8 @@
 //! In reading order: [`launcher`] says what to start; [`process`] is the plugin and [`plugin`] the typed handle to one of its
 //! interfaces; [`supervisor`] keeps it running through its [`phase`]s, as [`restart`] allows, and tells [`events`], [`idle`]
 //! stops it while nobody calls; [`start`] starts it once, and [`instance`] is what then runs; [`attach`] and [`in_process`] are
-//! the two other ways to have a process. Below them: [`rendezvous`] is where plugins dial in, in a private [`directory`], and
-//! [`guests`] are those that do; [`child`] is the operating system's process; [`diagnose`] says why one would not start;
+//! the two other ways to have a process. Below them: [`rendezvous`] is where plugins dial in, in a private [`directory`], [`hear`]
+//! listens to those who do, and [`guests`] knows them; [`child`] is the operating system's process; [`diagnose`] says why one would not start;
 //! [`output`] says where what it prints goes, [`drain`] reads it and [`forward`] hands it on; [`ends`] waits for it to end;
 //! [`handler`] is the host's end of the connection; [`watch`] reads connections that no caller reads, and [`attend`] whatever
 //! else is waited for; [`life`] is what is known about whether it still runs, [`usage`] whether anybody calls it, and [`timer`]
@@ -25,6 +25,7 @@ mod events;
 mod forward;
 mod guests;
 mod handler;
+mod hear;
 mod idle;
 mod in_process;
 mod instance;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{instance::Instance, restart::History};
+use super::{instance::Instance, restart::History, usage::Lease};
 use crate::{Error, ExitReport};
 
 /// What is known of a plugin, between its runs too.
@@ -37,6 +37,15 @@ impl State {
             is_stopped: false,
             has_told_stopped: false,
             has_given_up: false,
+        }
+    }
+
+    /// The right to call the present run, if it can be called now.
+    pub(super) fn lease(&self) -> Option<Lease> {
+        match &self.phase {
+            // With the state locked: who looks whether it is idle finds it in use.
+            Phase::Running(instance) if instance.is_usable() && !self.is_stopped => Some(Lease::new(instance)),
+            _ => None,
         }
     }
 

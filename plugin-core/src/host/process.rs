@@ -17,9 +17,10 @@ use super::{
 use crate::{
     Error, ExitReport, Interface, Result,
     client::Client,
-    connection::CallFailure,
+    connection::{CallFailure, Connection},
     deadline,
     interface::Timeout,
+    objects,
     protocol::{
         frame::Kind,
         message::{InterfaceEntry, Message},
@@ -137,7 +138,7 @@ impl Process {
     /// no default body.
     pub fn interface<I: Interface + ?Sized + 'static>(&self) -> Result<Plugin<I>> {
         let client = Client::new(Arc::clone(&self.handle), I::DESCRIPTOR)?;
-        Ok(Plugin::new(I::proxy(client), self.clone()))
+        Ok(Plugin::new(I::proxy(objects::Client::of_plugin(client)), self.clone()))
     }
 
     /// The plugin's name, as errors and logs have it.
@@ -324,6 +325,15 @@ impl Handle {
         &self.supervisor.name
     }
 
+    pub(crate) fn shared_name(&self) -> &Arc<str> {
+        &self.supervisor.name
+    }
+
+    /// Whether `connection` is that of the present run.
+    pub(crate) fn is_connected_by(&self, connection: &Arc<Connection>) -> bool {
+        self.supervisor.last().is_some_and(|instance| Arc::ptr_eq(&instance.connection, connection))
+    }
+
     pub(crate) fn call_timeout(&self) -> Duration {
         self.supervisor.settings.call_timeout
     }
@@ -343,10 +353,11 @@ impl Handle {
     }
 }
 
-/// How long a call had, in whole milliseconds: `within` was called a moment before it.
+/// How long a call had, to the nearest millisecond: `within` was called a moment before it, or behind it.
 pub(crate) fn limit(began: Instant, deadline: Option<Instant>) -> Duration {
     let limit = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began));
-    Duration::from_millis(u64::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(u64::MAX))
+    let milliseconds = ((limit.as_micros() + 500) / 1000).max(u128::from(!limit.is_zero()));
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX))
 }
 
 /// Why a call to `instance` failed.
@@ -384,5 +395,18 @@ impl Drop for Handle {
         if stopping.is_err() {
             self.supervisor.abandon();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_as_it_was_given_even_if_the_call_began_a_moment_before_or_behind_it() {
+        let began = Instant::now();
+        let told = |micros| limit(began, Some(began + Duration::from_micros(micros)));
+        assert_eq!([299_960, 300_000, 300_040].map(told), [Duration::from_millis(300); 3]);
+        assert_eq!([1, 0].map(told), [Duration::from_millis(1), Duration::ZERO]);
     }
 }

@@ -1,24 +1,23 @@
 //! Where plugins dial in: one listener for all plugins of a host, made with the first and removed with the last.
 //!
-//! A plugin proves with its token which one it is. Every dialler is heard on a thread of its own, under a time limit, so
-//! that a silent one holds up nobody.
+//! A plugin proves with its token which one it is, once it has been [heard](super::hear).
 
 use std::{
     io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
         mpsc::Sender,
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use super::{
     directory::{Directory, Place},
-    guests::{Arrival, Expected, Guests, Session, hear},
-    wake::{Wakened, Waker, waker},
+    guests::{Arrival, Expected, Guests, Session},
+    hear::hear,
+    wake::{Waker, waker},
 };
 use crate::{
     Error, Result, StartStage,
@@ -26,9 +25,6 @@ use crate::{
     protocol::message::Welcome,
     transport::local::LocalListener,
 };
-
-/// How many diallers are heard at once.
-const MAX_DIALLERS: usize = 1024;
 
 /// The host's listener.
 #[derive(Debug)]
@@ -60,9 +56,8 @@ impl Listening {
         let accepting = thread::Builder::new().name("plugin-core accept".into()).spawn({
             let (address, listener, guests) = (address.to_owned(), Arc::clone(&listener), Arc::clone(guests));
             move || {
-                // Here, since the first plugin is started meanwhile, which takes longer.
-                Directory::sweep(&address);
-                accept(&listener, &wakened, &guests);
+                // Here, and not before: it takes a moment, in which the first plugin is started.
+                hear(&listener, &wakened, &guests, || Directory::sweep(&address));
             }
         })?;
         Ok(Self { listener, waker: Some(waker), accepting: Some(accepting) })
@@ -192,32 +187,4 @@ pub(super) fn token() -> Result<String> {
     let (high, low) = random.split_at(16);
     let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u128::from(*byte));
     Ok(format!("{:032x}{:032x}", word(high), word(low)))
-}
-
-fn accept(listener: &LocalListener, wakened: &Wakened, guests: &Arc<Guests>) {
-    let diallers = Arc::new(AtomicUsize::new(0));
-    loop {
-        let accepted = match wakened.accept(listener) {
-            Ok(Some(link)) => link,
-            Ok(None) => return,
-            Err(error) => {
-                // Mostly too many open files, which others must close: trying again at once would only burn the CPU.
-                tracing::warn!(%error, "could not accept a plugin");
-                thread::sleep(Duration::from_millis(50));
-                continue;
-            }
-        };
-        if diallers.fetch_add(1, Ordering::Relaxed) >= MAX_DIALLERS {
-            diallers.fetch_sub(1, Ordering::Relaxed);
-            continue;
-        }
-        let (guests, heard) = (Arc::clone(guests), Arc::clone(&diallers));
-        let spawned = thread::Builder::new().name("plugin-core greeting".into()).spawn(move || {
-            hear(accepted, &guests);
-            heard.fetch_sub(1, Ordering::Relaxed);
-        });
-        if spawned.is_err() {
-            diallers.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }

@@ -176,9 +176,10 @@ impl Supervisor {
         if state.is_stopped {
             return Err(Error::Stopped { plugin: self.name(), method: method.into(), may_have_run: false });
         }
+        if let Some(lease) = state.lease() {
+            return Ok(Step::Call(lease));
+        }
         match &state.phase {
-            // With the state locked: who looks whether it is idle finds it in use.
-            Phase::Running(instance) if instance.is_usable() => Ok(Step::Call(Lease::new(instance))),
             Phase::Running(instance) => Ok(Step::Bury(Arc::clone(instance))),
             Phase::Failed(failed) if has_waited => Err(failed.explain(&self.name, method)),
             Phase::Down(_) | Phase::Failed(_) => self.decide(state, method).map(|()| Step::Again),

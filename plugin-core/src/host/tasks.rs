@@ -41,6 +41,19 @@ impl Supervisor {
         if let Some(admitted) = self.admitted(method, deadline) {
             return admitted;
         }
+        if let Some(lease) = lock(&self.state).lease() {
+            return Ok(lease);
+        }
+        // Boxed: most calls never wait, and need no memory for it.
+        Box::pin(self.wait_to_acquire(method, began, deadline)).await
+    }
+
+    async fn wait_to_acquire(
+        self: &Arc<Self>,
+        method: &str,
+        began: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Lease> {
         let waiting = Waiting { signal: &self.changed, place: Place::default() };
         let mut line = InLine { supervisor: self, waiting, alarm: Alarm::default(), has_waited: false };
         let lost = match poll_fn(|context| line.poll(context, method, began, deadline)).await? {
@@ -125,7 +138,7 @@ impl Instance {
     pub(crate) async fn settle(&self, deadline: Option<Instant>) {
         let is_lost = matches!(self.connection.end(), Some(End { cause: Cause::Lost(_) | Cause::Local(_), .. }));
         if is_lost && matches!(self.body, Body::Child { .. }) && !self.is_stopping() {
-            self.life.wait_end_async(self.exit_limit(deadline)).await;
+            Box::pin(self.life.wait_end_async(self.exit_limit(deadline))).await;
         }
     }
 }

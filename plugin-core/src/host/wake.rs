@@ -1,17 +1,25 @@
 //! Interrupting an accept that waits.
 
 #[cfg(unix)]
-pub(super) use unix::{Wakened, Waker, waker};
+pub(super) use unix::{Wakened, Waker, Woken, waker};
 #[cfg(windows)]
 pub(super) use windows::{Wakened, Waker, waker};
 
 #[cfg(unix)]
 mod unix {
-    use std::{io, os::unix::net::UnixStream, path::Path};
+    use std::{
+        io,
+        os::{
+            fd::{AsFd, BorrowedFd},
+            unix::net::UnixStream,
+        },
+        path::Path,
+        time::Duration,
+    };
 
-    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-    use crate::transport::local::{LocalLink, LocalListener};
+    use crate::transport::local::LocalListener;
 
     /// Ends the accepting when dropped.
     #[derive(Debug)]
@@ -29,22 +37,40 @@ mod unix {
         Ok((Waker { _end: waker }, Wakened(wakened)))
     }
 
+    /// Why a wait has ended.
+    #[derive(Debug)]
+    pub(in crate::host) struct Woken {
+        /// The waker is gone.
+        pub(in crate::host) is_over: bool,
+        /// Somebody dials.
+        pub(in crate::host) is_dialled: bool,
+        /// The places of the files that have something to read, in their order.
+        pub(in crate::host) ready: Vec<usize>,
+    }
+
     impl Wakened {
-        /// The next connection of `listener`, which is the waker's; `None` once the waker is gone.
-        pub(in crate::host) fn accept(&self, listener: &LocalListener) -> io::Result<Option<LocalLink>> {
-            let listener_fd = listener.as_fd();
-            let mut fds = [PollFd::new(&listener_fd, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
-            loop {
-                match poll(&mut fds, None) {
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                    Ok(_) if !fds[1].revents().is_empty() => return Ok(None),
-                    Ok(_) => match listener.accept() {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        accepted => return accepted.map(Some),
-                    },
-                }
+        /// Waits until somebody dials `listener`, which is the waker's, there is something to read in one of `files`, or the
+        /// waker is gone; but not longer than `limit`.
+        pub(in crate::host) fn wait(
+            &self,
+            listener: &LocalListener,
+            files: &[BorrowedFd<'_>],
+            limit: Option<Duration>,
+        ) -> io::Result<Woken> {
+            let limit = limit.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+            let ours = [listener.as_fd(), self.0.as_fd()];
+            let mut fds: Vec<_> = ours.iter().chain(files).map(|file| PollFd::new(file, PollFlags::IN)).collect();
+            match poll(&mut fds, limit.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
+            let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+            let ready = fds.iter().skip(ours.len()).enumerate().filter(|(_, fd)| is_ready(fd));
+            Ok(Woken {
+                is_over: is_ready(&fds[1]),
+                is_dialled: is_ready(&fds[0]),
+                ready: ready.map(|(place, _)| place).collect(),
+            })
         }
     }
 }

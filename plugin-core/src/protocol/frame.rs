@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Failure = 19,
     /// The caller no longer waits for an answer.
     Cancel = 20,
+    /// An interface that is not in the greeting, before it is referred to.
+    Declare = 22,
     /// Nothing but the acknowledgement in the header.
     Ack = 23,
     /// Asks for a pong.
@@ -47,10 +49,12 @@ pub(crate) enum Kind {
     Oneway = 27,
     /// So many oneway messages are finished.
     Credit = 28,
+    /// A function that a call has lent is to be called, and nothing answers.
+    Notice = 29,
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Hello,
         Self::Welcome,
         Self::Refused,
@@ -59,12 +63,14 @@ impl Kind {
         Self::Error,
         Self::Failure,
         Self::Cancel,
+        Self::Declare,
         Self::Ack,
         Self::Ping,
         Self::Pong,
         Self::Goodbye,
         Self::Oneway,
         Self::Credit,
+        Self::Notice,
     ];
 
     /// Frames from here up that this side does not know are ignored; unknown ones below are a violation.

@@ -67,6 +67,10 @@ impl Incoming {
                 self.forget(header.call, false);
                 Ok(Some(Message::control(kind, header.call)))
             }
+            Kind::Notice | Kind::Declare => {
+                self.check_length(kind, frame.payload.len())?;
+                Ok(Some(first(kind, &header, frame.payload)))
+            }
             Kind::Ping | Kind::Pong | Kind::Goodbye | Kind::Credit => Ok(Some(Message::control(kind, header.call))),
         }
     }

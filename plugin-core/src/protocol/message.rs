@@ -155,6 +155,10 @@ pub(crate) enum FailureKind {
     Stopping,
     Interrupted,
     Cancelled,
+    /// The call that lent what was to be called has ended.
+    CallEnded,
+    /// Too many calls wait for each other.
+    TooDeep,
     /// A kind that a newer side invented.
     #[serde(other)]
     Unknown,

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`frame`] is the 24-byte header and the cutting of a byte stream into frames; [`message`] is what
 //! whole messages say; [`outgoing`] and [`incoming`] are the two directions of a session, which cut messages into frames
-//! and put them together again, [`batch`] and [`direct`] spare them copies of what is large; [`oneway`] bounds the messages that nothing answers; [`handshake`] is how the two sides
+//! and put them together again, [`batch`] and [`direct`] spare them copies of what is large; [`oneway`] bounds the messages that nothing answers; [`metadata`] is what a request says beside its
+//! arguments; [`handshake`] is how the two sides
 //! agree before all that; [`pulse`] asks whether the other side lives, [`backoff`] how long to wait before the next try.
 //!
 //! `docs/protocol.md` describes the same for writers of plugins in other languages.
@@ -14,6 +15,7 @@ pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod incoming;
 pub(crate) mod message;
+pub(crate) mod metadata;
 pub(crate) mod oneway;
 pub(crate) mod outgoing;
 pub(crate) mod pulse;
@@ -48,4 +50,10 @@ pub(crate) enum Violation {
     OnewayOverrun,
     #[error("has finished with {credited} oneway messages of {outstanding}")]
     CreditForUnsent { credited: u32, outstanding: usize },
+    #[error("sent more callbacks than call {0} can have under way")]
+    CallbackOverrun(u32),
+    #[error("declares an interface that cannot be read: {0}")]
+    BadDeclaration(String),
+    #[error("declares more than {0} interfaces")]
+    TooManyDeclarations(usize),
 }

@@ -51,7 +51,7 @@ pub struct Call {
 
 /// What is known of a call while it is being answered.
 #[derive(Debug, Default)]
-pub(super) struct CallState {
+pub(crate) struct CallState {
     deadline: Option<Instant>,
     /// The caller has said that it no longer waits.
     is_given_up: AtomicBool,
@@ -97,7 +97,7 @@ impl Call {
 }
 
 impl CallState {
-    pub(super) fn new(deadline: Option<Instant>) -> Arc<Self> {
+    pub(crate) fn new(deadline: Option<Instant>) -> Arc<Self> {
         let new = Self { deadline, ..Self::default() };
         let mut idle = IDLE.with_borrow_mut(Vec::pop);
         match idle.as_mut().and_then(Arc::get_mut) {
@@ -108,7 +108,7 @@ impl CallState {
     }
 
     /// Keeps the state for another call, unless somebody still holds it to ask after this one.
-    pub(super) fn put_back(mut self: Arc<Self>) {
+    pub(crate) fn put_back(mut self: Arc<Self>) {
         if Arc::get_mut(&mut self).is_some() {
             IDLE.with_borrow_mut(|idle| {
                 if idle.len() < KEPT {
@@ -163,11 +163,20 @@ impl CallState {
 
     /// Whether there is no point in going on.
     pub(super) fn is_cancelled(&self) -> bool {
-        self.is_given_up() || self.is_stopping() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+        self.deadline.map_or_else(|| self.is_cut_short(), |_| self.is_cancelled_at(Instant::now()))
+    }
+
+    /// As [`is_cancelled`](Self::is_cancelled), where the time is known.
+    pub(super) fn is_cancelled_at(&self, now: Instant) -> bool {
+        self.is_cut_short() || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn is_cut_short(&self) -> bool {
+        self.is_given_up() || self.is_stopping()
     }
 
     /// Runs a handler as the answering of this call.
-    pub(super) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
+    pub(crate) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
         /// Puts back what was current before: a handler may run one within another.
         struct Restore(Option<Arc<CallState>>);
         impl Drop for Restore {

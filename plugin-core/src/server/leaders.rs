@@ -5,16 +5,16 @@
 //! after all, the [`watchdog`](super::watchdog) takes the reading from its thread and wants another leader; the slow one goes on
 //! with its handler and is then free to lead again.
 
-use std::{io, time::Duration};
+use std::{cell::Cell, io, time::Duration};
 
 use super::{
-    pace::Pace,
+    pace::{Pace, Place},
     panics,
     service::{Service, Task},
 };
 use crate::{
     connection::{Connection, Progress, Reading, lock},
-    sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread},
+    sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread, thread_local},
 };
 
 /// How long a thread that is not needed stays.
@@ -22,6 +22,31 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// For how long answers may be held back to go out together.
 const HELD_BACK: Duration = Duration::from_micros(100);
+
+thread_local! {
+    /// What this thread has lent while it runs a handler.
+    static LOAN: Cell<Option<Loan>> = const { Cell::new(None) };
+}
+
+/// A reading that was lent for the time of a handler. If that makes a call of its own, it takes the reading back to wait for the
+/// answer, and lends it again.
+#[derive(Debug, Clone, Copy)]
+struct Loan {
+    /// The address of the connection, which lives while the handler runs.
+    connection: usize,
+    handler: u64,
+    place: Place,
+    pace: Pace,
+}
+
+impl Loan {
+    /// The loan of this thread that concerns `connection`.
+    fn of(connection: &Arc<Connection>) -> Option<Self> {
+        // A thread that ends may call in the destructors of its own values.
+        let loan = LOAN.try_with(Cell::get).ok().flatten();
+        loan.filter(|loan| loan.connection == Arc::as_ptr(connection) as usize)
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Leaders {
@@ -32,9 +57,9 @@ pub(super) struct Leaders {
 
 #[derive(Default)]
 struct State {
-    /// Nobody leads, and somebody should.
-    is_wanted: bool,
-    /// Threads that wait to be wanted; `idle <= threads`.
+    /// What nobody leads, and somebody should.
+    wanted: Option<Arc<Connection>>,
+    /// Threads that wait to be wanted, or have been started to; `idle <= threads`.
     idle: usize,
     threads: usize,
     /// Threads that run a handler.
@@ -49,24 +74,27 @@ impl Leaders {
         if state.is_stopping {
             return Ok(());
         }
-        state.is_wanted = true;
+        state.wanted = Some(Arc::clone(connection));
         if state.idle > 0 {
             drop(state);
             self.changed.notify_all();
             return Ok(());
         }
-        let (service, connection) = (Arc::clone(service), Arc::clone(connection));
-        let lead = move || service.leaders.serve(&service, &connection);
-        let spawned = thread::Builder::new().name("plugin-core reader".into()).spawn(lead);
-        state.threads += usize::from(spawned.is_ok());
+        let spawned = spawn(&mut state, service);
         // If there are others, one of them leads once its handler is done.
-        if state.threads > 0 { Ok(()) } else { spawned.map(drop) }
+        if state.threads > 0 { Ok(()) } else { spawned }
+    }
+
+    /// Has a thread ready that will soon be wanted. If there can be none, whoever wants it tries again.
+    pub(super) fn prepare(&self, service: &Arc<Service>) {
+        let _ = spawn(&mut lock(&self.state), service);
     }
 
     /// Stops leading; waits for handlers that run, but not past `deadline`.
     pub(super) fn stop(&self, deadline: Instant) {
         let mut state = lock(&self.state);
         state.is_stopping = true;
+        let unwanted = state.wanted.take();
         self.changed.notify_all();
         let left = deadline.saturating_duration_since(Instant::now());
         state = self
@@ -75,37 +103,38 @@ impl Leaders {
             .unwrap_or_else(PoisonError::into_inner)
             .0;
         drop(state);
+        drop(unwanted);
     }
 
-    fn serve(&self, service: &Arc<Service>, connection: &Arc<Connection>) {
-        while self.wait_wanted() {
+    fn serve(&self, service: &Service) {
+        while let Some(connection) = self.wait_wanted() {
             if let Some(reading) = connection.take_reading() {
-                self.lead(service, connection, reading);
+                self.lead(service, &connection, reading);
             }
+            drop(connection);
+            lock(&self.state).idle += 1;
         }
     }
 
-    /// Waits to be wanted; `false` if that does not happen.
-    fn wait_wanted(&self) -> bool {
-        let mut state = lock(&self.state);
-        state.idle += 1;
-        let is_idle = |state: &mut State| !state.is_wanted && !state.is_stopping;
-        let waited = self.changed.wait_timeout_while(state, IDLE, is_idle);
+    /// Waits to be wanted; for nothing if that does not happen.
+    fn wait_wanted(&self) -> Option<Arc<Connection>> {
+        let is_idle = |state: &mut State| state.wanted.is_none() && !state.is_stopping;
+        let waited = self.changed.wait_timeout_while(lock(&self.state), IDLE, is_idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.idle -= 1;
-        let is_wanted = std::mem::take(&mut state.is_wanted) && !state.is_stopping;
-        if !is_wanted {
+        let connection = state.wanted.take();
+        if connection.is_none() {
             state.threads -= 1;
         }
-        is_wanted
+        connection
     }
 
     /// Reads and runs handlers until the link ends or the reading is taken away.
     fn lead(&self, service: &Service, connection: &Arc<Connection>, mut reading: Box<Reading>) {
         loop {
-            let mut held_back_since = None;
+            let (mut held_back_since, mut now) = (None, None);
             while let Some(task) = service.next_quick() {
-                let began = Instant::now();
+                let mut began = now.unwrap_or_else(Instant::now);
                 let since = *held_back_since.get_or_insert(began);
                 // A handler that may take long must not keep the answers of those before it.
                 let pace = service.pace(&task);
@@ -115,10 +144,11 @@ impl Leaders {
                 }
                 if pace == Pace::Unknown || began.duration_since(since) > HELD_BACK {
                     connection.write_now();
+                    began = Instant::now();
                     held_back_since = Some(began);
                 }
-                match self.run(service, connection, reading, task) {
-                    Some(reclaimed) => reading = reclaimed,
+                match self.run(service, connection, reading, task, began) {
+                    Some((reclaimed, ended)) => (reading, now) = (reclaimed, ended),
                     None => return,
                 }
             }
@@ -128,27 +158,58 @@ impl Leaders {
         }
     }
 
-    /// Runs a handler with the reading lent back; gives the reading, unless it was taken away.
+    /// Runs a handler with the reading lent back; gives the reading, unless it was taken away, and when the handler ended.
     fn run(
         &self,
         service: &Service,
         connection: &Arc<Connection>,
         reading: Box<Reading>,
         task: Task,
-    ) -> Option<Box<Reading>> {
+        began: Instant,
+    ) -> Option<(Box<Reading>, Option<Instant>)> {
         if !self.begin() {
             connection.leave(reading);
             return None;
         }
-        let handler = connection.lend(reading);
-        service.watchdog.begin(handler, task.place(), service.pace(&task));
+        let loan = Loan {
+            connection: Arc::as_ptr(connection) as usize,
+            handler: 0,
+            place: task.place(),
+            pace: service.pace(&task),
+        };
+        LOAN.with(|own| own.set(Some(loan)));
+        Self::lend(service, connection, reading);
         // A panic here is one of a value's `Drop`; it must not take the thread along.
-        let _ = panics::catch(|| service.answer(connection, task));
-        service.watchdog.end(handler);
-        let reading = connection.reclaim(handler);
+        let ended = panics::catch(|| service.answer(connection, task, began).1).ok();
+        let reading = Self::take_back(service, connection);
+        LOAN.with(|own| own.set(None));
         self.end();
         if reading.is_none() {
             connection.write_rest();
+        }
+        reading.map(|reading| (reading, ended))
+    }
+
+    /// Lends the reading for the handler that this thread runs, or leaves it to others where it runs none, or has been found to
+    /// be slow.
+    pub(super) fn lend(service: &Service, connection: &Arc<Connection>, reading: Box<Reading>) {
+        let Some(loan) = Loan::of(connection) else { return connection.leave(reading) };
+        let lent = connection.lend(reading).map(|handler| Loan { handler, ..loan });
+        LOAN.with(|own| own.set(lent));
+        if let Some(Loan { handler, place, pace, .. }) = lent {
+            // Only for a reading that is in use: the watchdog looks after one handler.
+            service.watchdog.begin(handler, place, pace);
+        }
+    }
+
+    /// Takes back what this thread has lent, unless somebody else has it.
+    pub(super) fn take_back(service: &Service, connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        let loan = Loan::of(connection)?;
+        service.watchdog.end(loan.handler);
+        let reading = connection.reclaim(loan.handler);
+        if reading.is_none() {
+            // Another thread leads now.
+            LOAN.with(|own| own.set(None));
         }
         reading
     }
@@ -166,4 +227,14 @@ impl Leaders {
             self.changed.notify_all();
         }
     }
+}
+
+/// Starts a thread that waits to be wanted.
+fn spawn(state: &mut State, service: &Arc<Service>) -> io::Result<()> {
+    let service = Arc::clone(service);
+    let lead = move || service.leaders.serve(&service);
+    thread::Builder::new().name("plugin-core reader".into()).spawn(lead)?;
+    // It finds itself counted: it takes the lock, too.
+    (state.threads, state.idle) = (state.threads + 1, state.idle + 1);
+    Ok(())
 }

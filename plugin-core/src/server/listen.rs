@@ -6,12 +6,12 @@ use super::{
     Executor, Service,
     guests::{Awaiting, Guests},
     serve::{begin_session, greet, hello, serve_session},
-    service::entry,
     stop::Stop,
 };
 use crate::{
     Error, Result,
     interface::Dispatch,
+    objects::interfaces,
     transport::local::{LocalLink, LocalListener},
 };
 
@@ -58,8 +58,8 @@ fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Gues
         return Err(Error::custom("it belongs to another user"));
     }
     let stop = Arc::<Stop>::default();
-    let interfaces = dispatchers.iter().map(|dispatcher| entry(&**dispatcher)).collect();
-    let host = greet(link, &hello(interfaces, String::new()), "the host")?;
+    let interfaces = dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect();
+    let host = greet(link, &hello(interfaces, String::new()), "the host", || {})?;
     if host.welcome.resume {
         return guests.resume(host).map_err(Error::custom);
     }

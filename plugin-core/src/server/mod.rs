@@ -3,7 +3,7 @@
 //! In reading order: [`serve`] is what a plugin's `main` calls; [`recovery`] is how a session outlives a cut, [`session`]
 //! how it dials its host again; [`service`] answers one request; [`leaders`] read, and run the handlers that [`pace`] says are
 //! quick, while a [`watchdog`] looks on; [`workers`] run the others, many at once, [`tasks`] are async methods that were not done at once, and a [`lane`] those that nobody waits for,
-//! in turn; [`lifeline`] notices that the host is gone; [`by_hand`] is for a plugin that was started without a host,
+//! in turn, a [`writer`] writes what nobody else waits to write; [`lifeline`] notices that the host is gone; [`by_hand`] is for a plugin that was started without a host,
 //! [`listen`] for one that waits for hosts to attach, and [`guests`] are those that have.
 
 mod by_hand;
@@ -17,7 +17,6 @@ mod listen;
 mod pace;
 mod panics;
 mod recovery;
-mod rest;
 mod serve;
 mod service;
 mod session;
@@ -25,8 +24,11 @@ mod stop;
 mod tasks;
 mod watchdog;
 mod workers;
+mod writer;
 
 pub use call::Call;
+pub(crate) use call::CallState;
 pub(crate) use executor::Executor;
 pub use serve::{Server, serve, serve_async};
-pub(crate) use service::Service;
+pub(crate) use service::{Service, dispatched, message};
+pub(crate) use tasks::Outcome;

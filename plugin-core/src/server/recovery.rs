@@ -4,7 +4,7 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use super::{Service, stop::Stop};
 use crate::{
-    connection::{Cause, Connection, Cut, End, Handler},
+    connection::{Cause, Connection, Cut, End, Handler, Reading},
     protocol::message::Message,
 };
 
@@ -43,8 +43,24 @@ impl<R: Recovery> Handler for Recovering<R> {
         self.service.stalled(connection);
     }
 
+    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        self.service.take_back(connection)
+    }
+
+    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
+        self.service.put_down(connection, reading);
+    }
+
+    fn read_by_caller(&self, connection: &Arc<Connection>) {
+        self.service.read_by_caller(connection);
+    }
+
     fn request(&self, connection: &Arc<Connection>, request: Message) {
         self.service.request(connection, request);
+    }
+
+    fn nested(&self, connection: &Arc<Connection>, request: Message) {
+        self.service.nested(connection, request);
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {

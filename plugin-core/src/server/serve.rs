@@ -11,7 +11,6 @@ use std::{
 use super::{
     Executor, Service, by_hand, lifeline, listen,
     recovery::{Recovering, Recovery},
-    service::entry,
     session::Redial,
     stop::{Stop, StopReason},
 };
@@ -24,6 +23,7 @@ use crate::{
     },
     deadline, environment,
     interface::Dispatch,
+    objects::interfaces,
     protocol::{
         VERSIONS,
         frame::{Deframer, Kind},
@@ -77,10 +77,8 @@ pub fn serve<I: Interface + ?Sized>(value: impl Implements<I>) -> Result<()> {
 /// # impl Greeter for English {
 /// #     async fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
 /// # }
-/// # /*
-/// #[tokio::main]
-/// # */
-/// async fn main() -> plugin_core::Result<()> {
+/// // `#[tokio::main] async fn main`, or whatever your executor has:
+/// async fn serve() -> plugin_core::Result<()> {
 ///     plugin_core::serve_async::<dyn Greeter>(English).await
 /// }
 /// ```
@@ -199,10 +197,8 @@ impl Server {
     /// # impl Greeter for English {
     /// #     async fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
     /// # }
-    /// # /*
-    /// #[tokio::main]
-    /// # */
-    /// async fn main() -> plugin_core::Result<()> {
+    /// // `#[tokio::main] async fn main`, or whatever your executor has:
+    /// async fn serve() -> plugin_core::Result<()> {
     ///     plugin_core::Server::new().with::<dyn Greeter>(English).serve_async().await
     /// }
     /// ```
@@ -230,19 +226,22 @@ impl Server {
         lifeline::end_group_at_exit();
         let stop = Arc::<Stop>::default();
         let link = dial_host(socket)?;
-        // While the host accepts, which ends with it too.
-        lifeline::watch(&stop);
         let hello = hello(self.interfaces(), token.to_string_lossy().into_owned());
-        let host = greet(link, &hello, &socket.display().to_string())?;
+        let service = Service::new(self.dispatchers, Arc::clone(&stop), executor);
+        let host = greet(link, &hello, &socket.display().to_string(), || {
+            // While the host reads, and should it end by now, so does the greeting.
+            service.prepare();
+            lifeline::watch(&stop);
+        });
+        let host = host.inspect_err(|_| service.finish(Duration::ZERO))?;
         let hello = Hello { session: host.welcome.session.clone(), ..hello };
         let redial = Redial { stop: Arc::clone(&stop), socket: socket.into(), hello };
-        let service = Service::new(self.dispatchers, Arc::clone(&stop), executor);
         let connection = begin_session(host, &service, &stop, redial)?;
         serve_session(&connection, &service, &stop)
     }
 
     fn interfaces(&self) -> Vec<InterfaceEntry> {
-        self.dispatchers.iter().map(|dispatcher| entry(&**dispatcher)).collect()
+        self.dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 }
 
@@ -276,9 +275,9 @@ fn dial_host(socket: &Path) -> Result<LocalLink> {
     Ok(link)
 }
 
-/// Introduces the plugin and waits to be let in.
-pub(super) fn greet(link: LocalLink, hello: &Hello, address: &str) -> Result<Host> {
-    match introduce(link, hello, deadline::after(Instant::now(), GREETING_LIMIT)) {
+/// Introduces the plugin and waits to be let in; does what is to be done `meanwhile`.
+pub(super) fn greet(link: LocalLink, hello: &Hello, address: &str, meanwhile: impl FnOnce()) -> Result<Host> {
+    match introduce(link, hello, deadline::after(Instant::now(), GREETING_LIMIT), meanwhile) {
         Ok(Ok(host)) => Ok(host),
         Ok(Err(refused)) => Err(Error::Refused { peer: address.into(), reason: refused.reason }),
         Err(error) => {
@@ -289,14 +288,16 @@ pub(super) fn greet(link: LocalLink, hello: &Hello, address: &str) -> Result<Hos
     }
 }
 
-/// Introduces the plugin and waits for the host's answer until `deadline`.
+/// Introduces the plugin and waits for the host's answer until `deadline`, in which time something else may be done.
 pub(super) fn introduce(
     link: LocalLink,
     hello: &Hello,
     deadline: Instant,
+    meanwhile: impl FnOnce(),
 ) -> Result<Result<Host, Refused>, GreetingError> {
     let mut deframer = Deframer::new();
     greeting::send(&link, Kind::Hello, hello, deadline)?;
+    meanwhile();
     let answer = greeting::receive(&link, &mut deframer, deadline, handshake::read_welcome)?;
     Ok(answer.map(|welcome| Host { link, deframer, welcome }))
 }

@@ -6,7 +6,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, Weak},
-    task::{Context, Poll, Waker},
+    task::{self, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -17,18 +17,23 @@ use super::{
     leaders::Leaders,
     pace::{Pace, Paces, Place},
     panics,
-    rest::Rest,
     stop::{Stop, StopReason},
     tasks::{Outcome, Run, Spawned, interrupted},
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
+    writer::Writer,
 };
 use crate::{
     Error,
     codec::{self, Decoder, EncodeError, Encoder},
-    connection::{Cause, Connection, End, Handler, Sent, lock},
+    connection::{Cause, Connection, End, Handler, Reading, Sent, lock},
     deadline,
+    error::HOST,
     interface::{Dispatch, Fault, Verdict},
+    objects::{
+        context::{self, Context},
+        depth, interfaces,
+    },
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, InterfaceEntry, Message},
@@ -46,14 +51,16 @@ pub(crate) struct Service {
     lane: Arc<Lane>,
     pub(super) leaders: Leaders,
     pub(super) watchdog: Watchdog,
+    writer: Writer,
     /// Requests for whoever leads to run where it stands.
     quick: Mutex<VecDeque<Task>>,
     /// The calls that are being answered or wait for a thread, by number.
     running: Mutex<HashMap<u32, Arc<CallState>>>,
     executor: Executor,
     spawned: Arc<Spawned>,
-    rest: Arc<Rest>,
     stop: Arc<Stop>,
+    /// What errors call the host.
+    peer: Arc<str>,
 }
 
 /// A request, and what is known of its call.
@@ -78,18 +85,27 @@ impl Service {
             lane: Arc::default(),
             leaders: Leaders::default(),
             watchdog: Watchdog::default(),
+            writer: Writer::default(),
             quick: Mutex::default(),
             running: Mutex::default(),
             executor,
             spawned: Arc::default(),
-            rest: Arc::default(),
             stop,
+            peer: HOST.into(),
         })
+    }
+
+    /// Starts the threads that the first request needs, since that takes a moment. What cannot be started now, is tried again
+    /// when there is a link.
+    pub(super) fn prepare(&self) {
+        let Some(me) = self.me.upgrade() else { return };
+        self.leaders.prepare(&me);
+        let _ = self.watchdog.prepare(&me);
     }
 
     /// What the greeting says of the interfaces.
     pub(crate) fn interfaces(&self) -> Vec<InterfaceEntry> {
-        lock(&self.dispatchers).iter().map(|dispatcher| entry(&**dispatcher)).collect()
+        lock(&self.dispatchers).iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 
     /// How many calls have not been answered.
@@ -148,59 +164,78 @@ impl Service {
         }
     }
 
-    /// Runs a request's handler and sends the answer.
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
+    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended.
+    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> (Sent, Instant) {
         let dispatcher = lock(&self.dispatchers).get(task.request.target as usize).cloned();
         match dispatcher {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, dispatcher)
+                self.answer_async(connection, task, dispatcher, began)
             }
-            dispatcher => self.answer_sync(connection, task, dispatcher),
+            dispatcher => self.answer_sync(connection, task, dispatcher, began),
         }
     }
 
-    fn answer_sync(&self, connection: &Arc<Connection>, task: Task, dispatcher: Option<Arc<dyn Dispatch>>) -> Sent {
+    fn answer_sync(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        dispatcher: Option<Arc<dyn Dispatch>>,
+        began: Instant,
+    ) -> (Sent, Instant) {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
-        let began = Instant::now();
-        let answer = answer(dispatcher, &request, &call, connection.max_message());
-        self.paces.note(place, began.elapsed());
+        let waited = context::waited();
+        let answer = answer(dispatcher, &request, &call, self.context(connection, request.call), began);
+        let ended = Instant::now();
+        // Who waits for calls of its own holds nobody up.
+        let waited = context::waited().saturating_sub(waited);
+        self.paces.note(place, ended.saturating_duration_since(began).saturating_sub(waited));
         lock(&self.running).remove(&request.call);
         call.put_back();
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
-        connection.send(answer, None).unwrap_or_default()
+        (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
     /// Polls an async handler, sends the answer if that is all it takes, and else has the executor go on.
-    fn answer_async(&self, connection: &Arc<Connection>, task: Task, dispatcher: Arc<dyn Dispatch>) -> Sent {
+    fn answer_async(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        dispatcher: Arc<dyn Dispatch>,
+        began: Instant,
+    ) -> (Sent, Instant) {
         let place = task.place();
         let Task { mut request, call } = task;
-        let (began, bytes) = (Instant::now(), request.payload.len());
-        let outcome = unless_over(&call, || {
+        let (number, bytes) = (request.call, request.payload.len());
+        let waited = context::waited();
+        let outcome = unless_over(&call, began, || {
             if self.spawned.is_full(bytes) {
                 return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
             }
-            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, connection.max_message())?);
-            let polled = self.executor.enter(|| run.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, self.context(connection, number))?);
+            let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
             match polled {
                 Poll::Ready(outcome) => outcome.map(Ok),
                 Poll::Pending => Ok(Err(run)),
             }
         });
-        self.paces.note(place, began.elapsed());
-        let number = request.call;
+        let ended = Instant::now();
+        // Who waits for calls of its own holds nobody up.
+        let waited = context::waited().saturating_sub(waited);
+        self.paces.note(place, ended.saturating_duration_since(began).saturating_sub(waited));
         let outcome = match outcome {
             Ok(Err(run)) => {
                 self.spawn(connection, Spawning { number, bytes, call }, run);
-                return Sent::Cared;
+                return (Sent::Cared, ended);
             }
             Ok(Ok(answer)) => Ok(answer),
             Err(failure) => Err(failure),
         };
         lock(&self.running).remove(&number);
         let answer = message(number, &call, outcome);
-        connection.send(answer, None).unwrap_or_default()
+        call.put_back();
+        (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
@@ -225,13 +260,29 @@ impl Service {
         !running.is_empty()
     }
 
+    fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
+        Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
+    }
+
+    /// Takes note of a request that is going to be answered.
+    fn begin(&self, request: Message) -> Task {
+        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
+        let limit = match request.deadline {
+            0 => None,
+            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
+        };
+        let call = CallState::new(limit);
+        lock(&self.running).insert(request.call, Arc::clone(&call));
+        Task { request, call }
+    }
+
     /// Lets a thread of the pool answer.
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
         let Some(me) = self.me.upgrade() else { return };
         let (number, bytes) = (task.request.call, task.request.payload.len());
         let answering = Arc::clone(connection);
         let run = move || {
-            if me.answer(&answering, task) == Sent::Partly {
+            if me.answer(&answering, task, Instant::now()).0 == Sent::Partly {
                 answering.write_rest();
             }
         };
@@ -284,18 +335,25 @@ impl Handler for Service {
     }
 
     fn stalled(&self, connection: &Arc<Connection>) {
-        self.rest.write(connection);
+        self.writer.write_rest(connection);
+    }
+
+    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
+        Leaders::take_back(self, connection)
+    }
+
+    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
+        Leaders::lend(self, connection, reading);
+    }
+
+    fn read_by_caller(&self, connection: &Arc<Connection>) {
+        while let Some(task) = self.next_quick() {
+            self.submit(connection, task);
+        }
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
-        let limit = match request.deadline {
-            0 => None,
-            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
-        };
-        let call = CallState::new(limit);
-        lock(&self.running).insert(request.call, Arc::clone(&call));
-        let task = Task { request, call };
+        let task = self.begin(request);
         if connection.is_shared() && self.pace(&task) != Pace::Slow {
             lock(&self.quick).push_back(task);
         } else {
@@ -303,13 +361,20 @@ impl Handler for Service {
         }
     }
 
+    fn nested(&self, connection: &Arc<Connection>, request: Message) {
+        let task = self.begin(request);
+        if self.answer(connection, task, Instant::now()).0 == Sent::Partly {
+            self.stalled(connection);
+        }
+    }
+
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
         let dispatcher = lock(&self.dispatchers).get(call.target as usize).cloned();
-        let calling = Arc::clone(connection);
+        let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
         self.lane.tell_rest(|| resting(connection));
         let executor = self.executor.clone();
         let run = move |state: &Arc<CallState>| {
-            run_oneway(&executor, dispatcher, call, state, calling.max_message());
+            run_oneway(&executor, dispatcher, call, state, context);
             if calling.oneway_finished() == Sent::Partly {
                 calling.write_rest();
             }
@@ -342,27 +407,35 @@ impl Handler for Service {
 }
 
 /// Answers a request.
-fn answer(dispatcher: Option<Arc<dyn Dispatch>>, request: &Message, call: &Arc<CallState>, limit: usize) -> Message {
-    let outcome = unless_over(call, || match dispatcher {
-        Some(dispatcher) => call.run(|| run(&*dispatcher, request, limit)),
+fn answer(
+    dispatcher: Option<Arc<dyn Dispatch>>,
+    request: &Message,
+    call: &Arc<CallState>,
+    context: Context,
+    now: Instant,
+) -> Message {
+    let limit = context.connection.max_message();
+    let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
+    let outcome = unless_over(call, now, || match dispatcher {
+        Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     });
     message(request.call, call, outcome)
 }
 
 /// Runs a handler, unless there is no point in it any more.
-fn unless_over<R>(call: &CallState, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+fn unless_over<R>(call: &CallState, now: Instant, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     if call.is_stopping() && !call.is_given_up() {
         return Err(stopping());
     }
-    if call.is_cancelled() {
+    if call.is_cancelled_at(now) {
         return Err(cancelled());
     }
     handler()
 }
 
 /// The answer to a call. If nobody waits for it when it is there, it is not worth sending.
-fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
+pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
     match outcome {
         Ok(_) if call.is_given_up() => failed(number, &cancelled()),
         Ok((verdict, answer)) => {
@@ -384,16 +457,17 @@ fn run_oneway(
     dispatcher: Option<Arc<dyn Dispatch>>,
     mut call: Message,
     state: &Arc<CallState>,
-    limit: usize,
+    context: Context,
 ) {
     let Some(dispatcher) = dispatcher else {
         return tracing::warn!(target = call.target, "a oneway call of an object that is not there");
     };
     let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
     let outcome = if is_async(&*dispatcher, &call) {
-        Run::new(dispatcher, &mut call, state, limit).and_then(|run| executor.block_on(run))
+        Run::new(dispatcher, &mut call, state, context).and_then(|run| executor.block_on(run))
     } else {
-        state.run(|| run(&*dispatcher, &call, limit))
+        let limit = context.connection.max_message();
+        context.run(|| state.run(|| run(&*dispatcher, &call, limit)))
     };
     match outcome {
         Ok((Verdict::Value, _)) => {}
@@ -432,16 +506,28 @@ fn stopping() -> Failure {
 }
 
 /// Runs the method; the encoded answer, or why there is none.
-fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Result<(Verdict, Encoder), Failure> {
+fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Outcome {
+    dispatched(dispatcher.descriptor().name, request, limit, |method, arguments, answer| {
+        dispatcher.dispatch(method, arguments, answer)
+    })
+}
+
+/// As [`run`], of whatever `dispatch` does, which goes by `name`.
+pub(crate) fn dispatched(
+    name: &str,
+    request: &Message,
+    limit: usize,
+    dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
+) -> Outcome {
     let mut arguments = Decoder::new(&request.payload);
     let mut answer = Encoder::new(limit);
     if request.meta {
         arguments.skip().map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))?;
     }
-    let outcome = panics::catch(|| dispatcher.dispatch(request.method.into(), &mut arguments, &mut answer));
+    let outcome = panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer));
     match outcome {
         Ok(Ok(verdict)) => Ok((verdict, answer)),
-        Ok(Err(fault)) => Err(fault_failure(fault, dispatcher, request.method)),
+        Ok(Err(fault)) => Err(fault_failure(fault, name, request.method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
 }
@@ -450,10 +536,9 @@ fn is_async(dispatcher: &dyn Dispatch, request: &Message) -> bool {
     dispatcher.descriptor().methods.get(usize::from(request.method)).is_some_and(|method| method.is_async)
 }
 
-pub(super) fn fault_failure(fault: Fault, dispatcher: &dyn Dispatch, method: u16) -> Failure {
+pub(super) fn fault_failure(fault: Fault, name: &str, method: u16) -> Failure {
     match fault {
         Fault::UnknownMethod => {
-            let name = dispatcher.descriptor().name;
             Failure::new(FailureKind::UnknownMethod, &format!("interface `{name}` has no method number {method}"))
         }
         Fault::Arguments(error) => Failure::new(FailureKind::BadArguments, &error.to_string()),
@@ -466,16 +551,6 @@ fn failed(call: u32, failure: &Failure) -> Message {
     // Three strings and a variant: their encoding cannot fail.
     let payload = codec::encode(failure).unwrap_or_default();
     Message::answer(Kind::Failure, call, payload)
-}
-
-/// What a greeting says of the interface behind `dispatcher`.
-pub(super) fn entry(dispatcher: &dyn Dispatch) -> InterfaceEntry {
-    let descriptor = dispatcher.descriptor();
-    InterfaceEntry {
-        name: descriptor.name.into(),
-        version: descriptor.version.map(Into::into),
-        methods: descriptor.methods.iter().map(|method| method.name.into()).collect(),
-    }
 }
 
 #[cfg(test)]
@@ -550,7 +625,13 @@ mod tests {
     fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
         let call = CallState::new(None);
         call.stop();
-        let answer = answer(None, &Message::control(Kind::Request, 7), &call, 100);
+        let (link, _other) = memory::pair();
+        let options = Options { max_message: 100, yields: false, ticks: false };
+        let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
+        let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, Deframer::new());
+        let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
+        let answer =
+            answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7), Instant::now());
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }

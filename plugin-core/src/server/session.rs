@@ -46,7 +46,7 @@ impl Redial {
         }
         let resumption = connection.begin_resume();
         let hello = Hello { received: resumption.received(), ..self.hello.clone() };
-        match introduce(link, &hello, deadline.min(Instant::now() + GREETING_LIMIT))? {
+        match introduce(link, &hello, deadline.min(Instant::now() + GREETING_LIMIT), || {})? {
             Ok(host) => {
                 let Host { link, deframer, welcome } = host;
                 connection.resume(resumption, Box::new(link), deframer, welcome.received)?;

@@ -11,22 +11,26 @@ use std::{
 use super::{
     call::CallState,
     panics::{self, Panic},
+    service::fault_failure,
 };
 use crate::{
     codec::Encoder,
     connection::lock,
     interface::{BoxFuture, Dispatch, Fault, Request, Verdict},
+    objects::context::Context as Origin,
     protocol::message::{Failure, FailureKind, Message},
 };
 
 /// What has come of a method.
-pub(super) type Outcome = Result<(Verdict, Encoder), Failure>;
+pub(crate) type Outcome = Result<(Verdict, Encoder), Failure>;
 
 /// The run of one async method.
 pub(super) struct Run {
     /// `None` once it has ended.
     future: Option<BoxFuture<'static, Result<(Verdict, Encoder), Fault>>>,
     call: Arc<CallState>,
+    /// What its arguments may refer to.
+    origin: Origin,
     dispatcher: Arc<dyn Dispatch>,
     method: u16,
 }
@@ -37,14 +41,15 @@ impl Run {
         dispatcher: Arc<dyn Dispatch>,
         request: &mut Message,
         call: &Arc<CallState>,
-        limit: usize,
+        origin: Origin,
     ) -> Result<Self, Failure> {
+        let limit = origin.connection.max_message();
         let (method, meta) = (request.method, request.meta);
         let arguments = Request::new(std::mem::take(&mut request.payload), meta);
         let dispatching = Arc::clone(&dispatcher);
         let future = panics::catch(|| dispatching.dispatch_async(method.into(), arguments, Encoder::new(limit)));
         let future = future.map_err(|panic| Failure::panicked(&panic.message, panic.location.as_deref()))?;
-        Ok(Self { future: Some(future), call: Arc::clone(call), dispatcher, method })
+        Ok(Self { future: Some(future), call: Arc::clone(call), origin, dispatcher, method })
     }
 
     /// Ends it, whatever its method waits for: what the method holds is dropped here.
@@ -71,11 +76,11 @@ impl Future for Run {
             return Poll::Ready(Err(failure));
         }
         let Some(future) = &mut me.future else { return Poll::Pending };
-        let polled = me.call.run(|| panics::catch(|| future.as_mut().poll(context)));
+        let polled = me.origin.clone().run(|| me.call.run(|| panics::catch(|| future.as_mut().poll(context))));
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
-            Ok(Poll::Ready(Err(fault))) => Err(super::service::fault_failure(fault, &*me.dispatcher, me.method)),
+            Ok(Poll::Ready(Err(fault))) => Err(fault_failure(fault, me.dispatcher.descriptor().name, me.method)),
             Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
         };
         // A panic of a value's `Drop` has no other answer to spoil than this one.

@@ -7,6 +7,7 @@ use super::{
     service::Service,
 };
 use crate::{
+    buffer,
     connection::{Connection, Recalled, lock},
     sync::{
         Arc, Condvar, Mutex, PoisonError, Weak,
@@ -40,6 +41,8 @@ pub(super) struct Watchdog {
 struct State {
     is_started: bool,
     is_stopping: bool,
+    /// Of which the reading is lent.
+    connection: Weak<Connection>,
 }
 
 impl Watchdog {
@@ -68,12 +71,19 @@ impl Watchdog {
         }
     }
 
-    /// Starts watching, once.
+    /// Watches the handlers of `connection`.
     pub(super) fn start(&self, service: &Arc<Service>, connection: &Arc<Connection>) -> io::Result<()> {
+        lock(&self.state).connection = Arc::downgrade(connection);
+        self.prepare(service)
+    }
+
+    /// Starts the thread, once.
+    pub(super) fn prepare(&self, service: &Arc<Service>) -> io::Result<()> {
         let mut state = lock(&self.state);
         if !state.is_started {
-            let (service, connection) = (Arc::clone(service), Arc::downgrade(connection));
-            let watch = move || service.watchdog.watch(&service, &connection);
+            buffer::look_after();
+            let service = Arc::clone(service);
+            let watch = move || service.watchdog.watch(&service);
             thread::Builder::new().name("plugin-core watchdog".into()).spawn(watch)?;
             state.is_started = true;
         }
@@ -85,9 +95,10 @@ impl Watchdog {
         self.woken.notify_one();
     }
 
-    fn watch(&self, service: &Arc<Service>, connection: &Weak<Connection>) {
+    fn watch(&self, service: &Service) {
         let (mut seen, mut looks) = (0, 0);
-        while self.wait(looks > PATIENCE) {
+        // What large messages have left behind is let go, too, before there is nothing more to look at.
+        while self.wait(!buffer::settle() && looks > PATIENCE) {
             let last = self.last.load(Ordering::SeqCst);
             if last != seen {
                 (seen, looks) = (last, 0);
@@ -97,7 +108,8 @@ impl Watchdog {
             if last % 2 == 1 {
                 // Looked up before the reading is taken away: while it is lent for this handler, no other begins.
                 let place = unpack(self.place.load(Ordering::SeqCst));
-                let Some(connection) = connection.upgrade() else { return };
+                let connection = lock(&self.state).connection.upgrade();
+                let Some(connection) = connection else { return };
                 match connection.recall(last / 2) {
                     Recalled::NotLent => {}
                     Recalled::Taken => service.paces.mark_slow(place),

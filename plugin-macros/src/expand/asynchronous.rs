@@ -48,7 +48,8 @@ pub(super) fn box_function(signature: &mut Signature, body: &mut Block) {
         signature.inputs.iter_mut().enumerate().filter_map(|(place, input)| hold(place, input)).collect();
     box_signature(signature);
     let statements = &body.stmts;
-    // Generated braces: in place of the user's own some lints take them for superfluous.
+    // Generated braces: some lints would take the user's own for superfluous. And they are of this crate's edition, in which
+    // the temporaries of the last expression end before the arguments, from which they may borrow.
     let braces = Span::mixed_site().located_at(body.brace_token.span.join());
     let inner = quote_spanned!(braces=> { #(#statements)* });
     let place = Span::mixed_site().located_at(asyncness.span);

@@ -4,15 +4,17 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Ident, Type};
 
-use super::dispatcher_async;
+use super::{callbacks, dispatcher_async};
 use crate::{
     model::{Argument, ArgumentKind, Interface, Method},
     types,
 };
 
-pub(super) const CODEC: [&str; 10] = [
+pub(super) const CODEC: [&str; 12] = [
     "DecodeBytes",
     "DecodeSerde",
+    "EncodeBytes",
+    "EncodeSerde",
     "FetchBytes",
     "FetchSerde",
     "GiveBytes",
@@ -24,7 +26,7 @@ pub(super) const CODEC: [&str; 10] = [
 ];
 
 pub(super) fn expand(interface: &Interface) -> TokenStream {
-    let (structure, dispatch) = (structure(interface), dispatch(interface));
+    let structure = structure(interface);
     let dispatch_async = dispatcher_async::expand(interface);
     let private = interface.private();
     let (ident, cfgs, dispatcher) = (&interface.item.ident, &interface.cfgs, &interface.names.dispatcher);
@@ -40,7 +42,14 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
                 <dyn #ident as #private::Interface>::DESCRIPTOR
             }
 
-            #dispatch
+            fn dispatch(
+                &self,
+                __method: ::core::primitive::usize,
+                __arguments: &mut #private::Decoder<'_>,
+                __answer: &mut #private::Encoder,
+            ) -> ::core::result::Result<#private::Verdict, #private::Fault> {
+                <dyn #ident as #private::Interface>::__dispatch(&self.0, __method, __arguments, __answer)
+            }
 
             #dispatch_async
         }
@@ -69,13 +78,14 @@ pub(super) fn structure(interface: &Interface) -> TokenStream {
     }
 }
 
-fn dispatch(interface: &Interface) -> TokenStream {
+/// The function that routes requests to any implementation behind the trait.
+pub(super) fn dispatch(interface: &Interface) -> TokenStream {
     let (private, codec) = (interface.private(), super::codec(interface, &CODEC));
     let methods = || interface.methods.iter().filter(|method| !method.is_async());
     let numbers = methods().map(|method| super::number(interface, method));
     let arms = methods().map(|method| arm(interface, method));
     quote_spanned! {Span::mixed_site()=>
-        fn dispatch(
+        fn __dispatch(
             &self,
             __method: ::core::primitive::usize,
             __arguments: &mut #private::Decoder<'_>,
@@ -91,27 +101,29 @@ fn dispatch(interface: &Interface) -> TokenStream {
     }
 }
 
+/// Each arm is a function of its own: calls may wait for each other on one stack, which should not have to hold the locals of
+/// all of them each time.
 fn arm(interface: &Interface, method: &Method) -> TokenStream {
+    let private = interface.private();
     let (cfgs, number) = (&method.cfgs, method.number());
-    let (locals, receive) = receive(interface, method);
-    let call = call(interface, method, &locals);
-    let send = send(interface, method, &quote_spanned!(Span::mixed_site()=> #call, __answer));
+    let (locals, receive) = receive(interface, &method.arguments);
+    let call = call(interface, method, &quote_spanned!(Span::mixed_site()=> Self), &locals);
+    let send = send(interface, method.reply(), &quote_spanned!(Span::mixed_site()=> #call, __answer));
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
-        #number => {
+        #number => #private::arm(|| {
             #receive
             #send
-        }
+        }),
     }
 }
 
 /// Decodes the arguments from `__arguments`, each into a local.
-pub(super) fn receive(interface: &Interface, method: &Method) -> (Vec<Ident>, TokenStream) {
+pub(super) fn receive(interface: &Interface, arguments: &[Argument]) -> (Vec<Ident>, TokenStream) {
     let private = interface.private();
-    let count = u32::try_from(method.arguments.len()).unwrap_or(u32::MAX);
-    let locals: Vec<_> =
-        method.arguments.iter().enumerate().map(|(position, argument)| local(position, argument)).collect();
-    let decode = method.arguments.iter().map(|argument| decode(interface, argument));
+    let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
+    let locals: Vec<_> = arguments.iter().enumerate().map(|(position, argument)| local(position, argument)).collect();
+    let decode = arguments.iter().map(|argument| decode(interface, argument));
     let receive = quote_spanned! {Span::mixed_site()=>
         #private::Decoder::array(__arguments, #count).map_err(#private::Fault::Arguments)?;
         #(let #locals = #decode?;)*
@@ -135,28 +147,41 @@ fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
         ArgumentKind::LentOption(ty) => quote_spanned! {first=>
             #private::Decoder::optional(__arguments, |__some| (&&&&#private::Lend::<#ty>::new()).__lend(__some))
         },
+        ArgumentKind::Object(_) | ArgumentKind::Function(..) => callbacks::decode(interface, argument),
     };
     quote_spanned!(Span::mixed_site()=> #decoded.map_err(#private::Fault::argument(#name)))
 }
 
-/// Calls the implementation.
-pub(super) fn call(interface: &Interface, method: &Method, locals: &[Ident]) -> TokenStream {
+/// Calls the implementation, which is of type `implementor`.
+pub(super) fn call(interface: &Interface, method: &Method, implementor: &TokenStream, locals: &[Ident]) -> TokenStream {
     let (trait_ident, ident) = (&interface.item.ident, &method.ident);
-    let arguments = method.arguments.iter().zip(locals).map(|(argument, local)| match argument.kind {
+    let arguments = method.arguments.iter().zip(locals).map(|(argument, local)| pass(interface, argument, local));
+    let value = if method.is_async() {
+        quote_spanned!(Span::mixed_site()=> &self.0)
+    } else {
+        quote_spanned!(Span::mixed_site()=> self)
+    };
+    quote_spanned!(Span::mixed_site()=> <#implementor as #trait_ident>::#ident(#value #(, #arguments)*))
+}
+
+/// What is passed for an argument that was decoded into `local`.
+pub(super) fn pass(interface: &Interface, argument: &Argument, local: &Ident) -> TokenStream {
+    match &argument.kind {
         ArgumentKind::Value(_) | ArgumentKind::Owned(_) => quote_spanned!(Span::mixed_site()=> #local),
         ArgumentKind::Lent(_) => quote_spanned!(Span::mixed_site()=> &#local),
         ArgumentKind::LentOption(_) => {
             quote_spanned!(Span::mixed_site()=> ::core::option::Option::as_deref(&#local))
         }
-    });
-    quote_spanned!(Span::mixed_site()=> <__Implementor as #trait_ident>::#ident(&self.0 #(, #arguments)*))
+        ArgumentKind::Object(_) => quote_spanned!(Span::mixed_site()=> &*#local),
+        ArgumentKind::Function(_, callback) => callbacks::call_back(interface, callback, local),
+    }
 }
 
-/// Encodes what the implementation returned; `arguments` are that, and where to.
-pub(super) fn send(interface: &Interface, method: &Method, arguments: &TokenStream) -> TokenStream {
-    let (value, error) = types::result_parts(&method.output);
+/// Encodes what was returned, a reply of that type, which is oneway or not; `arguments` are that, and where to.
+pub(super) fn send(interface: &Interface, reply: (&Type, bool), arguments: &TokenStream) -> TokenStream {
+    let (value, error) = types::result_parts(reply.0);
     let (value, error) = (encode(interface, value), encode(interface, error));
-    super::reply(interface, method, "send", &quote_spanned!(Span::mixed_site()=> #arguments, #value, #error))
+    super::reply(interface, reply, "send", &quote_spanned!(Span::mixed_site()=> #arguments, #value, #error))
 }
 
 fn encode(interface: &Interface, ty: &Type) -> TokenStream {

@@ -42,8 +42,8 @@ pub(super) fn expand(interface: &Interface) -> Option<TokenStream> {
 fn arm(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let (cfgs, number) = (&method.cfgs, method.number());
-    let (locals, receive) = dispatcher::receive(interface, method);
-    let call = dispatcher::call(interface, method, &locals);
+    let (locals, receive) = dispatcher::receive(interface, &method.arguments);
+    let call = dispatcher::call(interface, method, &quote_spanned!(Span::mixed_site()=> __Implementor), &locals);
     let receive = quote_spanned! {Span::mixed_site()=>
         let __arguments = &mut #private::Request::arguments(&__request)?;
         #receive
@@ -53,7 +53,7 @@ fn arm(interface: &Interface, method: &Method) -> TokenStream {
         locals => quote_spanned!(Span::mixed_site()=> let (#(#locals,)*) = { #receive (#(#locals,)*) };),
     };
     let place = Span::mixed_site().located_at(method.ident.span());
-    let send = dispatcher::send(interface, method, &quote_spanned!(place=> #call.await, &mut __answer));
+    let send = dispatcher::send(interface, method.reply(), &quote_spanned!(place=> #call.await, &mut __answer));
     quote_spanned! {place=>
         #(#cfgs)*
         #number => ::std::boxed::Box::pin(async move {

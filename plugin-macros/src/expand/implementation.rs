@@ -3,6 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
+use super::dispatcher;
 use crate::model::{Interface, Method, Timeout};
 
 pub(super) fn expand(interface: &Interface) -> TokenStream {
@@ -11,11 +12,12 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
     let (proxy, dispatcher) = (&interface.names.proxy, &interface.names.dispatcher);
     let version = option(interface.version.as_deref());
     let methods = interface.methods.iter().map(|method| entry(interface, method));
+    let (quiet, dispatch) = (super::quiet(), dispatcher::dispatch(interface));
     let contested = interface.methods.iter().filter_map(|method| contested(interface, method));
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[automatically_derived]
-        #[allow(deprecated)]
+        #quiet
         impl<'__interface> #private::Interface for dyn #ident + '__interface {
             const DESCRIPTOR: &'static #private::Descriptor = &#private::Descriptor {
                 name: #name,
@@ -26,6 +28,8 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
             fn proxy(__client: #private::Client) -> ::std::sync::Arc<Self> {
                 ::std::sync::Arc::new(#proxy { client: __client })
             }
+
+            #dispatch
         }
 
         #(#cfgs)*

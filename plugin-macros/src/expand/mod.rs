@@ -5,6 +5,7 @@
 //! the user's type wherever a bound on that type is used, so that rustc reports a missing one there.
 
 mod asynchronous;
+mod callbacks;
 mod declaration;
 mod defaults;
 mod dispatcher;
@@ -18,7 +19,7 @@ mod stub;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Ident, Item, ItemTrait};
+use syn::{Ident, Item, ItemTrait, Type};
 
 use crate::{
     check,
@@ -94,14 +95,18 @@ fn codec(interface: &Interface, traits: &[&str]) -> TokenStream {
     }
 }
 
-/// Calls a function of `Reply` or `OnewayReply`, whichever the return type must be; all of it at the type's tokens, so that rustc underlines
-/// the type where it is not.
-fn reply(interface: &Interface, method: &Method, function: &str, arguments: &TokenStream) -> TokenStream {
-    let output = &method.output;
+/// Calls a function of `Reply` or `OnewayReply`, whichever the return type must be; all of it at the type's tokens, so that rustc
+/// underlines the type where it is not.
+fn reply(
+    interface: &Interface,
+    (output, is_oneway): (&Type, bool),
+    function: &str,
+    arguments: &TokenStream,
+) -> TokenStream {
     let (first, last) = types::ends(output);
     let (open, private) = (quote_spanned!(first=> <), interface.private_at(last));
     let function = Ident::new(function, last);
-    let reply = Ident::new(if method.oneway { "OnewayReply" } else { "Reply" }, last);
+    let reply = Ident::new(if is_oneway { "OnewayReply" } else { "Reply" }, last);
     quote_spanned!(last=> #open #output as #private::#reply>::#function(#arguments))
 }
 

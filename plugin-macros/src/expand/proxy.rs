@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Ident, TraitItemFn, Type};
 
-use super::asynchronous;
+use super::{asynchronous, callbacks, dispatcher};
 use crate::{
     attributes,
     model::{Argument, Interface, Method},
@@ -43,7 +43,8 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 fn forward(interface: &Interface, method: &Method) -> TokenStream {
     let (cfgs, mut signature) = (&method.cfgs, method.signature.clone());
     asynchronous::box_signature(&mut signature);
-    let (codec, number) = (super::codec(interface, &CODEC), super::number(interface, method));
+    let codec = super::codec(interface, if callbacks::are_lent(method) { &dispatcher::CODEC } else { &CODEC });
+    let number = super::number(interface, method);
     let fall_back = fall_back(interface, method);
     let receive = if method.is_async() { receive_async(interface, method) } else { receive(interface, method) };
     quote_spanned! {Span::mixed_site()=>
@@ -74,7 +75,7 @@ fn fall_back(interface: &Interface, method: &Method) -> Option<TokenStream> {
 /// Calls, and decodes the answer, if there is to be one.
 fn receive(interface: &Interface, method: &Method) -> TokenStream {
     let call = call(interface, method, if method.oneway { "call_oneway" } else { "call" });
-    decode(interface, method, &call)
+    decode(interface, method.reply(), &call)
 }
 
 /// Encodes the arguments at once, so that the future holds none of them, and calls when it is polled.
@@ -82,8 +83,13 @@ fn receive_async(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let prepare = call(interface, method, "prepare");
     let function = Ident::new(if method.oneway { "call_oneway" } else { "call" }, Span::mixed_site());
-    let call = quote_spanned!(Span::mixed_site()=> #private::Prepared::#function(__prepared).await);
-    let decode = decode(interface, method, &call);
+    let call = if callbacks::are_lent(method) {
+        let lent = callbacks::lend(interface, method);
+        quote_spanned!(Span::mixed_site()=> #private::Prepared::call_lending(__prepared, #lent).await)
+    } else {
+        quote_spanned!(Span::mixed_site()=> #private::Prepared::#function(__prepared).await)
+    };
+    let decode = decode(interface, method.reply(), &call);
     quote_spanned! {Span::mixed_site()=>
         let __prepared = #prepare;
         ::std::boxed::Box::pin(async move { #decode })
@@ -91,30 +97,45 @@ fn receive_async(interface: &Interface, method: &Method) -> TokenStream {
 }
 
 /// Turns what came of `call` into what the method returns.
-fn decode(interface: &Interface, method: &Method, call: &TokenStream) -> TokenStream {
-    if method.oneway {
-        return super::reply(interface, method, "sent", call);
+pub(super) fn decode(interface: &Interface, reply: (&Type, bool), call: &TokenStream) -> TokenStream {
+    let (output, is_oneway) = reply;
+    if is_oneway {
+        return super::reply(interface, reply, "sent", call);
     }
-    let (value, error) = types::result_parts(&method.output);
+    let (value, error) = types::result_parts(output);
     let (value, error) = (fetch(value), fetch(error));
-    super::reply(interface, method, "receive", &quote_spanned!(Span::mixed_site()=> #call, #value, #error))
+    super::reply(interface, reply, "receive", &quote_spanned!(Span::mixed_site()=> #call, #value, #error))
 }
 
 fn call(interface: &Interface, method: &Method, function: &str) -> TokenStream {
     let private = interface.private();
     let (self_token, number) = (method.self_token, method.number());
-    let function = Ident::new(function, Span::mixed_site());
     let count = u32::try_from(method.arguments.len()).unwrap_or(u32::MAX);
-    let encode = match &method.arguments[..] {
-        [] => quote_spanned!(Span::mixed_site()=> |_| ::core::result::Result::Ok(())),
-        [others @ .., last] => {
-            let others = others.iter().map(|argument| encode(interface, argument));
-            let last = encode(interface, last);
-            quote_spanned!(Span::mixed_site()=> |__to| { #(#others?;)* #last })
-        }
-    };
+    let encode = encode_all(interface, &method.arguments);
+    let is_lending = callbacks::are_lent(method) && !method.is_async();
+    let lent = is_lending.then(|| callbacks::lend(interface, method));
+    let function = if lent.is_some() { format!("{function}_lending") } else { function.to_owned() };
+    let function = Ident::new(&function, Span::mixed_site());
+    let lent = lent.into_iter();
     quote_spanned! {Span::mixed_site()=>
-        #private::Client::#function(&#self_token.client, #number, #count, &mut #encode)
+        #private::Client::#function(&#self_token.client, #number, #count, &mut #encode #(, #lent)*)
+    }
+}
+
+/// A closure that encodes the arguments, in turn.
+pub(super) fn encode_all(interface: &Interface, arguments: &[Argument]) -> TokenStream {
+    let mut places = 0..;
+    let mut encoded = Vec::new();
+    for argument in arguments {
+        let place = if argument.is_lent() { places.next() } else { None };
+        encoded.push(match place {
+            Some(place) => callbacks::refer(interface, argument, place),
+            None => encode(interface, argument),
+        });
+    }
+    match encoded.pop() {
+        None => quote_spanned!(Span::mixed_site()=> |_| ::core::result::Result::Ok(())),
+        Some(last) => quote_spanned!(Span::mixed_site()=> |__to| { #(#encoded?;)* #last }),
     }
 }
 

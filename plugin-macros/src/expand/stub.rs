@@ -126,6 +126,15 @@ fn implementation(interface: &Interface) -> TokenStream {
             fn proxy(_: #private::Client) -> ::std::sync::Arc<Self> {
                 ::core::panic!()
             }
+
+            fn __dispatch(
+                &self,
+                _: ::core::primitive::usize,
+                _: &mut #private::Decoder<'_>,
+                _: &mut #private::Encoder,
+            ) -> ::core::result::Result<#private::Verdict, #private::Fault> {
+                ::core::panic!()
+            }
         }
 
         #(#cfgs)*

@@ -32,7 +32,7 @@ fn main() -> Result<()> {
             let idle = Plugin::process(&probe).events().filter(|event| !format!("{event:?}").starts_with("Started"));
             let (sender, told) = std::sync::mpsc::channel();
             thread::spawn(move || idle.for_each(|event| drop(sender.send(event))));
-            if told.recv_timeout(Duration::from_millis(500)).is_err() { "ok".into() } else { "it was stopped".into() }
+            if told.recv_timeout(Duration::from_secs(2)).is_err() { "ok".into() } else { "it was stopped".into() }
         }
         "environment" => said(connect(launcher(&program).env_clear())?.variable("PLUGIN_CORE_DEBUG")),
         unknown => return Err(Error::custom(format!("{unknown}?"))),

@@ -77,6 +77,9 @@ mod unix {
         while let Ok(request) = read(&mut stream) {
             if request.kind == kind::CANCEL {
                 cancelled = request.call;
+                if mode == "answers-late" {
+                    write(&mut stream, &Frame::new(kind::VALUE, cancelled, vec![9])).expect("the host reads");
+                }
             }
             if request.kind != kind::REQUEST {
                 continue;
@@ -124,12 +127,9 @@ mod unix {
                 }
                 "lacks-describe" => value(vec![2]),
                 "steals-sessions" => value(vec![u8::from(steal(&welcome.payload, hello))]),
-                "told-of-cancellations" if request.call == 1 => continue,
+                "told-of-cancellations" | "answers-late" if request.call == 1 => continue,
                 "told-of-cancellations" => value(rmp_serde::to_vec(&cancelled).expect("plain data")),
-                "answers-late" => {
-                    thread::sleep(Duration::from_millis(100));
-                    value(vec![7])
-                }
+                "answers-late" => value(vec![7]),
                 mode => panic!("unknown mode {mode}"),
             };
             stream.write_all(&bytes).expect("the host reads");

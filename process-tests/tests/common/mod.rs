@@ -85,6 +85,18 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
 /// How long what is sure to come is waited for.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
+/// Whether `body` holds in one of a few tries. On a busy machine anything may be late, but what is broken always is.
+pub(crate) fn in_one_of_a_few_tries(mut body: impl FnMut() -> bool) -> bool {
+    (0..8).any(|_| body())
+}
+
+/// Copies a program that is then executed. Another process does it: while this one has a file open to write, so has for a
+/// moment whatever process another test starts meanwhile, and such a file cannot be executed.
+#[cfg(unix)]
+pub(crate) fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    assert!(Command::new("cp").arg(from.as_ref()).arg(to.as_ref()).status().unwrap().success());
+}
+
 /// The next event, in a word.
 pub(crate) fn next(events: &Events) -> String {
     word(&events.next_within(LONG).expect("an event"))

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Outbox, Sent, Unsent, line::OUTSIDE};
 use crate::{
-    connection::{Connection, calls::milliseconds_left, lock, tasks::is_past, waiter::Waiter},
+    connection::{Connection, calls::milliseconds, lock, tasks::is_past, waiter::Waiter},
     protocol::{
         frame::{Kind, MAX_PAYLOAD},
         message::Message,
@@ -52,7 +52,7 @@ impl Connection {
     }
 
     /// Queues a message of a task, be it a oneway call, once there is room; what is then left for the task to
-    /// [`see_to`](Self::see_to). `waiter` is told whom to wake when time is over. With company, others are about to send, too.
+    /// [`see_to`](Self::see_to). `waiter` is told whom to wake when time is over. With company, others may be about to send, too.
     pub(in crate::connection) async fn queue(
         self: &Arc<Self>,
         message: Message,
@@ -60,14 +60,15 @@ impl Connection {
         waiter: Option<&Waiter>,
         has_company: bool,
     ) -> Result<Next, (Unsent, Message)> {
-        let mut sending = Sending::new(self, message, deadline, has_company);
-        let queued = poll_fn(|context| {
-            if let Some(waiter) = waiter {
-                waiter.wakes(context);
-            }
-            sending.poll(context)
-        });
-        queued.await
+        let admitted = {
+            let mut sending = Sending::new(self, message, deadline, has_company);
+            // Boxed: most messages never wait, and need no memory for it.
+            sending.admit().ok_or_else(|| Box::pin(sending.wait(waiter)))
+        };
+        match admitted {
+            Ok(next) => next,
+            Err(waits) => waits.await,
+        }
     }
 
     /// Has what a task has queued written, if that is its to do.
@@ -106,12 +107,41 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Queues the message if there is room, or if the connection has ended and takes none.
+    /// Waits for room, and queues the message.
+    async fn wait(mut self, waiter: Option<&Waiter>) -> Result<Next, (Unsent, Message)> {
+        poll_fn(|context| {
+            if let Some(waiter) = waiter {
+                // Before it is looked at whether time is over: who is late is woken then.
+                waiter.wakes(context);
+            }
+            self.poll(context)
+        })
+        .await
+    }
+
     fn poll(&mut self, context: &Context<'_>) -> Poll<Result<Next, (Unsent, Message)>> {
-        let Some(mut message) = self.message.take() else { return Poll::Pending };
+        if let Some(outcome) = self.admit() {
+            return Poll::Ready(outcome);
+        }
+        {
+            let mut outbox = lock(&self.connection.outbox);
+            if !std::mem::replace(&mut self.has_waited, true) {
+                outbox.waiting += 1;
+            }
+            let last = self.connection.changed.register(&mut self.place, context.waker());
+            drop(outbox);
+            drop(last);
+        }
+        // There may have been room, or an end, before whoever tells of them knew of this task.
+        self.admit().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Queues the message if there is room, or gives it back if time is over or the connection has ended.
+    fn admit(&mut self) -> Option<Result<Next, (Unsent, Message)>> {
+        let mut message = self.message.take()?;
         let mut outbox = lock(&self.connection.outbox);
         if outbox.end.is_some() {
-            return Poll::Ready(Err((Unsent::Closed, message)));
+            return Some(Err((Unsent::Closed, message)));
         }
         let length = message.length();
         let is_admitted = if message.kind == Kind::Oneway {
@@ -121,38 +151,38 @@ impl<'a> Sending<'a> {
         };
         if !is_admitted {
             if is_past(self.deadline) {
-                return Poll::Ready(Err((Unsent::Late, message)));
-            }
-            if !std::mem::replace(&mut self.has_waited, true) {
-                outbox.waiting += 1;
+                return Some(Err((Unsent::Late, message)));
             }
             self.message = Some(message);
-            let last = self.connection.changed.register(&mut self.place, context.waker());
-            drop(outbox);
-            drop(last);
-            return Poll::Pending;
+            return None;
         }
-        if message.kind == Kind::Request {
+        if let Some(deadline) = self.deadline {
             // What is left now that it need not wait for room any more.
-            message.deadline = milliseconds_left(self.deadline);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Some(Err((Unsent::Late, message)));
+            }
+            if message.kind == Kind::Request {
+                message.deadline = milliseconds(left);
+            }
         }
         outbox.queue.push(message);
         if outbox.reader_writes || outbox.is_written() {
-            return Poll::Ready(Ok(Next::Nothing));
+            return Some(Ok(Next::Nothing));
         }
-        if !self.has_company && lock(&self.connection.calls).tasks.count <= 1 {
+        if !self.has_company {
             if self.connection.write(outbox) == Sent::Partly {
                 self.connection.handler.stalled(self.connection);
             }
-            return Poll::Ready(Ok(Next::Nothing));
+            return Some(Ok(Next::Nothing));
         }
         // One task of each thread writes for all of them: its executor comes back to it as soon as to any other.
         let me = thread::current().id();
         if outbox.task_writers.contains(&me) {
-            return Poll::Ready(Ok(Next::Nothing));
+            return Some(Ok(Next::Nothing));
         }
         outbox.task_writers.push(me);
-        Poll::Ready(Ok(Next::Write))
+        Some(Ok(Next::Write))
     }
 
     fn admits(&mut self, outbox: &mut Outbox, length: usize) -> bool {

@@ -1,0 +1,274 @@
+//! Requests that are made from a call: the thread that waits in the call runs them.
+//!
+//! A call may lend functions and objects that borrow from its caller's stack, so nobody but the caller can run them; and a chain
+//! of calls back and forth needs one thread on each side, however long it is. So a request that names its parent goes to the
+//! waiter of that call. The caller runs it as soon as it is its turn, and lets go of the reading first: what it runs is
+//! user code.
+
+use std::collections::VecDeque;
+
+use super::{Connection, baton::Reading, lock, waiter::Waiter};
+use crate::{
+    protocol::{
+        Violation,
+        frame::Kind,
+        message::{Failure, FailureKind, Message},
+        metadata,
+    },
+    sync::{
+        Arc, Instant, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// How many requests may wait for the caller of one call, and how many bytes of them beside the first.
+const MAX_WAITING: usize = 65_536;
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// How many functions without a result may be called from one call, and how many bytes of arguments they may have together,
+/// before one is waited for.
+pub(crate) const NOTICES: usize = 64;
+pub(crate) const NOTICE_BYTES: usize = 256 << 10;
+
+/// What runs the functions and objects that a call has lent.
+pub(crate) trait Lender {
+    /// Runs a request for one of them, or a notice; gives the answer if it is a request.
+    fn run(&mut self, connection: &Arc<Connection>, request: Message) -> Option<Message>;
+}
+
+/// The lender of a call that lends nothing.
+pub(crate) struct LendsNothing;
+
+impl Lender for LendsNothing {
+    fn run(&mut self, connection: &Arc<Connection>, request: Message) -> Option<Message> {
+        if request.kind == Kind::Request {
+            let failure = Failure::new(FailureKind::UnknownMethod, "the call lends nothing");
+            connection.refuse(request.call, &failure);
+        }
+        None
+    }
+}
+
+/// What waits for the caller of one call to run it, in the order in which it came.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    is_any: AtomicBool,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// Adds one; gives it back where there are too many.
+    pub(super) fn add(&self, message: Message) -> Result<(), Message> {
+        let mut queue = lock(&self.queue);
+        let length = message.payload.len();
+        let is_too_long = !queue.messages.is_empty() && queue.bytes.saturating_add(length) > MAX_WAITING_BYTES;
+        if queue.messages.len() >= MAX_WAITING || is_too_long {
+            return Err(message);
+        }
+        queue.bytes += length;
+        queue.messages.push_back(message);
+        self.is_any.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_any(&self) -> bool {
+        // Whoever adds one while the caller sleeps wakes it, under a lock.
+        self.is_any.load(Ordering::Acquire)
+    }
+
+    pub(super) fn next(&self) -> Option<Message> {
+        if !self.is_any() {
+            return None;
+        }
+        let mut queue = lock(&self.queue);
+        let message = queue.messages.pop_front();
+        queue.bytes -= message.as_ref().map_or(0, |message| message.payload.len());
+        self.is_any.store(!queue.messages.is_empty(), Ordering::Release);
+        message
+    }
+}
+
+impl Connection {
+    /// A request has arrived that says something beside its arguments.
+    pub(super) fn request_arrived(self: &Arc<Self>, request: Message, woken: &mut Vec<Arc<Waiter>>) {
+        // What cannot be read is told by whoever decodes the arguments.
+        let parent = if request.meta { metadata::parent(&request.payload).ok().flatten() } else { None };
+        let waiter = parent.and_then(|parent| lock(&self.calls).waiter(parent).map(Arc::clone));
+        // A task has no thread to itself: what may run anywhere does.
+        let is_for_it = |waiter: &Arc<Waiter>| waiter.task().is_none() || metadata::is_lent(request.target);
+        let waiter = waiter.filter(is_for_it);
+        match waiter {
+            Some(waiter) => match waiter.ask(request) {
+                Ok(true) => woken.push(waiter),
+                Ok(false) => {}
+                Err(request) => {
+                    let failure =
+                        Failure::new(FailureKind::Overloaded, "too many requests wait for the call they are made from");
+                    self.refuse(request.call, &failure);
+                }
+            },
+            None => self.run_elsewhere(request),
+        }
+    }
+
+    /// A function that a call has lent is to be called, and nothing answers.
+    pub(super) fn notice_arrived(
+        self: &Arc<Self>,
+        notice: Message,
+        woken: &mut Vec<Arc<Waiter>>,
+    ) -> Result<(), Violation> {
+        let call = notice.call;
+        let Some(waiter) = lock(&self.calls).waiter(call).map(Arc::clone) else {
+            tracing::debug!(call, "a callback came behind the end of its call, and was dropped");
+            return Ok(());
+        };
+        if waiter.ask(notice).map_err(|_| Violation::CallbackOverrun(call))? {
+            woken.push(waiter);
+        }
+        Ok(())
+    }
+
+    /// Has a request run by somebody else than the caller of its parent, which does not wait, or not any more.
+    fn run_elsewhere(self: &Arc<Self>, request: Message) {
+        if metadata::is_lent(request.target) {
+            let failure = Failure::new(FailureKind::CallEnded, "the call that lent it has ended");
+            self.refuse(request.call, &failure);
+        } else {
+            self.handler.request(self, request);
+        }
+    }
+
+    /// Runs what waits for the caller of a call, on that caller's thread, but nothing more once `deadline` has passed.
+    pub(super) fn run_waiting(
+        self: &Arc<Self>,
+        waiter: &Waiter,
+        held: &mut Option<Box<Reading>>,
+        deadline: Option<Instant>,
+        lender: &mut dyn Lender,
+    ) {
+        let mut is_put_down = false;
+        while waiter.asked.is_any() && deadline.is_none_or(|deadline| deadline > Instant::now()) {
+            if let Some(reading) = held.take() {
+                self.handler.put_down(self, reading);
+                is_put_down = true;
+            }
+            let Some(request) = waiter.asked.next() else { return };
+            if metadata::is_lent(request.target) {
+                if let Some(answer) = lender.run(self, request) {
+                    self.answer(answer);
+                }
+            } else {
+                self.handler.nested(self, request);
+            }
+        }
+        if is_put_down {
+            *held = self.handler.take_back(self);
+        }
+    }
+
+    /// Answers what waits for the caller of a call that has ended.
+    pub(super) fn refuse_waiting(self: &Arc<Self>, waiter: &Waiter) {
+        while let Some(message) = waiter.asked.next() {
+            if message.kind == Kind::Request {
+                self.run_elsewhere(message);
+            }
+        }
+    }
+
+    /// Has what waits to be written written by somebody, where this thread does not.
+    pub(crate) fn stalled(self: &Arc<Self>) {
+        self.handler.stalled(self);
+    }
+
+    /// Sends an answer from a thread that waits for nothing but room.
+    fn answer(self: &Arc<Self>, answer: Message) {
+        // Fails only where the connection has ended, and with it whoever waited for the answer.
+        if self.send(answer, None).unwrap_or_default() == super::Sent::Partly {
+            self.stalled();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        codec::{self, Encoder},
+        connection::tests::{connect, promptly},
+        protocol::frame::{Deframer, Frame, Header},
+        transport::{Link as _, memory::MemoryLink},
+    };
+
+    fn send(link: &MemoryLink, header: Header, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap();
+        link.write(&[&Header { length, ..header }.to_wire(), payload].concat()).unwrap();
+    }
+
+    /// What the next frame says.
+    fn receive<R>(link: &MemoryLink, deframer: &mut Deframer, read: impl Fn(&Frame<'_>) -> R) -> R {
+        loop {
+            if let Some(frame) = deframer.next().unwrap() {
+                return read(&frame);
+            }
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
+        }
+    }
+
+    /// Metadata that name `parent`, and no arguments.
+    fn from_call(parent: u32) -> Vec<u8> {
+        let mut encoder = Encoder::new(100);
+        metadata::write_parent(&mut encoder, parent).unwrap();
+        encoder.array(0).unwrap();
+        encoder.into_payload()
+    }
+
+    #[test]
+    fn who_calls_what_was_lent_behind_the_end_of_the_call_is_told_so() {
+        let (connection, other) = connect();
+        let calling = Arc::clone(&connection);
+        let late = Instant::now() + Duration::from_millis(20);
+        let outcome = promptly(move || calling.call(Message::control(Kind::Request, 0), Some(late)));
+        assert!(outcome.is_err());
+        let failure = promptly(move || {
+            let mut deframer = Deframer::new();
+            let parent = receive(&other, &mut deframer, |frame| frame.header.call);
+            let kind = receive(&other, &mut deframer, |frame| frame.header.kind);
+            assert_eq!(kind, Kind::Cancel as u8);
+            let target = metadata::FIRST_LENT;
+            let notice = Header { call: parent, target, kind: Kind::Notice as u8, ..Header::default() };
+            send(&other, notice, &[0x90]);
+            let request = Header { call: 7, target, kind: Kind::Request as u8, flags: 1, ..Header::default() };
+            send(&other, request, &from_call(parent));
+            receive(&other, &mut deframer, |frame| {
+                assert_eq!((frame.header.call, frame.header.kind), (7, Kind::Failure as u8));
+                codec::from_slice::<Failure>(frame.payload).unwrap()
+            })
+        });
+        assert_eq!(failure.kind, FailureKind::CallEnded);
+        assert!(connection.end().is_none(), "a notice that comes late breaks no rule");
+    }
+
+    #[test]
+    fn what_waits_for_a_caller_is_bounded() {
+        let waiting = Waiting::default();
+        let message = |length| Message::answer(Kind::Notice, 1, vec![0; length]);
+        waiting.add(message(MAX_WAITING_BYTES + 1)).unwrap();
+        assert!(waiting.add(message(1)).is_err(), "one of any length, and no more than that");
+        assert_eq!(waiting.next().unwrap().payload.len(), MAX_WAITING_BYTES + 1);
+        assert!(waiting.next().is_none());
+        (0..MAX_WAITING).for_each(|_| waiting.add(message(1)).unwrap());
+        assert!(waiting.add(message(0)).is_err());
+        (0..MAX_WAITING).for_each(|_| assert!(waiting.next().is_some()));
+        assert!(!waiting.is_any());
+    }
+}

@@ -1,0 +1,137 @@
+//! What a proxy holds: an interface of a plugin, or an object of the other side.
+
+use super::{Lent, LentByTask, borrowed::Borrowed};
+use crate::{
+    Result,
+    client::{self, Answer},
+    codec::{EncodeError, Encoder},
+};
+
+/// Calls the methods of one interface of one plugin, or of one object.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct Client(Callee);
+
+#[derive(Clone)]
+enum Callee {
+    Plugin(client::Client),
+    Borrowed(Borrowed),
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Callee::Plugin(client) => client.fmt(f),
+            Callee::Borrowed(object) => f.debug_tuple("Borrowed").field(&object.interface()).finish(),
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn of_plugin(client: client::Client) -> Self {
+        Self(Callee::Plugin(client))
+    }
+
+    pub(super) fn borrowed(object: Borrowed) -> Self {
+        Self(Callee::Borrowed(object))
+    }
+
+    /// Whether the other side has method number `method` of the descriptor.
+    pub fn supports(&self, method: usize) -> bool {
+        match &self.0 {
+            Callee::Plugin(client) => client.supports(method),
+            Callee::Borrowed(object) => object.supports(method),
+        }
+    }
+
+    /// Calls method number `method` of the descriptor with `arguments` values, which `encode` writes.
+    ///
+    /// # Errors
+    /// When the call fails for any reason but the method's own.
+    pub fn call(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<Answer> {
+        self.call_lending(method, arguments, encode, &mut [])
+    }
+
+    /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
+    ///
+    /// # Errors
+    /// When the call fails for any reason but the method's own.
+    pub fn call_lending(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+        lent: &mut [Lent<'_>],
+    ) -> Result<Answer> {
+        match &self.0 {
+            Callee::Plugin(client) => client.call(method, arguments, encode, lent),
+            Callee::Borrowed(object) => object.call(method, arguments, encode, lent),
+        }
+    }
+
+    /// Sends a call of oneway method number `method` of the descriptor, with `arguments` values, which `encode` writes.
+    ///
+    /// # Errors
+    /// When it cannot be sent. What becomes of it then, nobody is told.
+    pub fn call_oneway(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<()> {
+        match &self.0 {
+            Callee::Plugin(client) => client.call_oneway(method, arguments, encode),
+            Callee::Borrowed(object) => object.call_oneway(method, arguments, encode),
+        }
+    }
+
+    /// Encodes the arguments of a call of async method number `method`, whose time begins now, to be made when somebody waits
+    /// for it.
+    pub fn prepare(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Prepared {
+        Prepared(match &self.0 {
+            Callee::Plugin(client) => Ok(client.prepare(method, arguments, encode)),
+            Callee::Borrowed(object) => Err(object.not_in_async()),
+        })
+    }
+}
+
+/// A call that is ready to be sent.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Prepared(Result<client::Prepared>);
+
+impl Prepared {
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn call(self) -> Result<Answer> {
+        self.0?.call().await
+    }
+
+    /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+        self.0?.call_lending(lent).await
+    }
+
+    /// Sends the oneway call.
+    ///
+    /// # Errors
+    /// As [`Client::call_oneway`].
+    pub async fn call_oneway(self) -> Result<()> {
+        self.0?.call_oneway().await
+    }
+}

@@ -1,0 +1,66 @@
+//! The call that this thread is answering: whose other side its arguments may refer to, and calls made meanwhile are made from.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::connection::Connection;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
+    /// For how long this thread has waited for what it called so far.
+    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// For how long this thread has waited so far for what it called while it answered calls.
+pub(crate) fn waited() -> Duration {
+    WAITED.get()
+}
+
+/// Takes note of such a wait.
+pub(super) fn note_wait(wait: Duration) {
+    WAITED.set(WAITED.get().saturating_add(wait));
+}
+
+/// A call that is being answered.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) connection: Arc<Connection>,
+    /// Its number; 0 where nothing answers it.
+    pub(crate) call: u32,
+    /// What errors call the other side.
+    pub(crate) peer: Arc<str>,
+}
+
+impl Context {
+    /// The call that this thread is answering.
+    pub(crate) fn current() -> Option<Self> {
+        // At the end of a thread, the destructors of its other values may still call.
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+
+    /// Runs a handler as the answering of this call.
+    pub(crate) fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        /// Puts back what was current before: a handler may run one within another.
+        struct Restore(Option<Context>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _restore = Restore(CURRENT.replace(Some(self)));
+        body()
+    }
+}
+
+/// The number of the call that this thread is answering, if it came by a connection such as this.
+pub(crate) fn call_of(is_wanted: impl FnOnce(&Arc<Connection>) -> bool) -> Option<u32> {
+    let is_wanted = |context: &Context| context.call != 0 && is_wanted(&context.connection);
+    let call = |current: &RefCell<Option<Context>>| {
+        let current = current.borrow();
+        current.as_ref().filter(|context| is_wanted(context)).map(|context| context.call)
+    };
+    CURRENT.try_with(call).ok().flatten()
+}
