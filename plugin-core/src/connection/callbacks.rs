@@ -239,7 +239,8 @@ mod tests {
         let late = Instant::now() + Duration::from_millis(20);
         let outcome = promptly(move || calling.call(Message::control(Kind::Request, 0), Some(late)));
         assert!(outcome.is_err());
-        let failure = promptly(move || {
+        // The other end stays open, or the connection would end with it.
+        let (failure, _other) = promptly(move || {
             let mut deframer = Deframer::new();
             let parent = receive(&other, &mut deframer, |frame| frame.header.call);
             let kind = receive(&other, &mut deframer, |frame| frame.header.kind);
@@ -249,10 +250,11 @@ mod tests {
             send(&other, notice, &[0x90]);
             let request = Header { call: 7, target, kind: Kind::Request as u8, flags: 1, ..Header::default() };
             send(&other, request, &from_call(parent));
-            receive(&other, &mut deframer, |frame| {
+            let failure = receive(&other, &mut deframer, |frame| {
                 assert_eq!((frame.header.call, frame.header.kind), (7, Kind::Failure as u8));
                 codec::from_slice::<Failure>(frame.payload).unwrap()
-            })
+            });
+            (failure, other)
         });
         assert_eq!(failure.kind, FailureKind::CallEnded);
         assert!(connection.end().is_none(), "a notice that comes late breaks no rule");
