@@ -170,10 +170,9 @@ impl Service {
     fn answer_sync(&self, connection: &Arc<Connection>, task: Task, dispatcher: Option<Arc<dyn Dispatch>>) -> Sent {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
-        let (began, waited) = (Instant::now(), context::waited());
-        let answer = answer(dispatcher, &request, &call, self.context(connection, request.call));
-        // Who waits for calls of its own holds nobody up.
-        self.paces.note(place, began.elapsed().saturating_sub(context::waited().saturating_sub(waited)));
+        let context = self.context(connection, request.call);
+        let (answer, longest) = context::timed(|| answer(dispatcher, &request, &call, context));
+        self.paces.note(place, longest);
         lock(&self.running).remove(&request.call);
         call.put_back();
         drop(request);
@@ -186,16 +185,17 @@ impl Service {
         let place = task.place();
         let Task { mut request, call } = task;
         let number = request.call;
-        let (began, waited) = (Instant::now(), context::waited());
-        let outcome = unless_over(&call, || {
-            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, self.context(connection, number))?);
-            let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
-            match polled {
-                Poll::Ready(outcome) => outcome.map(Ok),
-                Poll::Pending => Ok(Err(run)),
-            }
+        let (outcome, longest) = context::timed(|| {
+            unless_over(&call, || {
+                let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, self.context(connection, number))?);
+                let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
+                match polled {
+                    Poll::Ready(outcome) => outcome.map(Ok),
+                    Poll::Pending => Ok(Err(run)),
+                }
+            })
         });
-        self.paces.note(place, began.elapsed().saturating_sub(context::waited().saturating_sub(waited)));
+        self.paces.note(place, longest);
         let outcome = match outcome {
             Ok(Err(run)) => {
                 self.spawn(connection, number, call, run);
