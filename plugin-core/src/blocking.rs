@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use crate::{connection::lock, deadline::Scope};
+use crate::{connection::lock, deadline::Scope, signal::wake};
 
 /// What a thread and a task share.
 struct Shared<R> {
@@ -33,15 +33,18 @@ pub(crate) async fn unblock<R: Send + 'static>(name: &str, work: impl FnOnce() -
             shared.waker.take()
         };
         if let Some(waker) = waker {
-            waker.wake();
+            wake(waker);
         }
     })?;
     let outcome = poll_fn(|context| {
+        let waker = context.waker().clone();
         let mut shared = lock(&shared);
         if let Some(outcome) = shared.outcome.take() {
             return Poll::Ready(outcome);
         }
-        shared.waker = Some(context.waker().clone());
+        let last = shared.waker.replace(waker);
+        drop(shared);
+        drop(last); // Without the lock: a waker is code of somebody else's.
         Poll::Pending
     });
     Ok(outcome.await.unwrap_or_else(|panic| resume_unwind(panic)))

@@ -22,6 +22,12 @@ const KEPT_BY_THREAD: usize = 16;
 /// How many bytes of large buffers the process keeps.
 const KEPT_BY_PROCESS: usize = 8 << 20;
 
+/// How many while they are in use, where somebody [settles](settle) that again.
+const KEPT_IN_USE: usize = 64 << 20;
+
+/// For how many looks in a row nobody must have used any before those beyond the usual go.
+const QUIET: u32 = 100;
+
 static ZEROS: [u8; 4096] = [0; 4096];
 
 /// What an empty buffer begins with.
@@ -31,13 +37,17 @@ thread_local! {
     static SMALL_ONES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-static LARGE_ONES: Mutex<LargeOnes> = Mutex::new(LargeOnes { buffers: VecDeque::new(), bytes: 0 });
+static LARGE_ONES: Mutex<LargeOnes> = Mutex::new(LargeOnes::new());
 
 /// The oldest first.
 struct LargeOnes {
     buffers: VecDeque<Vec<u8>>,
     /// The sum of their capacities.
     bytes: usize,
+    /// Somebody looks after them.
+    is_looked_after: bool,
+    /// How often somebody has looked since one was used.
+    looks: u32,
 }
 
 /// Bytes that grow at their end.
@@ -113,8 +123,18 @@ impl Buffer {
 }
 
 impl LargeOnes {
+    const fn new() -> Self {
+        Self { buffers: VecDeque::new(), bytes: 0, is_looked_after: false, looks: 0 }
+    }
+
+    /// How many bytes to keep.
+    fn limit(&self) -> usize {
+        if self.is_looked_after && self.looks < QUIET { KEPT_IN_USE } else { KEPT_BY_PROCESS }
+    }
+
     fn take(&mut self, needed: usize, take: fn(&mut Self, usize) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
         let taken = take(self, needed)?;
+        self.looks = 0;
         self.bytes -= taken.capacity();
         Some(taken)
     }
@@ -132,15 +152,48 @@ impl LargeOnes {
 
     /// Keeps `bytes`; gives one that is to go, to be dropped without the lock, as long as there are too many.
     fn keep(&mut self, bytes: Vec<u8>) {
+        self.looks = 0;
         self.bytes += bytes.capacity();
         self.buffers.push_back(bytes);
     }
 
+    /// Takes note that somebody looks after them; whether there is more to let go later.
+    fn look(&mut self) -> bool {
+        self.looks = self.looks.saturating_add(1);
+        self.bytes > KEPT_BY_PROCESS && self.looks < QUIET
+    }
+
     fn take_superfluous(&mut self) -> Option<Vec<u8>> {
-        if self.bytes <= KEPT_BY_PROCESS {
+        if self.bytes <= self.limit() {
             return None;
         }
-        self.take(0, |ones, _| ones.buffers.pop_front())
+        let superfluous = self.buffers.pop_front()?;
+        self.bytes -= superfluous.capacity();
+        Some(superfluous)
+    }
+}
+
+/// Lets the process keep more while it is in use: somebody will [settle](settle) that.
+pub(crate) fn look_after() {
+    lock_large().is_looked_after = true;
+}
+
+/// Lets go of what has not been in use for some looks in a row; whether another look is worth while, after some milliseconds.
+pub(crate) fn settle() -> bool {
+    let is_unsettled = lock_large().look();
+    drop_superfluous();
+    is_unsettled
+}
+
+/// Lets go of what is only kept while it is in use.
+pub(crate) fn let_go() {
+    lock_large().looks = QUIET;
+    drop_superfluous();
+}
+
+fn drop_superfluous() {
+    while let Some(superfluous) = { lock_large().take_superfluous() } {
+        drop(superfluous);
     }
 }
 
@@ -165,13 +218,15 @@ fn keep(bytes: Vec<u8>) {
                 }
             });
         }
-        capacity if capacity <= KEPT_BY_PROCESS => {
-            lock_large().keep(bytes);
-            while let Some(superfluous) = { lock_large().take_superfluous() } {
-                drop(superfluous);
+        capacity => {
+            // Too large for as much as is kept, it would only push out all the others.
+            let mut ones = lock_large();
+            if capacity <= ones.limit() {
+                ones.keep(bytes);
+                drop(ones);
+                drop_superfluous();
             }
         }
-        _ => {}
     }
 }
 
@@ -250,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_process_keeps_few_bytes_whatever_was_in_use() {
-        let mut ones = LargeOnes { buffers: VecDeque::new(), bytes: 0 };
+        let mut ones = LargeOnes::new();
         for megabytes in [1, 6, 4, 1, 8] {
             ones.keep(Vec::with_capacity(megabytes << 20));
             while ones.take_superfluous().is_some() {}
@@ -262,10 +317,31 @@ mod tests {
     }
 
     #[test]
+    fn more_is_kept_while_it_is_in_use_and_somebody_looks_after_it() {
+        let mut ones = LargeOnes::new();
+        ones.is_looked_after = true;
+        let settle = |ones: &mut LargeOnes| {
+            let is_unsettled = ones.look();
+            while ones.take_superfluous().is_some() {}
+            is_unsettled
+        };
+        for _ in 0..5 {
+            ones.keep(Vec::with_capacity(16 << 20));
+            while ones.take_superfluous().is_some() {}
+        }
+        assert_eq!(ones.bytes, KEPT_IN_USE);
+        assert!((1..QUIET).all(|_| settle(&mut ones)));
+        let taken = ones.take(1, LargeOnes::take_fitting).unwrap();
+        assert!((1..QUIET).all(|_| settle(&mut ones)), "it was in use");
+        assert!(!settle(&mut ones) && ones.bytes <= KEPT_BY_PROCESS);
+        ones.keep(taken);
+        assert!(ones.take_superfluous().is_none(), "it is in use again");
+    }
+
+    #[test]
     fn one_too_large_is_not_kept() {
-        let bytes = Vec::with_capacity(KEPT_BY_PROCESS + 1);
-        keep(bytes);
-        assert!(lock_large().buffers.iter().all(|bytes| bytes.capacity() <= KEPT_BY_PROCESS));
+        keep(Vec::with_capacity(KEPT_IN_USE + 1));
+        assert!(lock_large().buffers.iter().all(|bytes| bytes.capacity() <= KEPT_IN_USE));
     }
 
     proptest! {

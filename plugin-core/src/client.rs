@@ -250,12 +250,11 @@ impl Client {
         Times { began, deadline }: Times,
     ) -> Result<Answer, Attempt> {
         match (outcome, kept) {
-            // It was on its way when this host began to stop the plugin, which has not run it.
-            (Ok(answer), _) if lease.is_stopping() && is_refused_at_the_end(&answer) => {
-                let unsent = CallFailure::Unsent(answer);
-                Err(explain(lease, called.name, began, deadline, &unsent).into())
-            }
-            (Ok(answer), _) => Ok(self.answer(called, answer, limit(began, deadline))?),
+            (Ok(answer), _) => match failure_at_the_end(&answer).filter(|_| lease.is_stopping()) {
+                // It was on its way when this host began to stop the plugin.
+                Some(failure) => Err(explain(lease, called.name, began, deadline, &failure).into()),
+                None => Ok(self.answer(called, answer, limit(began, deadline))?),
+            },
             // It never left, so it goes to the next run, if there is to be one.
             (Err(CallFailure::Unsent(request)), _) if !lease.is_stopping() => Err(Attempt::Unsent(request.payload)),
             (Err(CallFailure::Closed { may_have_run }), Some(request)) if lease.is_lost() => {
@@ -336,6 +335,7 @@ fn failed(plugin: &str, name: &str, payload: &[u8], limit: Duration, max_message
         FailureKind::Cancelled => {
             Error::Timeout { plugin, method, after: limit, may_have_run: false, silent_for: None }
         }
+        FailureKind::Interrupted => Error::Disconnected { plugin, method, may_have_run: true, reason: message },
         FailureKind::CallEnded => Error::CallEnded { plugin, method },
         FailureKind::TooDeep => Error::TooDeep { plugin, method, limit: depth::LIMIT },
         FailureKind::Stopping => Error::Disconnected { plugin, method, may_have_run: false, reason: message },
@@ -434,10 +434,16 @@ impl Client {
     }
 }
 
-/// Whether the plugin did not run the method since it is stopping.
-fn is_refused_at_the_end(answer: &Message) -> bool {
-    let is_stopping = |failure: Failure| failure.kind == FailureKind::Stopping;
-    answer.kind == Kind::Failure && codec::from_slice(&answer.payload).is_ok_and(is_stopping)
+/// What a plugin that is stopping has done about a call, if it says that it is.
+fn failure_at_the_end(answer: &Message) -> Option<CallFailure> {
+    if answer.kind != Kind::Failure {
+        return None;
+    }
+    match codec::from_slice::<Failure>(&answer.payload).ok()?.kind {
+        FailureKind::Stopping => Some(CallFailure::Closed { may_have_run: false }),
+        FailureKind::Interrupted => Some(CallFailure::Closed { may_have_run: true }),
+        _ => None,
+    }
 }
 
 /// Why one attempt at a call has no answer.

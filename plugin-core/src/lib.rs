@@ -48,6 +48,8 @@
 //!   to the process behind it; [`within`] sets a deadline; [`Output`] says where the plugin's printing goes. Without a child
 //!   process: [`in_process`] for tests, [`attach`] for a plugin that runs under a debugger.
 //! - The plugin: [`serve`], and [`Server`] for several interfaces; [`Call`] tells a method whether anybody still waits.
+//! - Async programs: [`connect_async`], [`Launcher::spawn_async`], [`Process::shutdown_async`] and their like;
+//!   [`within_async`]; [`serve_async`]. See [below](#async).
 //! - Both: [`Error`], one variant for each thing one can do something about.
 //!
 //! # What to rely on
@@ -63,8 +65,8 @@
 //!   `#[method(idempotent)]`; the next call finds a new process, within a budget ([`Restart`]).
 //! - **A panic fails one call**, with its message and place; the plugin goes on serving. (Not where the plugin is built with
 //!   `panic = "abort"`.)
-//! - **Calls run side by side**: any number of threads may call through one handle, and a slow method or a large message
-//!   delays nobody else.
+//! - **Calls run side by side**: any number of threads and tasks may call through one handle, and a slow method or a large
+//!   message delays nobody else.
 //! - **Nothing a plugin prints breaks anything**: what it writes to standard output and standard error is forwarded line by
 //!   line and never blocks it.
 //! - **Nobody else gets in**: the socket is in a directory of mode 0700, every plugin proves itself with a 256-bit token that is
@@ -73,6 +75,20 @@
 //!   is decoded, lengths are not believed.
 //! - **Versions may differ**: methods are matched by name, those with default bodies may be missing, structs may grow fields
 //!   with `#[serde(default)]`, and interfaces may carry a semantic version.
+//!
+//! # Async
+//!
+//! Methods may be `async fn`, beside others that are not; the attribute says [how](macro@plugin_interface#async-methods). Their
+//! futures run on any executor, and block no thread: not while they wait, nor while they send. One that is dropped cancels its
+//! call. Threads and tasks may call through one handle at the same time. A sync method blocks whoever calls it, tasks too.
+//!
+//! In the plugin an async method begins where its request was read, and goes on elsewhere if it is not done at once; it takes no
+//! thread while it waits. If its caller gives up, it is dropped where it awaits.
+//!
+//! The feature `tokio` says where that is. With it, async methods run on tokio: in the runtime in which [`serve_async`] is
+//! awaited or [`serve`] is called, or else one that is started for them. Tasks of a host that run on tokio then have their
+//! answers read by its event loop. Without it, async methods run on the threads of sync ones, which suits futures
+//! that bring their own clock and sockets along, and one thread of the host reads for all tasks. No signature depends on it.
 //!
 //! # Callbacks
 //!
@@ -112,7 +128,9 @@
 //!
 //! Arguments and results are serialised: no borrowed results, no generics, no `&mut` arguments. 65,535 methods an interface;
 //! a greeting (all names of interfaces and methods) of at most 64 KiB. 512 methods run at once in a plugin, 65,536 wait;
-//! 1,024 oneway calls wait, or 1 MiB of them and one more. 256 calls back and forth wait for each other.
+//! 1,024 oneway calls wait, or 1 MiB of them and one more. Async methods that await are not among those 512, and nothing but
+//! memory bounds how many there are: each holds its arguments. An async method that blocks holds up its runtime. 256 calls
+//! back and forth wait for each other.
 //! `Option<Option<T>>` and `Option<()>` lose their inner level in MessagePack; in signatures the attribute refuses them, in
 //! your own types it cannot see them.
 //!

@@ -15,5 +15,7 @@ pub use crate::{
     reply::{CallError, OnewayReply, Reply},
 };
 
+pub use crate::host::{Pending, pending};
+
 #[cfg(unix)]
 pub use crate::transport::tally::{SystemCalls, system_calls};

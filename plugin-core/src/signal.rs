@@ -2,11 +2,20 @@
 
 use std::{
     collections::HashMap,
-    task::{Context, Waker},
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Waker,
     time::Duration,
 };
 
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Wakes a task. Its waker is code of somebody else's: it must be called without a lock, and that it panics is its own affair,
+/// for the thread that calls it does so for others, too.
+pub(crate) fn wake(task: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| task.wake())).is_err() {
+        tracing::error!("the waker of a task that calls a plugin has panicked");
+    }
+}
 
 /// Tells of changes of something that a lock guards.
 #[derive(Debug, Default)]
@@ -31,10 +40,7 @@ impl Signal {
     pub(crate) fn notify_all(&self) {
         self.threads.notify_all();
         let tasks = std::mem::take(&mut self.lock().waiting);
-        // Without the lock: a waker is code of somebody else's.
-        for task in tasks.into_values() {
-            task.wake();
-        }
+        tasks.into_values().for_each(wake);
     }
 
     /// Waits for a change, with the lock that guards it released meanwhile.
@@ -48,13 +54,17 @@ impl Signal {
     }
 
     /// Has a task look again at the next change. It must hold the lock that guards what it looked at, or it could miss one.
-    pub(crate) fn register(&self, place: &mut Place, context: &Context<'_>) {
+    ///
+    /// Gives the waker that is of no use any more, to be dropped without that lock: it is code of somebody else's.
+    #[must_use = "it is to be dropped without the lock"]
+    pub(crate) fn register(&self, place: &mut Place, waker: &Waker) -> Option<Waker> {
+        let waker = waker.clone();
         let mut tasks = self.lock();
         let key = *place.0.get_or_insert_with(|| {
             tasks.last += 1;
             tasks.last
         });
-        tasks.waiting.insert(key, context.waker().clone());
+        tasks.waiting.insert(key, waker)
     }
 
     /// Forgets a task that waits no more.
@@ -89,19 +99,38 @@ mod tests {
         }
     }
 
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_else_asleep() {
+        let (signal, count) = (Signal::default(), Arc::<Count>::default());
+        let wakers = [Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&count)), Waker::from(Arc::new(Panics))];
+        let mut places = [(); 3].map(|()| Place::default());
+        for (place, waker) in places.iter_mut().zip(&wakers) {
+            drop(signal.register(place, waker));
+        }
+        signal.notify_all();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
     #[test]
     fn a_task_is_woken_once_for_each_time_it_waits_and_not_after_it_has_gone() {
         let (signal, count) = (Signal::default(), Arc::<Count>::default());
         let waker = Waker::from(Arc::clone(&count));
-        let context = Context::from_waker(&waker);
         let mut place = Place::default();
         for _ in 0..3 {
-            signal.register(&mut place, &context);
+            drop(signal.register(&mut place, &waker));
         }
         signal.notify_all();
         signal.notify_all();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        signal.register(&mut place, &context);
+        drop(signal.register(&mut place, &waker));
         signal.forget(&mut place);
         signal.notify_all();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);

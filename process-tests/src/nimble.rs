@@ -32,6 +32,24 @@ pub trait Nimble {
     /// How many calls of `linger` and `wait` have begun, and how many of them have been dropped unfinished.
     fn lingered(&self) -> Result<(u64, u64)>;
 
+    /// Answers after so many awaits; counted as those of `linger` are.
+    async fn step(&self, awaits: u32) -> Result<u32>;
+
+    /// Notes the number after an await; gives how many were noted before.
+    async fn record(&self, number: u64) -> Result<u64>;
+
+    /// The same, at once.
+    fn record_at_once(&self, number: u64) -> Result<u64>;
+
+    /// Answers after so many milliseconds of a thread.
+    fn sleep(&self, milliseconds: u64) -> Result<()>;
+
+    /// What `remaining` says in a plugin of this plugin's, after an await.
+    async fn remaining_deeper(&self) -> Result<(Option<u64>, bool)>;
+
+    /// Ends the runtime in which it is served, where the plugin was told to have one that ends.
+    fn end_runtime(&self) -> Result<()>;
+
     /// Blocks its thread for so many milliseconds.
     async fn block(&self, milliseconds: u64) -> Result<()>;
 

@@ -78,7 +78,7 @@ impl Service {
         self.leaders.want(&me, connection).expect("threads can be started");
     }
 
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
+    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, _began: Instant) -> (Sent, Instant) {
         let Task(request) = task;
         self.told.arrived(&request);
         match request.target {
@@ -95,7 +95,7 @@ impl Service {
             CALLING => Self::call_back(connection, &request),
             _ => {}
         }
-        answer(connection, request)
+        (answer(connection, request), Instant::now())
     }
 
     fn call_back(connection: &Arc<Connection>, request: &Message) {
@@ -117,7 +117,7 @@ impl Service {
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
         let (me, connection) = (self.me.upgrade().expect("the scenario holds it"), Arc::clone(connection));
         drop(thread::spawn(move || {
-            if me.answer(&connection, task) == Sent::Partly {
+            if me.answer(&connection, task, Instant::now()).0 == Sent::Partly {
                 connection.write_rest();
             }
         }));
@@ -161,7 +161,7 @@ impl Handler for Service {
     }
 
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        if self.answer(connection, Task(request)) == Sent::Partly {
+        if self.answer(connection, Task(request), Instant::now()).0 == Sent::Partly {
             self.stalled(connection);
         }
     }

@@ -28,7 +28,7 @@ pub struct Encoder {
 }
 
 /// So many bytes are worth keeping apart; fewer are copied as quickly.
-const BULK: usize = 64 * 1024;
+const BULK: usize = 16 * 1024;
 
 impl Encoder {
     /// An empty payload that may grow to `limit` bytes.
@@ -102,6 +102,7 @@ impl Encoder {
     }
 
     /// Copies what was kept apart: nothing else can be written behind it.
+    #[inline]
     fn join(&mut self) {
         if !self.bulk.is_empty() {
             self.payload.extend_from_slice(&std::mem::take(&mut self.bulk));

@@ -22,13 +22,24 @@ pub(crate) struct Reading {
     pub(super) last_frames: usize,
     /// Nothing has been taken from the deframer yet.
     pub(super) is_fresh: bool,
+    /// The last turn has left bytes in the link, as far as is known.
+    pub(super) has_left_some: bool,
     /// Those to be woken at the end of a turn; empty between turns.
     pub(super) woken: Vec<Arc<Waiter>>,
 }
 
 impl Reading {
     pub(super) fn new(link: Arc<dyn Link>, generation: u64, deframer: Deframer, patience: Patience) -> Self {
-        Self { link, generation, deframer, patience, last_frames: 0, is_fresh: true, woken: Vec::new() }
+        Self {
+            link,
+            generation,
+            deframer,
+            patience,
+            last_frames: 0,
+            is_fresh: true,
+            has_left_some: false,
+            woken: Vec::new(),
+        }
     }
 }
 
@@ -140,6 +151,13 @@ impl Baton {
             self.attendance = Attendance::Watched;
         }
         Some(attendance)
+    }
+
+    /// Notes that whoever was to come for the bytes may not, and that the thread that watches all links is asked to, too.
+    pub(super) fn is_neglected(&mut self) {
+        if let Place::Free(_) = self.place {
+            self.attendance = Attendance::Watched;
+        }
     }
 
     /// How often the reading has been taken.

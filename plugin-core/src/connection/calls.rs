@@ -71,7 +71,7 @@ pub(super) struct Tasks {
     pub(super) alarm: Option<Instant>,
     /// Any has called since somebody looked.
     pub(super) has_called: bool,
-    /// How often the reading had been taken when somebody looked, while any waited.
+    /// How often the reading had been taken when somebody looked, or when one began to wait.
     turns: Option<u64>,
 }
 
@@ -117,15 +117,23 @@ impl Calls {
             }
         }
         self.waiting.insert(self.last, Slot::Waited(Arc::clone(waiter)));
-        self.tasks.count += usize::from(waiter.task().is_some());
+        if waiter.task().is_some() {
+            self.tasks.count += 1;
+            self.tasks.turns.get_or_insert(self.baton.turns());
+        }
         Some(self.last)
     }
 
-    /// Whether tasks waited when this was asked last, and nobody has taken the reading since.
+    /// Whether tasks have waited since this was asked last, and nobody has taken the reading meanwhile: then the watcher is to come for
+    /// it, whoever else was asked to.
     pub(super) fn is_neglected(&mut self) -> bool {
         let turns = (self.tasks.count > 0).then(|| self.baton.turns());
         let last = std::mem::replace(&mut self.tasks.turns, turns);
-        turns.is_some() && turns == last
+        let is_neglected = turns.is_some() && turns == last;
+        if is_neglected {
+            self.baton.is_neglected();
+        }
+        is_neglected
     }
 
     /// Those that wait, of tasks.
@@ -196,9 +204,6 @@ impl Connection {
         deadline: Option<Instant>,
         lender: &mut dyn Lender,
     ) -> Result<Message, CallFailure> {
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(CallFailure::Late { may_have_run: false });
-        }
         let waiter = Waiter::take();
         let Some(call) = lock(&self.calls).register(&waiter) else {
             return Err(CallFailure::Unsent(request));
@@ -340,10 +345,7 @@ impl Connection {
     }
 }
 
-/// What the header says: 0 for no deadline, else at least 1.
-pub(super) fn milliseconds_left(deadline: Option<Instant>) -> u32 {
-    deadline.map_or(0, |deadline| {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-        u32::try_from(left).unwrap_or(u32::MAX).max(1)
-    })
+/// What the header says of a deadline that is so far away: at least 1, since 0 is none.
+pub(super) fn milliseconds(left: Duration) -> u32 {
+    u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1)
 }

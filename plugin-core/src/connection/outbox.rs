@@ -11,7 +11,7 @@ mod writer;
 
 use std::io::{self, IoSlice};
 
-use super::{Cause, Connection, End, calls::milliseconds_left, lock, waiter::Waiter};
+use super::{Cause, Connection, End, calls::milliseconds, lock, waiter::Waiter};
 use crate::{
     protocol::{
         Violation,
@@ -27,14 +27,14 @@ use crate::{
 use line::Line;
 
 /// About how many bytes are written at once.
-const BATCH: usize = 256 * 1024;
+const BATCH: usize = 512 * 1024;
 
 /// In how many pieces a batch is written at once at most: of headers and parts of large messages, in turn.
-const PIECES: usize = 16;
+const PIECES: usize = 20;
 
 /// How many batches a sender writes at most: 2 MiB, for whoever sends something small has to wait for it. Others may go on
 /// adding to the queue meanwhile.
-const MAX_BATCHES: usize = 8;
+const MAX_BATCHES: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -123,6 +123,12 @@ impl Outbox {
         self.waiting
     }
 
+    /// Whether anybody has a place in a line.
+    #[cfg(test)]
+    pub(super) fn is_anybody_in_line(&self) -> bool {
+        !self.large_line.is_empty() || !self.oneway_line.is_empty()
+    }
+
     /// Whether it has to be told that a link is gone; once.
     pub(super) fn take_untold(&mut self) -> bool {
         std::mem::take(&mut self.has_untold_loss)
@@ -198,9 +204,15 @@ impl Connection {
                 return Err((Unsent::Late, message));
             }
         }
-        if message.kind == Kind::Request {
+        if let Some(deadline) = deadline {
             // What is left now that it need not wait for room any more.
-            message.deadline = milliseconds_left(deadline);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err((Unsent::Late, message));
+            }
+            if message.kind == Kind::Request {
+                message.deadline = milliseconds(left);
+            }
         }
         self.push(outbox, message)
     }

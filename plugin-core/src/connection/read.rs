@@ -26,7 +26,11 @@ use crate::{
 };
 
 /// After how many frames of one turn no more are received: what waits to be written has waited for long enough.
-const MAX_FRAMES: usize = 8;
+const MAX_FRAMES: usize = 16;
+
+/// How many turns are taken at once where there is always more to read: of a few hundred KiB, while others wait for the thread.
+#[cfg(any(unix, test))]
+const MAX_TURNS: usize = 4;
 
 /// What has come of one turn of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,30 +102,35 @@ impl Connection {
         Progress::Over
     }
 
-    /// Reads without waiting, as far as frames are there.
+    /// Reads without waiting: all that is there, or [`Progress::Some`] of it, so that this thread can do something else before
+    /// it goes on.
     #[cfg(any(unix, test))]
     pub(super) fn read_at_once(self: &Arc<Self>, reading: &mut Reading) -> Progress {
         if std::mem::take(&mut reading.is_fresh) {
             // What came behind the greeting.
             match self.take_frames(reading) {
                 Progress::Nothing => {}
-                progress => return progress,
+                Progress::Some => return Progress::Some,
+                Progress::Over => return Progress::Over,
             }
         }
         let link = Arc::clone(&reading.link);
         let Some(pollable) = link.pollable() else { return Progress::Nothing };
-        loop {
+        for _ in 0..MAX_TURNS {
             let space = reading.deframer.space();
             let most = space.len();
+            reading.has_left_some = false;
             let received = pollable.try_read(space);
-            let is_all = received.as_ref().is_ok_and(|count| *count < most);
+            // A stream that gives less than it could has no more. Whoever waits for the next bytes is told of no others, so
+            // it matters that these are all, be they whole frames or not.
+            let is_all = received.as_ref().map_or_else(is_timeout, |count| *count < most);
             match self.take_received(reading, &*link, received) {
-                // A stream that gives less than it could has no more.
-                Progress::Some | Progress::Nothing if is_all => return Progress::Nothing,
-                Progress::Some => {}
-                progress => return progress,
+                Progress::Over => return Progress::Over,
+                Progress::Some | Progress::Nothing if is_all && !reading.has_left_some => return Progress::Nothing,
+                Progress::Some | Progress::Nothing => {}
             }
         }
+        Progress::Some
     }
 
     /// Waits for bytes, at most until `until`, and while it waits writes what could not be written at once.
@@ -307,12 +316,17 @@ fn receive_fragment(
     may_receive: bool,
 ) -> Result<Option<Fragment>, Violation> {
     let Some(link) = reading.link.pollable() else { return Ok(None) };
+    let has_left_some = &mut reading.has_left_some;
     direct::receive(&mut reading.deframer, incoming, |payload, header| {
         if !may_receive {
+            *has_left_some = true;
             return 0;
         }
+        let most = payload.len() + header.len();
         // Where that fails, or is the end, the next read finds it, too.
-        link.try_read_pieces(&mut [IoSliceMut::new(payload), IoSliceMut::new(header)]).unwrap_or(0)
+        let count = link.try_read_pieces(&mut [IoSliceMut::new(payload), IoSliceMut::new(header)]).unwrap_or(0);
+        *has_left_some = count == most;
+        count
     })
 }
 

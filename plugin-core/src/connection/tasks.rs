@@ -33,6 +33,8 @@ struct Registered<'a> {
     call: u32,
     /// Others were registered when it was.
     has_company: bool,
+    /// The request has been queued: an answer may come.
+    is_queued: bool,
     /// Nobody finds the waiter any more.
     is_over: bool,
 }
@@ -76,7 +78,7 @@ impl Connection {
 
     async fn run_asked(self: &Arc<Self>, request: Message, lender: &mut (dyn Lender + Send)) {
         if let Some(answer) = lender.run(self, request) {
-            self.answer_async(answer, false).await;
+            self.answer_async(answer, false, &mut false).await;
         }
     }
 
@@ -86,23 +88,18 @@ impl Connection {
         mut request: Message,
         deadline: Option<Instant>,
     ) -> Result<Registered<'_>, CallFailure> {
-        if is_past(deadline) {
-            return Err(CallFailure::Late { may_have_run: false });
-        }
         let waiter = Waiter::of_task(deadline);
         let Some(mut registered) = self.register_task(waiter) else {
             return Err(CallFailure::Unsent(request));
         };
         request.call = registered.call;
-        if let Err((unsent, request)) =
-            self.send_with(request, deadline, Some(&registered.waiter), registered.has_company).await
-        {
-            registered.forget();
-            return Err(match unsent {
-                Unsent::Closed => CallFailure::Unsent(request),
-                Unsent::Late => CallFailure::Late { may_have_run: false },
-            });
-        }
+        let next = match self.queue(request, deadline, Some(&registered.waiter), registered.has_company).await {
+            Ok(next) => next,
+            Err((Unsent::Closed, request)) => return Err(CallFailure::Unsent(request)),
+            Err((Unsent::Late, _)) => return Err(CallFailure::Late { may_have_run: false }),
+        };
+        registered.is_queued = true;
+        self.see_to(next).await;
         Ok(registered)
     }
 
@@ -112,16 +109,14 @@ impl Connection {
         call: Message,
         deadline: Option<Instant>,
     ) -> Result<(), (Unsent, Message)> {
-        if is_past(deadline) {
-            return Err((Unsent::Late, call));
-        }
         // While it waits, it is among the calls, so that it is woken when its time is over.
-        let Some(mut registered) = self.register_task(Waiter::of_task(deadline)) else {
+        let Some(registered) = self.register_task(Waiter::of_task(deadline)) else {
             return Err((Unsent::Closed, call));
         };
-        let sent = self.send_with(call, deadline, Some(&registered.waiter), registered.has_company).await;
-        registered.forget();
-        sent
+        let next = self.queue(call, deadline, Some(&registered.waiter), registered.has_company).await?;
+        drop(registered);
+        self.see_to(next).await;
+        Ok(())
     }
 
     fn register_task(self: &Arc<Self>, waiter: Arc<Waiter>) -> Option<Registered<'_>> {
@@ -134,7 +129,7 @@ impl Connection {
         if let Some(alarm) = alarm {
             self.handler.look_at(self, alarm);
         }
-        Some(Registered { connection: self, waiter, call, has_company, is_over: false })
+        Some(Registered { connection: self, waiter, call, has_company, is_queued: false, is_over: false })
     }
 
     /// Wakes tasks whose time is over, and looks for signs of life as long as any wait; when to come again, if at all. `due`
@@ -182,6 +177,11 @@ impl Connection {
         lock(&self.calls).tasks.count > 0
     }
 
+    /// How many calls of this side have no answer yet, whoever waits for it.
+    pub(crate) fn pending(&self) -> usize {
+        lock(&self.calls).len()
+    }
+
     /// Has somebody come for what there is to read, where a task waits and nobody else does.
     pub(super) fn see_to_attendance(self: &Arc<Self>) {
         let attendance = {
@@ -203,12 +203,6 @@ impl Connection {
 }
 
 impl Registered<'_> {
-    /// Takes it from among the calls: nothing answers it.
-    fn forget(&mut self) {
-        self.is_over = true;
-        lock(&self.connection.calls).leave_unanswered(self.call, false);
-    }
-
     fn poll(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> Poll<Result<Message, CallFailure>> {
         let outcome = match self.waiter.poll(context) {
             Poll::Ready(State::Answered(answer)) => Ok(answer),
@@ -237,9 +231,15 @@ impl Registered<'_> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        if !self.is_over {
+        if self.is_over {
+            return;
+        }
+        if self.is_queued {
             // An answer that has come meanwhile is for nobody.
             let _ = self.connection.abandon(self.call, &self.waiter);
+        } else {
+            // The other side has never heard of it, and answers nothing.
+            lock(&self.connection.calls).leave_unanswered(self.call, false);
         }
         // Nobody finds the waiter any more.
         self.connection.refuse_waiting(&self.waiter);
@@ -268,4 +268,60 @@ async fn yield_once() {
 
 pub(super) fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::{Pin, pin},
+        task::Waker,
+    };
+
+    use super::*;
+    use crate::{
+        connection::tests::connect,
+        protocol::{
+            frame::{Kind, MAX_PAYLOAD},
+            oneway::MESSAGES,
+            outgoing::MEMORY,
+        },
+    };
+
+    fn message(kind: Kind, length: usize) -> Message {
+        Message::answer(kind, 0, vec![0; length])
+    }
+
+    fn poll<R>(future: Pin<&mut impl Future<Output = R>>) -> Poll<R> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn who_is_dropped_while_it_waits_for_room_leaves_nothing_behind() {
+        let (connection, _unread) = connect();
+        (0..MESSAGES).for_each(|_| connection.send_oneway(message(Kind::Oneway, 1), None).unwrap());
+        connection.send(message(Kind::Request, MEMORY), None).unwrap();
+        for length in [1, MAX_PAYLOAD + 1] {
+            let mut call = Box::pin(connection.call_async(message(Kind::Request, length), None));
+            let mut oneway = Box::pin(connection.send_oneway_async(message(Kind::Oneway, length), None));
+            assert!(poll(call.as_mut()).is_pending() && poll(oneway.as_mut()).is_pending());
+            assert_eq!((connection.pending(), lock(&connection.outbox).waiting()), (2, 2));
+            drop((call, oneway));
+            assert_eq!((connection.pending(), connection.has_tasks()), (0, false));
+            let outbox = lock(&connection.outbox);
+            assert_eq!((outbox.waiting(), outbox.is_anybody_in_line()), (0, false));
+        }
+    }
+
+    #[test]
+    fn who_is_late_when_it_comes_keeps_no_place_in_line() {
+        let (connection, _unread) = connect();
+        (0..MESSAGES).for_each(|_| connection.send_oneway(message(Kind::Oneway, 1), None).unwrap());
+        connection.send(message(Kind::Request, MEMORY), None).unwrap();
+        for kind in [Kind::Request, Kind::Oneway] {
+            let queued = connection.queue(message(kind, MAX_PAYLOAD + 1), Some(Instant::now()), None, false);
+            let Poll::Ready(Err((Unsent::Late, _))) = poll(pin!(queued)) else { panic!("there is no room") };
+            assert!(!lock(&connection.outbox).is_anybody_in_line());
+        }
+    }
 }

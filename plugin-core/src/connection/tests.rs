@@ -172,14 +172,16 @@ fn dialling_again_ends_with_the_first_link_the_last_moment_or_what_no_other_try_
     assert!(matches!(connection.end().unwrap().cause, Cause::Violation(Violation::UnexpectedKind(99))));
 }
 
-/// A link that brings what was sent before it was closed long after that. Closing `ended` says that nobody reads it any more.
+/// A link that brings what was sent before it was closed long after that. That `begins` is closed says that nobody reads it any more.
 struct Belated {
     bytes: Mutex<mpsc::Receiver<Vec<u8>>>,
-    _ended: mpsc::Sender<()>,
+    /// Told when somebody begins to read.
+    begins: mpsc::Sender<()>,
 }
 
 impl Link for Belated {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let _ = self.begins.send(());
         let bytes = lock(&self.bytes).recv().unwrap_or_default();
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
@@ -199,16 +201,17 @@ impl Link for Belated {
 #[test]
 fn what_an_old_link_brings_once_the_number_received_is_said_is_not_received() {
     let (arrive, bytes) = mpsc::channel();
-    let (sender, ended) = mpsc::channel();
-    let belated = Belated { bytes: Mutex::new(bytes), _ended: sender };
+    let (begins, reading) = mpsc::channel();
+    let belated = Belated { bytes: Mutex::new(bytes), begins };
     let handler = Arc::new(Patient);
     let connection = Connection::start(Box::new(belated), Deframer::new(), handler, OPTIONS).unwrap();
     let asked = |call| Header { kind: Kind::Ping as u8, call, ..Header::default() }.to_wire();
+    let reading = promptly(move || reading.recv().map(|()| reading).unwrap());
     let resumption = connection.begin_resume();
     assert_eq!(resumption.received(), 0);
     arrive.send(asked(5).to_vec()).unwrap();
     drop(arrive);
-    promptly(move || ended.recv().unwrap_err());
+    promptly(move || reading.iter().count());
     let (link, other) = memory::pair();
     connection.resume(resumption, Box::new(link), Deframer::new(), 0).unwrap();
     other.write(&asked(6)).unwrap();

@@ -11,6 +11,7 @@ use std::{
 use super::{baton::Reading, callbacks::Waiting, lock};
 use crate::{
     protocol::message::Message,
+    signal::wake,
     sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread_local},
 };
 
@@ -155,9 +156,8 @@ impl Waiter {
             None => self.changed.notify_one(),
             Some(task) => {
                 let waker = lock(&task.waker).take();
-                // Without the lock: a waker is code of somebody else's.
                 if let Some(waker) = waker {
-                    waker.wake();
+                    wake(waker);
                 }
             }
         }

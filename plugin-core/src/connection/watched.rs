@@ -35,12 +35,17 @@ impl Connection {
         self.handler.unread(self);
     }
 
-    /// Reads what there is without waiting, if nobody else reads; whether the link of `generation` is still the one.
-    /// The `attendance` is that of whoever calls this, and goes on waiting for the link's bytes.
-    pub(crate) fn read_what_is_there(self: &Arc<Self>, generation: u64, attendance: Attendance) -> bool {
-        let Some(mut reading) = self.take_reading() else { return self.presence(generation) != Presence::Gone };
-        if self.read_at_once(&mut reading) == Progress::Over {
-            return false;
+    /// Reads what there is without waiting, if nobody else reads: [`Progress::Some`] if there may be more,
+    /// [`Progress::Over`] if the link of `generation` is not the one any more. The `attendance` is that of whoever calls this,
+    /// and goes on waiting for the link's bytes.
+    pub(crate) fn read_what_is_there(self: &Arc<Self>, generation: u64, attendance: Attendance) -> Progress {
+        let Some(mut reading) = self.take_reading() else {
+            let is_gone = self.presence(generation) == Presence::Gone;
+            return if is_gone { Progress::Over } else { Progress::Nothing };
+        };
+        let progress = self.read_at_once(&mut reading);
+        if progress == Progress::Over {
+            return Progress::Over;
         }
         let read = reading.generation;
         let is_taken = {
@@ -53,6 +58,53 @@ impl Connection {
         if !is_taken && self.write_before_waiting(read) {
             self.handler.stalled(self);
         }
-        read == generation
+        if read == generation { progress } else { Progress::Over }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{self, IoSlice};
+
+    use super::*;
+    use crate::{
+        connection::{End, Handler, Options},
+        protocol::{
+            frame::{Deframer, Header, Kind, MAX_PAYLOAD},
+            message::Message,
+        },
+        transport::local,
+    };
+
+    struct Reads;
+
+    impl Handler for Reads {
+        fn reads(&self) -> bool {
+            true
+        }
+
+        fn request(&self, _: &Arc<Connection>, _: Message) {}
+
+        fn closed(&self, _: &End) {}
+    }
+
+    #[test]
+    fn nothing_is_left_in_a_link_that_is_said_to_be_empty() {
+        let (link, other) = local::pair().unwrap();
+        let options = Options { max_message: usize::MAX, yields: false, ticks: false };
+        let connection = Connection::start(Box::new(link), Deframer::new(), Arc::new(Reads), options).unwrap();
+        let (link, generation) = connection.present_link().unwrap();
+        let header =
+            Header { length: u32::try_from(MAX_PAYLOAD).unwrap(), kind: Kind::Value as u8, ..Header::default() };
+        let bytes = [&header.to_wire()[..], &vec![0; MAX_PAYLOAD]].concat();
+        // Whether what has come is half a frame, the other half, or several.
+        for count in [bytes.len() / 2, bytes.len() / 2, 2 * bytes.len()] {
+            let sent = bytes.repeat(2);
+            let written = other.try_write_pieces(&[IoSlice::new(&sent[..count])]).unwrap();
+            assert_eq!(written, count);
+            while connection.read_what_is_there(generation, Attendance::Driven) == Progress::Some {}
+            let left = link.pollable().unwrap().try_read(&mut [0]).map_err(|error| error.kind());
+            assert_eq!(left, Err(io::ErrorKind::WouldBlock), "behind {count} bytes");
+        }
     }
 }

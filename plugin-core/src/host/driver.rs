@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    connection::{Attendance, Connection, lock},
+    connection::{Attendance, Connection, Progress, lock},
     transport::Link,
 };
 
@@ -57,13 +57,12 @@ impl Drivers {
             driver.generation == generation && runtime.as_ref().is_none_or(|runtime| runtime.id() == driver.runtime)
         };
         if let Some(driver) = state.present.as_ref().filter(|driver| !driver.is_over()).filter(is_fit) {
+            let driver = Arc::clone(driver);
+            drop(state);
             driver.call();
             return true;
         }
         let Some(runtime) = runtime.filter(|runtime| state.unfit != Some(runtime.id())) else { return false };
-        if let Some(other) = state.present.take() {
-            other.end();
-        }
         let driver = Arc::new(Driver {
             runtime: runtime.id(),
             generation,
@@ -71,8 +70,11 @@ impl Drivers {
             is_over: AtomicBool::new(false),
             waker: Mutex::default(),
         });
-        state.present = Some(Arc::clone(&driver));
+        let other = state.present.replace(Arc::clone(&driver));
         drop(state);
+        if let Some(other) = other {
+            other.end();
+        }
         let ends = Ends { drivers: Arc::clone(self), connection: Arc::downgrade(connection), driver };
         drop(runtime.spawn(drive(ends, Source(link))));
         true
@@ -80,7 +82,8 @@ impl Drivers {
 
     /// Lets the driver go: no task has called for a while.
     pub(super) fn end(&self) {
-        if let Some(driver) = lock(&self.state).present.take() {
+        let driver = lock(&self.state).present.take();
+        if let Some(driver) = driver {
             driver.end();
         }
     }
@@ -173,14 +176,19 @@ impl Ends {
             }
             let Some(connection) = self.connection.upgrade() else { return self.over() };
             // Whoever reads meanwhile calls this when it leaves, if any task still waits.
-            if !connection.read_what_is_there(driver.generation, Attendance::Driven) {
-                return self.over();
-            }
-            match readable {
-                Poll::Ready(Ok(mut ready)) => ready.clear_ready(),
+            let progress = connection.read_what_is_there(driver.generation, Attendance::Driven);
+            match (progress, readable) {
+                (Progress::Over, _) => return self.over(),
                 // The runtime is ending.
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {}
+                (_, Poll::Ready(Err(_))) => return Poll::Ready(()),
+                (Progress::Some, _) => {
+                    // Others are to have their turn before this goes on.
+                    driver.is_called.store(true, Ordering::SeqCst);
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                (Progress::Nothing, Poll::Ready(Ok(mut ready))) => ready.clear_ready(),
+                (Progress::Nothing, Poll::Pending) => {}
             }
         }
     }

@@ -47,7 +47,9 @@ use crate::{
 pub fn in_process<I: Interface + ?Sized + 'static>(value: impl Implements<I>) -> Result<Plugin<I>> {
     let settings = Settings::default();
     let name: Arc<str> = I::DESCRIPTOR.name.into();
-    let service = Service::new(vec![value.into_dispatcher()], Arc::default(), Executor::here());
+    let dispatchers = vec![value.into_dispatcher()];
+    let executor = Executor::of(&dispatchers);
+    let service = Service::new(dispatchers, Arc::default(), executor);
     let (host, plugin) = memory::pair();
     let connect = |link, handler: Arc<dyn Handler>| {
         Connection::start(Box::new(link) as Box<dyn Link>, Deframer::new(), handler, settings.connection())

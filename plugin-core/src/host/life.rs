@@ -66,11 +66,13 @@ impl Life {
         let (mut alarm, mut waiting) = (Alarm::default(), Waiting { signal: &self.changed, place: Place::default() });
         poll_fn(|context| {
             let state = lock(&self.state);
-            if state.report.is_some() || alarm.is_over(context, Some(deadline)) {
+            if state.report.is_some() {
                 return Poll::Ready(());
             }
-            self.changed.register(&mut waiting.place, context);
-            Poll::Pending
+            let last = self.changed.register(&mut waiting.place, context.waker());
+            drop(state);
+            drop(last);
+            if alarm.is_over(context, Some(deadline)) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }

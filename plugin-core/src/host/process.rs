@@ -57,7 +57,7 @@ pub struct Process {
 
 /// What all handles to one plugin share; its drop stops the plugin.
 pub(crate) struct Handle {
-    supervisor: Arc<Supervisor>,
+    pub(super) supervisor: Arc<Supervisor>,
 }
 
 /// Whether a plugin runs.
@@ -353,10 +353,11 @@ impl Handle {
     }
 }
 
-/// How long a call had, in whole milliseconds: `within` was called a moment before it.
+/// How long a call had, to the nearest millisecond: `within` was called a moment before it, or behind it.
 pub(crate) fn limit(began: Instant, deadline: Option<Instant>) -> Duration {
     let limit = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(began));
-    Duration::from_millis(u64::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(u64::MAX))
+    let milliseconds = ((limit.as_micros() + 500) / 1000).max(u128::from(!limit.is_zero()));
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX))
 }
 
 /// Why a call to `instance` failed.
@@ -394,5 +395,18 @@ impl Drop for Handle {
         if stopping.is_err() {
             self.supervisor.abandon();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_as_it_was_given_even_if_the_call_began_a_moment_before_or_behind_it() {
+        let began = Instant::now();
+        let told = |micros| limit(began, Some(began + Duration::from_micros(micros)));
+        assert_eq!([299_960, 300_000, 300_040].map(told), [Duration::from_millis(300); 3]);
+        assert_eq!([1, 0].map(told), [Duration::from_millis(1), Duration::ZERO]);
     }
 }

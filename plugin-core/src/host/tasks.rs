@@ -111,13 +111,15 @@ impl InLine<'_> {
                 }
                 Ok(Step::Wait) => {}
             }
-            if self.alarm.is_over(context, deadline) {
-                return Poll::Ready(Err(supervisor.late(method, began, deadline)));
-            }
             if !std::mem::replace(&mut self.has_waited, true) {
                 state.waiting += 1;
             }
-            supervisor.changed.register(&mut self.waiting.place, context);
+            let last = supervisor.changed.register(&mut self.waiting.place, context.waker());
+            drop(state);
+            drop(last);
+            if self.alarm.is_over(context, deadline) {
+                return Poll::Ready(Err(supervisor.late(method, began, deadline)));
+            }
             return Poll::Pending;
         }
     }

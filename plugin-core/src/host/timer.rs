@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use crate::connection::lock;
+use crate::{connection::lock, signal::wake};
 
 /// What is due; gives when it is due again, if at all. It must not block: others wait behind it.
 pub(super) type Task = Box<dyn FnMut() -> Option<Instant> + Send>;
@@ -36,17 +36,19 @@ impl Alarm {
         if deadline <= Instant::now() {
             return true;
         }
-        if let Some(waker) = &self.waker {
-            lock(waker).clone_from(context.waker());
+        let waker = context.waker().clone();
+        if let Some(set) = &self.waker {
+            let last = std::mem::replace(&mut *lock(set), waker);
+            drop(last); // Without the lock: a waker is code of somebody else's.
             return false;
         }
-        let waker = Arc::new(Mutex::new(context.waker().clone()));
+        let waker = Arc::new(Mutex::new(waker));
         let rings = Arc::downgrade(&waker);
         self.waker = Some(waker);
         let ring = move || {
             let waker = rings.upgrade().map(|waker| lock(&waker).clone());
             if let Some(waker) = waker {
-                waker.wake();
+                wake(waker);
             }
             None
         };

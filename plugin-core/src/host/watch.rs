@@ -20,6 +20,7 @@ use std::{
 use polling::{Event, Events, PollMode, Poller};
 
 use crate::{
+    buffer,
     connection::{Attendance, Connection, Presence, lock},
     transport::Link,
 };
@@ -123,6 +124,7 @@ impl Watcher {
         if let Some(watcher) = &*current {
             return Ok(Arc::clone(watcher));
         }
+        buffer::look_after();
         let watcher = Arc::new(Self { poller: Poller::new()?, notes: Mutex::default(), last_key: AtomicUsize::new(0) });
         let links = Watched::new(Arc::clone(&watcher));
         thread::Builder::new().name("plugin-core watcher".into()).spawn(move || links.watch())?;
@@ -182,7 +184,7 @@ impl Watched {
 
     fn watch(mut self) {
         let mut events = Events::new();
-        let mut next_look = None;
+        let (mut next_look, mut is_unsettled) = (None, false);
         loop {
             events.clear();
             let limit = next_look.map(|next: Instant| next.saturating_duration_since(Instant::now()));
@@ -204,8 +206,9 @@ impl Watched {
                 for key in std::mem::take(&mut self.looked_at) {
                     self.look(key);
                 }
+                is_unsettled = buffer::settle();
             }
-            if next_look.is_none() && !self.looked_at.is_empty() {
+            if next_look.is_none() && (is_unsettled || !self.looked_at.is_empty()) {
                 next_look = Some(Instant::now() + IDLE);
             }
         }

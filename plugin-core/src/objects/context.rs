@@ -21,13 +21,24 @@ struct Work {
     longest: Duration,
 }
 
-/// Runs a handler; gives for how long it worked at most without waiting for a call of its own. Longer than that it never kept its
-/// thread from reading.
-pub(crate) fn timed<R>(handler: impl FnOnce() -> R) -> (R, Duration) {
-    let outer = WORK.replace(Some(Work { since: Instant::now(), longest: Duration::ZERO }));
+/// What has come of a handler.
+pub(crate) struct Timed<R> {
+    pub(crate) outcome: R,
+    pub(crate) ended: Instant,
+    /// For how long it worked at most without waiting for a call of its own: longer than that it never kept its thread from
+    /// reading.
+    pub(crate) longest: Duration,
+}
+
+/// Runs a handler, which begins at `began`.
+pub(crate) fn timed<R>(began: Instant, handler: impl FnOnce() -> R) -> Timed<R> {
+    let outer = WORK.replace(Some(Work { since: began, longest: Duration::ZERO }));
     let outcome = handler();
-    let work = WORK.replace(outer);
-    (outcome, work.map_or(Duration::ZERO, |work| work.longest.max(work.since.elapsed())))
+    let ended = Instant::now();
+    let longest = WORK
+        .replace(outer)
+        .map_or(Duration::ZERO, |Work { since, longest }| longest.max(ended.saturating_duration_since(since)));
+    Timed { outcome, ended, longest }
 }
 
 /// Takes note that this thread has waited since `began`.

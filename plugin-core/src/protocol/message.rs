@@ -153,6 +153,7 @@ pub(crate) enum FailureKind {
     AnswerTooLarge,
     Overloaded,
     Stopping,
+    Interrupted,
     Cancelled,
     /// The call that lent what was to be called has ended.
     CallEnded,

@@ -27,6 +27,12 @@ pub(crate) const ACK_FRAMES: u32 = 256;
 /// How many small messages wait at most before the other side is taken for one that asks and does not read.
 const MAX_CONTROL: usize = 1 << 17;
 
+/// How many small messages may wait before senders must, too: so that what must not wait still finds room.
+const MAX_SMALL: usize = MAX_CONTROL / 2;
+
+/// Up to so many bytes of a message are copied next to its header: that costs less than to write them from where they are.
+const COPIED: usize = 16 * 1024;
+
 /// How many bytes may stay unacknowledged for good, because the receiving side is not yet due to acknowledge them.
 const LINGERING: usize = ACK_BYTES + (ACK_FRAMES as usize + 1) * (HEADER + 64);
 
@@ -83,7 +89,7 @@ struct Kept {
     payload: Payload,
 }
 
-/// The bytes of one frame: all of a small message, or a part of a large one.
+/// The bytes of one frame: all of a small message, or a part of a larger one, perhaps all of it.
 #[derive(Debug)]
 enum Payload {
     Whole(Buffer),
@@ -98,6 +104,16 @@ impl Large {
 }
 
 impl Payload {
+    /// That of a message which fits a frame.
+    fn of(message: Message) -> Self {
+        let (length, Message { mut payload, bulk, .. }) = (message.length(), message);
+        if length > COPIED {
+            return Self::Part(Arc::new(Content { payload, bulk }), 0..length);
+        }
+        payload.extend_from_slice(&bulk);
+        Self::Whole(payload)
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Whole(bytes) => bytes.len(),
@@ -138,6 +154,9 @@ impl Outgoing {
     /// left out of account, or a message larger than the memory would wait for ever.
     pub(crate) fn has_room(&self, length: usize) -> bool {
         let held = self.unsent + self.kept_bytes;
+        if self.small.len() >= MAX_SMALL {
+            return false;
+        }
         length.saturating_add(HEADER + held) <= MEMORY || (self.unsent == 0 && self.kept_bytes <= LINGERING)
     }
 
@@ -256,12 +275,12 @@ impl Outgoing {
         }
     }
 
-    fn whole(&mut self, batch: &mut Batch, ack: u32, mut message: Message) {
-        message.payload.extend_from_slice(&std::mem::take(&mut message.bulk));
-        self.unsent -= HEADER + message.payload.len();
+    fn whole(&mut self, batch: &mut Batch, ack: u32, message: Message) {
+        let length = message.length();
+        self.unsent -= HEADER + length;
         let flags = if message.meta { META } else { 0 };
-        let header = header(&message, message.payload.len(), flags);
-        self.hand_out(batch, ack, Kept { header, payload: Payload::Whole(message.payload) });
+        let header = header(&message, length, flags);
+        self.hand_out(batch, ack, Kept { header, payload: Payload::of(message) });
     }
 
     /// The large message whose turn it is. None is begun while those under way fill the memory of the other side.

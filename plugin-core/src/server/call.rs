@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{connection::lock, deadline};
+use crate::{connection::lock, deadline, signal::wake};
 
 /// How many states without a call each thread keeps.
 const KEPT: usize = 16;
@@ -57,6 +57,8 @@ pub(crate) struct CallState {
     is_given_up: AtomicBool,
     /// The plugin is stopping.
     is_stopping: AtomicBool,
+    /// The plugin has no more time for it.
+    is_over: AtomicBool,
     /// The task that answers, if it is one.
     task: Mutex<Option<Waker>>,
 }
@@ -118,15 +120,26 @@ impl CallState {
 
     pub(super) fn cancel(&self) {
         self.is_given_up.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Ends it at its next await, if a task answers.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let task = lock(&self.task).take();
         if let Some(task) = task {
-            task.wake();
+            wake(task);
         }
     }
 
-    /// Has the task that answers woken when its caller gives up.
+    /// Has the task that answers woken when it is to end.
     pub(super) fn wakes(&self, context: &Context<'_>) {
-        *lock(&self.task) = Some(context.waker().clone());
+        let last = lock(&self.task).replace(context.waker().clone());
+        drop(last); // Without the lock: a waker is code of somebody else's.
     }
 
     pub(super) fn stop(&self) {
@@ -143,9 +156,23 @@ impl CallState {
         self.is_given_up.load(Ordering::SeqCst)
     }
 
+    /// Whether the plugin has no more time for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
     /// Whether there is no point in going on.
     pub(super) fn is_cancelled(&self) -> bool {
-        self.is_given_up() || self.is_stopping() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+        self.deadline.map_or_else(|| self.is_cut_short(), |_| self.is_cancelled_at(Instant::now()))
+    }
+
+    /// As [`is_cancelled`](Self::is_cancelled), where the time is known.
+    pub(super) fn is_cancelled_at(&self, now: Instant) -> bool {
+        self.is_cut_short() || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn is_cut_short(&self) -> bool {
+        self.is_given_up() || self.is_stopping()
     }
 
     /// Runs a handler as the answering of this call.

@@ -9,7 +9,8 @@ use std::{
     thread::{self, Thread},
 };
 
-use super::workers::{Job, Workers};
+use super::workers::Workers;
+use crate::interface::Dispatch;
 
 /// Runs futures to their end.
 #[derive(Clone)]
@@ -21,8 +22,14 @@ pub(crate) enum Executor {
 }
 
 impl Executor {
+    /// One for the methods of `dispatchers`: no runtime is started where none of them is async.
+    pub(crate) fn of(dispatchers: &[Arc<dyn Dispatch>]) -> Self {
+        let mut methods = dispatchers.iter().flat_map(|dispatcher| dispatcher.descriptor().methods);
+        if methods.any(|method| method.is_async) { Self::here() } else { Self::Pool }
+    }
+
     /// That of the runtime from which this is called, if there is one, else one that lasts as long as the process.
-    pub(crate) fn here() -> Self {
+    fn here() -> Self {
         #[cfg(feature = "tokio")]
         {
             use std::sync::OnceLock;
@@ -50,17 +57,16 @@ impl Executor {
         }
     }
 
-    /// Runs a future; if the pool is full or at its end, it is dropped.
+    /// Runs a future; if the pool is at its end, it is dropped.
     pub(super) fn spawn(&self, workers: &Arc<Workers>, future: impl Future<Output = ()> + Send + 'static) {
         match self {
             Self::Pool => {
                 let workers = Arc::clone(workers);
                 let schedule = move |runnable: async_task::Runnable| {
                     // Where it is rejected, it is dropped, and with it the future.
-                    let run = Box::new(move || {
+                    let _ = workers.go_on(Box::new(move || {
                         runnable.run();
-                    });
-                    let _ = workers.submit(Job { bytes: 0, run });
+                    }));
                 };
                 let (runnable, task) = async_task::spawn(future, schedule);
                 task.detach();

@@ -134,12 +134,18 @@ impl Lane {
         self.work.notify_one();
     }
 
-    /// Waits until all that came before [`stop`](Self::stop) has run, but not past `deadline`; then drops what is left, and
-    /// gives how many that were.
+    /// Waits until all that came before [`stop`](Self::stop) has run, but not past `deadline`; then ends the task that runs, if
+    /// it is one, drops what is left, and gives how many that were.
     pub(super) fn finish(&self, deadline: Instant) -> usize {
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self.done.wait_timeout_while(lock(&self.state), left, |state| !state.is_idle());
-        let dropped = std::mem::take(&mut waited.unwrap_or_else(PoisonError::into_inner).0.queue);
+        let (dropped, running) = {
+            let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (std::mem::take(&mut state.queue), state.running.clone())
+        };
+        if let Some(call) = running {
+            call.end();
+        }
         // Dropped without the lock: one may hold the last handle of something.
         dropped.len()
     }

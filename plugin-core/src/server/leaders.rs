@@ -132,9 +132,9 @@ impl Leaders {
     /// Reads and runs handlers until the link ends or the reading is taken away.
     fn lead(&self, service: &Service, connection: &Arc<Connection>, mut reading: Box<Reading>) {
         loop {
-            let mut held_back_since = None;
+            let (mut held_back_since, mut now) = (None, None);
             while let Some(task) = service.next_quick() {
-                let began = Instant::now();
+                let mut began = now.unwrap_or_else(Instant::now);
                 let since = *held_back_since.get_or_insert(began);
                 // A handler that may take long must not keep the answers of those before it.
                 let pace = service.pace(&task);
@@ -144,10 +144,11 @@ impl Leaders {
                 }
                 if pace == Pace::Unknown || began.duration_since(since) > HELD_BACK {
                     connection.write_now();
+                    began = Instant::now();
                     held_back_since = Some(began);
                 }
-                match self.run(service, connection, reading, task) {
-                    Some(reclaimed) => reading = reclaimed,
+                match self.run(service, connection, reading, task, began) {
+                    Some((reclaimed, ended)) => (reading, now) = (reclaimed, ended),
                     None => return,
                 }
             }
@@ -157,14 +158,15 @@ impl Leaders {
         }
     }
 
-    /// Runs a handler with the reading lent back; gives the reading, unless it was taken away.
+    /// Runs a handler with the reading lent back; gives the reading, unless it was taken away, and when the handler ended.
     fn run(
         &self,
         service: &Service,
         connection: &Arc<Connection>,
         reading: Box<Reading>,
         task: Task,
-    ) -> Option<Box<Reading>> {
+        began: Instant,
+    ) -> Option<(Box<Reading>, Option<Instant>)> {
         if !self.begin() {
             connection.leave(reading);
             return None;
@@ -178,14 +180,14 @@ impl Leaders {
         LOAN.with(|own| own.set(Some(loan)));
         Self::lend(service, connection, reading);
         // A panic here is one of a value's `Drop`; it must not take the thread along.
-        let _ = panics::catch(|| service.answer(connection, task));
+        let ended = panics::catch(|| service.answer(connection, task, began).1).ok();
         let reading = Self::take_back(service, connection);
         LOAN.with(|own| own.set(None));
         self.end();
         if reading.is_none() {
             connection.write_rest();
         }
-        reading
+        reading.map(|reading| (reading, ended))
     }
 
     /// Lends the reading for the handler that this thread runs, or leaves it to others where it runs none, or has been found to

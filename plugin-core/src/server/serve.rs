@@ -77,10 +77,8 @@ pub fn serve<I: Interface + ?Sized>(value: impl Implements<I>) -> Result<()> {
 /// # impl Greeter for English {
 /// #     async fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
 /// # }
-/// # /*
-/// #[tokio::main]
-/// # */
-/// async fn main() -> plugin_core::Result<()> {
+/// // `#[tokio::main] async fn main`, or whatever your executor has:
+/// async fn serve() -> plugin_core::Result<()> {
 ///     plugin_core::serve_async::<dyn Greeter>(English).await
 /// }
 /// ```
@@ -182,7 +180,7 @@ impl Server {
     /// # Errors
     /// [`Error::Attach`] if the host cannot be reached, [`Error::Refused`] if it does not let this plugin in.
     pub fn serve(self) -> Result<()> {
-        let executor = self.executor();
+        let executor = Executor::of(&self.dispatchers);
         self.serve_on(executor)
     }
 
@@ -199,10 +197,8 @@ impl Server {
     /// # impl Greeter for English {
     /// #     async fn greet(&self, name: &str) -> plugin_core::Result<String> { Ok(format!("Hello, {name}!")) }
     /// # }
-    /// # /*
-    /// #[tokio::main]
-    /// # */
-    /// async fn main() -> plugin_core::Result<()> {
+    /// // `#[tokio::main] async fn main`, or whatever your executor has:
+    /// async fn serve() -> plugin_core::Result<()> {
     ///     plugin_core::Server::new().with::<dyn Greeter>(English).serve_async().await
     /// }
     /// ```
@@ -210,14 +206,9 @@ impl Server {
     /// # Errors
     /// As [`serve`](Self::serve).
     pub async fn serve_async(self) -> Result<()> {
-        let executor = self.executor();
+        let executor = Executor::of(&self.dispatchers);
         let serving = unblock("plugin-core serve", move || self.serve_on(executor)).await;
         serving.map_err(|error| Error::custom(format!("no thread could be started: {error}")))?
-    }
-
-    fn executor(&self) -> Executor {
-        let mut methods = self.dispatchers.iter().flat_map(|dispatcher| dispatcher.descriptor().methods);
-        if methods.any(|method| method.is_async) { Executor::here() } else { Executor::Pool }
     }
 
     fn serve_on(self, executor: Executor) -> Result<()> {

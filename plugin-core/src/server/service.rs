@@ -18,7 +18,7 @@ use super::{
     pace::{Pace, Paces, Place},
     panics,
     stop::{Stop, StopReason},
-    tasks::{Outcome, Run, Spawned},
+    tasks::{Outcome, Run, Spawned, interrupted},
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
     writer::Writer,
@@ -31,7 +31,7 @@ use crate::{
     error::HOST,
     interface::{Dispatch, Fault, Verdict},
     objects::{
-        context::{self, Context},
+        context::{self, Context, Timed},
         depth, interfaces,
     },
     protocol::{
@@ -108,6 +108,11 @@ impl Service {
         lock(&self.dispatchers).iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 
+    /// How many calls have not been answered.
+    pub(crate) fn running(&self) -> usize {
+        lock(&self.running).len()
+    }
+
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
     pub(crate) fn wait_goodbye(&self, limit: Duration) {
         self.stop.wait_requested(limit);
@@ -123,11 +128,14 @@ impl Service {
             call.stop();
         }
         self.lane.stop();
-        // While the pool still runs those of them that are woken.
-        self.spawned.wait_none(deadline);
-        for call in lock(&self.running).values().cloned().collect::<Vec<_>>() {
-            call.cancel();
+        // Those that do not end by themselves are ended early enough to let go of what they hold, while there is still
+        // something that runs them.
+        self.spawned.wait_none(deadline.checked_sub(grace / 5).unwrap_or(deadline));
+        let unfinished: Vec<_> = lock(&self.running).values().cloned().collect();
+        for call in unfinished {
+            call.end();
         }
+        self.spawned.wait_none(deadline);
         self.workers.stop(deadline.saturating_duration_since(Instant::now()));
         self.leaders.stop(deadline);
         self.watchdog.stop();
@@ -156,69 +164,86 @@ impl Service {
         }
     }
 
-    /// Runs a request's handler and sends the answer.
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
+    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended.
+    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> (Sent, Instant) {
         let dispatcher = lock(&self.dispatchers).get(task.request.target as usize).cloned();
         match dispatcher {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, dispatcher)
+                self.answer_async(connection, task, dispatcher, began)
             }
-            dispatcher => self.answer_sync(connection, task, dispatcher),
+            dispatcher => self.answer_sync(connection, task, dispatcher, began),
         }
     }
 
-    fn answer_sync(&self, connection: &Arc<Connection>, task: Task, dispatcher: Option<Arc<dyn Dispatch>>) -> Sent {
+    fn answer_sync(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        dispatcher: Option<Arc<dyn Dispatch>>,
+        began: Instant,
+    ) -> (Sent, Instant) {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
         let context = self.context(connection, request.call);
-        let (answer, longest) = context::timed(|| answer(dispatcher, &request, &call, context));
+        let Timed { outcome: answer, ended, longest } =
+            context::timed(began, || answer(dispatcher, &request, &call, context, began));
         self.paces.note(place, longest);
         lock(&self.running).remove(&request.call);
         call.put_back();
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
-        connection.send(answer, None).unwrap_or_default()
+        (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
     /// Polls an async handler, sends the answer if that is all it takes, and else has the executor go on.
-    fn answer_async(&self, connection: &Arc<Connection>, task: Task, dispatcher: Arc<dyn Dispatch>) -> Sent {
+    fn answer_async(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        dispatcher: Arc<dyn Dispatch>,
+        began: Instant,
+    ) -> (Sent, Instant) {
         let place = task.place();
         let Task { mut request, call } = task;
-        let number = request.call;
-        let (outcome, longest) = context::timed(|| {
-            unless_over(&call, || {
-                let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, self.context(connection, number))?);
-                let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
-                match polled {
-                    Poll::Ready(outcome) => outcome.map(Ok),
-                    Poll::Pending => Ok(Err(run)),
-                }
-            })
-        });
+        let (number, bytes) = (request.call, request.payload.len());
+        let handler = || {
+            if self.spawned.is_full(bytes) {
+                return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
+            }
+            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, self.context(connection, number))?);
+            let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
+            match polled {
+                Poll::Ready(outcome) => outcome.map(Ok),
+                Poll::Pending => Ok(Err(run)),
+            }
+        };
+        let Timed { outcome, ended, longest } = context::timed(began, || unless_over(&call, began, handler));
         self.paces.note(place, longest);
         let outcome = match outcome {
             Ok(Err(run)) => {
-                self.spawn(connection, number, call, run);
-                return Sent::Cared;
+                self.spawn(connection, Spawning { number, bytes, call }, run);
+                return (Sent::Cared, ended);
             }
             Ok(Ok(answer)) => Ok(answer),
             Err(failure) => Err(failure),
         };
         lock(&self.running).remove(&number);
         let answer = message(number, &call, outcome);
-        connection.send(answer, None).unwrap_or_default()
+        call.put_back();
+        (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
-    fn spawn(&self, connection: &Arc<Connection>, number: u32, call: Arc<CallState>, run: Pin<Box<Run>>) {
+    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, run: Pin<Box<Run>>) {
         let Some(me) = self.me.upgrade() else { return };
+        let Spawning { number, bytes, call } = spawning;
         let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };
-        let counted = self.spawned.begin();
+        let counted = self.spawned.begin(bytes);
         self.executor.spawn(&self.workers, async move {
             let outcome = run.await;
-            owed.is_paid = true;
             let has_company = owed.service.forget(number);
-            owed.connection.answer_async(message(number, &owed.call, outcome), has_company).await;
+            let answer = message(number, &owed.call, outcome);
+            owed.connection.answer_async(answer, has_company, &mut owed.is_paid).await;
             drop(counted);
         });
     }
@@ -252,7 +277,7 @@ impl Service {
         let (number, bytes) = (task.request.call, task.request.payload.len());
         let answering = Arc::clone(connection);
         let run = move || {
-            if me.answer(&answering, task) == Sent::Partly {
+            if me.answer(&answering, task, Instant::now()).0 == Sent::Partly {
                 answering.write_rest();
             }
         };
@@ -261,6 +286,13 @@ impl Service {
             refuse(connection, number, why);
         }
     }
+}
+
+/// A call whose handler was not done at once, and how many bytes its request held.
+struct Spawning {
+    number: u32,
+    bytes: usize,
+    call: Arc<CallState>,
 }
 
 /// The answer to a call whose handler an executor runs. An executor that ends drops what it has not run.
@@ -276,7 +308,8 @@ impl Drop for Owed {
     fn drop(&mut self) {
         if !self.is_paid {
             self.service.forget(self.number);
-            self.connection.refuse(self.number, &stopping());
+            // It had begun, or it would not have been spawned.
+            self.connection.refuse(self.number, &interrupted());
         }
     }
 }
@@ -325,7 +358,7 @@ impl Handler for Service {
 
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
         let task = self.begin(request);
-        if self.answer(connection, task) == Sent::Partly {
+        if self.answer(connection, task, Instant::now()).0 == Sent::Partly {
             self.stalled(connection);
         }
     }
@@ -349,7 +382,9 @@ impl Handler for Service {
     }
 
     fn cancel(&self, call: u32) {
-        if let Some(call) = lock(&self.running).get(&call) {
+        // Without the lock: the task that this wakes may be dropped, and take itself from among the running ones.
+        let call = lock(&self.running).get(&call).cloned();
+        if let Some(call) = call {
             call.cancel();
         }
     }
@@ -372,10 +407,11 @@ fn answer(
     request: &Message,
     call: &Arc<CallState>,
     context: Context,
+    now: Instant,
 ) -> Message {
     let limit = context.connection.max_message();
     let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
-    let outcome = unless_over(call, || match dispatcher {
+    let outcome = unless_over(call, now, || match dispatcher {
         Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     });
@@ -383,11 +419,11 @@ fn answer(
 }
 
 /// Runs a handler, unless there is no point in it any more.
-fn unless_over<R>(call: &CallState, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+fn unless_over<R>(call: &CallState, now: Instant, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     if call.is_stopping() && !call.is_given_up() {
         return Err(stopping());
     }
-    if call.is_cancelled() {
+    if call.is_cancelled_at(now) {
         return Err(cancelled());
     }
     handler()
@@ -514,18 +550,83 @@ fn failed(call: u32, failure: &Failure) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::{
+        connection::Options,
+        interface::{BoxFuture, Descriptor, Method, Request, Timeout},
+        protocol::frame::Deframer,
+        transport::memory,
+    };
+
+    /// A method that counts how often it is polled, and never ends.
+    #[derive(Default)]
+    struct Lingers(AtomicUsize);
+
+    impl Dispatch for Lingers {
+        fn descriptor(&self) -> &'static Descriptor {
+            const LINGER: Method = Method {
+                name: "linger",
+                timeout: Timeout::Inherit,
+                optional: false,
+                idempotent: false,
+                is_async: true,
+            };
+            &Descriptor { name: "Lingers", version: None, methods: &[LINGER] }
+        }
+
+        fn dispatch(&self, _: usize, _: &mut Decoder<'_>, _: &mut Encoder) -> Result<Verdict, Fault> {
+            Err(Fault::UnknownMethod)
+        }
+
+        fn dispatch_async(
+            self: Arc<Self>,
+            _: usize,
+            _: Request,
+            _: Encoder,
+        ) -> BoxFuture<'static, Result<(Verdict, Encoder), Fault>> {
+            Box::pin(std::future::poll_fn(move |_| {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                Poll::Pending
+            }))
+        }
+    }
+
+    #[test]
+    fn a_call_is_cancelled_whose_task_cannot_go_on_any_more() {
+        let (done, over) = std::sync::mpsc::channel();
+        let test = move || {
+            let lingers = Arc::<Lingers>::default();
+            let service = Service::new(vec![Arc::clone(&lingers) as _], Arc::default(), Executor::Pool);
+            let (link, _other) = memory::pair();
+            let options = Options { max_message: 1000, yields: false, ticks: false };
+            let handler = Arc::clone(&service) as Arc<dyn Handler>;
+            let connection = Connection::start(Box::new(link), Deframer::new(), handler, options).unwrap();
+            service.request(&connection, Message::answer(Kind::Request, 7, vec![0]));
+            while lingers.0.load(Ordering::SeqCst) < 2 {
+                std::thread::yield_now();
+            }
+            service.workers.stop(Duration::from_secs(20));
+            service.cancel(7);
+            done.send(service.running()).unwrap();
+        };
+        std::thread::spawn(test);
+        let running = over.recv_timeout(Duration::from_secs(20)).expect("nobody waits for himself");
+        assert_eq!(running, 0, "its task was dropped");
+    }
 
     #[test]
     fn a_call_that_did_not_run_before_the_end_of_the_plugin_was_stopped_and_not_late() {
         let call = CallState::new(None);
         call.stop();
-        let (link, _other) = crate::transport::memory::pair();
-        let options = crate::connection::Options { max_message: 100, yields: false, ticks: false };
+        let (link, _other) = memory::pair();
+        let options = Options { max_message: 100, yields: false, ticks: false };
         let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
-        let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, crate::protocol::frame::Deframer::new());
+        let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, Deframer::new());
         let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
-        let answer = answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7));
+        let answer =
+            answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7), Instant::now());
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }

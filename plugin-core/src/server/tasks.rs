@@ -11,6 +11,7 @@ use std::{
 use super::{
     call::CallState,
     panics::{self, Panic},
+    service::fault_failure,
 };
 use crate::{
     codec::Encoder,
@@ -63,20 +64,23 @@ impl Future for Run {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         let me = &mut *self;
-        // Before it is looked at whether the caller has given up: who gives up does that first, and wakes then.
+        // Before it is looked at whether it is to end: who wants that says so first, and wakes then.
         me.call.wakes(context);
-        if me.call.is_given_up() {
+        let failure = if me.call.is_given_up() {
+            Some(Failure::new(FailureKind::Cancelled, "its caller has given up"))
+        } else {
+            me.call.is_over().then(interrupted)
+        };
+        if let Some(failure) = failure {
             me.end();
-            return Poll::Ready(Err(Failure::new(FailureKind::Cancelled, "its caller has given up")));
+            return Poll::Ready(Err(failure));
         }
         let Some(future) = &mut me.future else { return Poll::Pending };
         let polled = me.origin.clone().run(|| me.call.run(|| panics::catch(|| future.as_mut().poll(context))));
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
-            Ok(Poll::Ready(Err(fault))) => {
-                Err(super::service::fault_failure(fault, me.dispatcher.descriptor().name, me.method))
-            }
+            Ok(Poll::Ready(Err(fault))) => Err(fault_failure(fault, me.dispatcher.descriptor().name, me.method)),
             Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
         };
         // A panic of a value's `Drop` has no other answer to spoil than this one.
@@ -93,37 +97,66 @@ impl Drop for Run {
     }
 }
 
-/// How many async methods run that were not done at once.
+/// Why a method that had begun will not end: the plugin is stopping, or what its tasks run on has ended before it.
+pub(super) fn interrupted() -> Failure {
+    Failure::new(FailureKind::Interrupted, "the plugin does not run it to its end")
+}
+
+/// How many async methods may wait for something at once before further ones are refused, and how many bytes of arguments they
+/// hold then.
+const MAX_SPAWNED: usize = 65_536;
+const MAX_SPAWNED_BYTES: usize = 256 << 20;
+
+/// The async methods that run and were not done at once.
 #[derive(Default)]
 pub(super) struct Spawned {
-    count: Mutex<usize>,
+    load: Mutex<Load>,
     /// Signalled when there are none.
     none: Condvar,
 }
 
+/// How many there are, and what their requests held.
+#[derive(Debug, Default)]
+struct Load {
+    count: usize,
+    bytes: usize,
+}
+
 /// One of them.
-pub(super) struct Counted(Arc<Spawned>);
+pub(super) struct Counted {
+    spawned: Arc<Spawned>,
+    bytes: usize,
+}
 
 impl Spawned {
-    pub(super) fn begin(self: &Arc<Self>) -> Counted {
-        *lock(&self.count) += 1;
-        Counted(Arc::clone(self))
+    pub(super) fn begin(self: &Arc<Self>, bytes: usize) -> Counted {
+        let mut load = lock(&self.load);
+        load.count += 1;
+        load.bytes += bytes;
+        Counted { spawned: Arc::clone(self), bytes }
+    }
+
+    /// Whether there are so many that a request of so many bytes is to be refused.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        let load = lock(&self.load);
+        load.count >= MAX_SPAWNED || (load.count > 0 && load.bytes.saturating_add(bytes) > MAX_SPAWNED_BYTES)
     }
 
     /// Waits until all have ended, but not past `deadline`.
     pub(super) fn wait_none(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.none.wait_timeout_while(lock(&self.count), left, |count| *count > 0);
+        let waited = self.none.wait_timeout_while(lock(&self.load), left, |load| load.count > 0);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut count = lock(&self.0.count);
-        *count -= 1;
-        if *count == 0 {
-            self.0.none.notify_all();
+        let mut load = lock(&self.spawned.load);
+        load.count -= 1;
+        load.bytes -= self.bytes;
+        if load.count == 0 {
+            self.spawned.none.notify_all();
         }
     }
 }

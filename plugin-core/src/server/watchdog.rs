@@ -7,6 +7,7 @@ use super::{
     service::Service,
 };
 use crate::{
+    buffer,
     connection::{Connection, Recalled, lock},
     sync::{
         Arc, Condvar, Mutex, PoisonError, Weak,
@@ -80,6 +81,7 @@ impl Watchdog {
     pub(super) fn prepare(&self, service: &Arc<Service>) -> io::Result<()> {
         let mut state = lock(&self.state);
         if !state.is_started {
+            buffer::look_after();
             let service = Arc::clone(service);
             let watch = move || service.watchdog.watch(&service);
             thread::Builder::new().name("plugin-core watchdog".into()).spawn(watch)?;
@@ -95,7 +97,8 @@ impl Watchdog {
 
     fn watch(&self, service: &Service) {
         let (mut seen, mut looks) = (0, 0);
-        while self.wait(looks > PATIENCE) {
+        // What large messages have left behind is let go, too, before there is nothing more to look at.
+        while self.wait(!buffer::settle() && looks > PATIENCE) {
             let last = self.last.load(Ordering::SeqCst);
             if last != seen {
                 (seen, looks) = (last, 0);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::panics;
-use crate::{connection::lock, deadline};
+use crate::{buffer, connection::lock, deadline};
 
 /// How many handlers run at once.
 pub(super) const MAX_RUNNING: usize = 512;
@@ -32,7 +32,7 @@ pub(super) struct Workers {
     state: Mutex<State>,
     /// Signalled when there is a job, or the pool stops.
     work: Condvar,
-    /// Signalled when a thread has finished a job.
+    /// Signalled when a thread ends.
     done: Condvar,
 }
 
@@ -69,11 +69,20 @@ pub(super) enum Rejected {
 impl Workers {
     /// Runs `job` on a thread of the pool, now or when one is free. Never blocks.
     pub(super) fn submit(self: &Arc<Self>, job: Job) -> Result<(), Rejected> {
+        self.add(job, false)
+    }
+
+    /// As [`submit`](Self::submit), for a part of a job that has begun: it is not refused because many others wait.
+    pub(super) fn go_on(self: &Arc<Self>, run: Box<dyn FnOnce() + Send>) -> Result<(), Rejected> {
+        self.add(Job { bytes: 0, run }, true)
+    }
+
+    fn add(self: &Arc<Self>, job: Job, has_begun: bool) -> Result<(), Rejected> {
         let mut state = lock(&self.state);
         if state.is_stopping {
             return Err(Rejected::Stopping);
         }
-        if state.is_full(&job) {
+        if !has_begun && state.is_full(&job) {
             return Err(Rejected::Full);
         }
         state.queued_bytes += job.bytes;
@@ -115,7 +124,6 @@ impl Workers {
                 // A panic here is one of a value's `Drop`; it must not take the thread along.
                 let _ = panics::catch(job.run);
                 state = lock(&self.state);
-                self.done.notify_all();
                 continue;
             }
             state.idle += 1;
@@ -126,8 +134,11 @@ impl Workers {
             state.idle -= 1;
             if state.queue.is_empty() && (state.is_stopping || waited.timed_out()) {
                 state.threads -= 1;
+                // Only `stop` waits, for threads to end.
                 self.done.notify_all();
-                return;
+                drop(state);
+                // Methods with large messages mostly run here, and none has for a while.
+                return buffer::let_go();
             }
         }
     }

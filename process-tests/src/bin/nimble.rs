@@ -26,6 +26,14 @@ struct Real {
     noted: Mutex<Vec<u64>>,
 }
 
+/// Set when the runtime in which the plugin is served is to end.
+static RUNTIME_IS_OVER: Mutex<Over> = Mutex::new(Over { is_over: false, waiting: None });
+
+struct Over {
+    is_over: bool,
+    waiting: Option<Waker>,
+}
+
 #[derive(Default)]
 struct Gates {
     open: HashSet<String>,
@@ -128,6 +136,50 @@ impl Nimble for Real {
         Ok((self.begun.load(Ordering::SeqCst), self.dropped.load(Ordering::SeqCst)))
     }
 
+    async fn step(&self, awaits: u32) -> Result<u32> {
+        let counted = self.count();
+        for _ in 0..awaits {
+            smol::future::yield_now().await;
+        }
+        counted.finish();
+        Ok(awaits)
+    }
+
+    async fn record(&self, number: u64) -> Result<u64> {
+        smol::future::yield_now().await;
+        self.record_at_once(number)
+    }
+
+    fn record_at_once(&self, number: u64) -> Result<u64> {
+        let mut noted = self.noted.lock().expect("nobody panics");
+        noted.push(number);
+        Ok(noted.len() as u64 - 1)
+    }
+
+    fn sleep(&self, milliseconds: u64) -> Result<()> {
+        thread::sleep(Duration::from_millis(milliseconds));
+        Ok(())
+    }
+
+    async fn remaining_deeper(&self) -> Result<(Option<u64>, bool)> {
+        let program = std::env::current_exe().map_err(|error| Error::custom(error.to_string()))?;
+        let deeper = plugin_core::connect_async::<dyn Nimble>(program).await?;
+        smol::future::yield_now().await;
+        deeper.remaining().await
+    }
+
+    fn end_runtime(&self) -> Result<()> {
+        let waiting = {
+            let mut over = RUNTIME_IS_OVER.lock().expect("nobody panics");
+            over.is_over = true;
+            over.waiting.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+        Ok(())
+    }
+
     async fn block(&self, milliseconds: u64) -> Result<()> {
         thread::sleep(Duration::from_millis(milliseconds));
         Ok(())
@@ -175,5 +227,28 @@ impl Nimble for Real {
 }
 
 fn main() -> Result<()> {
+    #[cfg(feature = "tokio")]
+    if let Ok(runtime) = std::env::var("NIMBLE_RUNTIME") {
+        return serve_in(&runtime);
+    }
     plugin_core::serve::<dyn Nimble>(Real::default())
+}
+
+/// Serves in a runtime of its own.
+#[cfg(feature = "tokio")]
+fn serve_in(runtime: &str) -> Result<()> {
+    use tokio::runtime::Builder;
+    let mut builder = if runtime == "multi" { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = builder.enable_all().build().map_err(|error| Error::custom(error.to_string()))?;
+    let mut serving = Box::pin(plugin_core::serve_async::<dyn Nimble>(Real::default()));
+    let over = poll_fn(|context| {
+        let mut over = RUNTIME_IS_OVER.lock().expect("nobody panics");
+        over.waiting = Some(context.waker().clone());
+        if over.is_over { Poll::Ready(None) } else { Poll::Pending }
+    });
+    let served = runtime.block_on(smol::future::or(async { Some((&mut serving).await) }, over));
+    served.unwrap_or_else(|| {
+        drop(runtime);
+        smol::future::block_on(serving)
+    })
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code, unused_imports, reason = "not every test uses everything")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking and says why")]
 
+pub(crate) mod executors;
+
 use std::{collections::BTreeSet, path::Path, process::Command, sync::Mutex, thread, time::Duration};
 
 use plugin_core::{Event, Events, Launcher, Output, Plugin, Process};
@@ -43,7 +45,7 @@ pub(crate) fn behind_a_cutter(
     program_behind_a_cutter(PROBE, seed, distance, cuts, directory)
 }
 
-/// The same for another plugin.
+/// Any plugin behind a cutter.
 #[cfg(unix)]
 pub(crate) fn program_behind_a_cutter(
     program: &str,
@@ -69,6 +71,15 @@ pub(crate) fn milliseconds(milliseconds: u64) -> Duration {
 
 pub(crate) fn connect(launcher: Launcher) -> Plugin<dyn Probe> {
     launcher.spawn().and_then(|process| process.interface()).expect("the plugin starts")
+}
+
+/// Looks again and again, without blocking a thread for long, until `condition` holds.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < LONG, "it does not come true");
+        smol::Timer::after(Duration::from_millis(1)).await;
+    }
 }
 
 /// How long what is sure to come is waited for.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Outbox, Sent, Unsent, line::OUTSIDE};
 use crate::{
-    connection::{Connection, calls::milliseconds_left, lock, tasks::is_past, waiter::Waiter},
+    connection::{Connection, calls::milliseconds, lock, tasks::is_past, waiter::Waiter},
     protocol::{
         frame::{Kind, MAX_PAYLOAD},
         message::Message,
@@ -32,43 +32,51 @@ struct Sending<'a> {
 }
 
 /// What is left to do for a task whose message is queued.
+#[must_use = "the message may lie unwritten"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(in crate::connection) enum Next {
     Nothing,
     /// To write, once others have added what they send.
     Write,
 }
 
 impl Connection {
-    /// As [`send`](Self::send), for a task that answers.
-    pub(crate) async fn answer_async(self: &Arc<Self>, answer: Message, has_company: bool) {
+    /// As [`send`](Self::send), for a task that answers; `is_sent` says when the answer cannot get lost any more.
+    pub(crate) async fn answer_async(self: &Arc<Self>, answer: Message, has_company: bool, is_sent: &mut bool) {
+        let queued = self.queue(answer, None, None, has_company).await;
+        *is_sent = true;
         // Fails only where the connection has ended, and with it whoever waited for the answer.
-        let _ = self.send_with(answer, None, None, has_company).await;
+        if let Ok(next) = queued {
+            self.see_to(next).await;
+        }
     }
 
-    /// As [`send`](Self::send), or for a oneway call [`send_oneway`](Self::send_oneway), for a task; sees to everything that
-    /// cannot be written at once. `waiter` is told whom to wake when time is over. With company, others may be about to send, too.
-    pub(in crate::connection) async fn send_with(
+    /// Queues a message of a task, be it a oneway call, once there is room; what is then left for the task to
+    /// [`see_to`](Self::see_to). `waiter` is told whom to wake when time is over. With company, others may be about to send, too.
+    pub(in crate::connection) async fn queue(
         self: &Arc<Self>,
         message: Message,
         deadline: Option<Instant>,
         waiter: Option<&Waiter>,
         has_company: bool,
-    ) -> Result<(), (Unsent, Message)> {
+    ) -> Result<Next, (Unsent, Message)> {
         let admitted = {
             let mut sending = Sending::new(self, message, deadline, has_company);
             // Boxed: most messages never wait, and need no memory for it.
             sending.admit().ok_or_else(|| Box::pin(sending.wait(waiter)))
         };
-        let next = match admitted {
-            Ok(next) => next?,
-            Err(waits) => waits.await?,
-        };
+        match admitted {
+            Ok(next) => next,
+            Err(waits) => waits.await,
+        }
+    }
+
+    /// Has what a task has queued written, if that is its to do.
+    pub(in crate::connection) async fn see_to(self: &Arc<Self>, next: Next) {
         if next == Next::Write {
             let _writes = Writes(self);
             yield_once().await;
         }
-        Ok(())
     }
 }
 
@@ -120,7 +128,9 @@ impl<'a> Sending<'a> {
             if !std::mem::replace(&mut self.has_waited, true) {
                 outbox.waiting += 1;
             }
-            self.connection.changed.register(&mut self.place, context);
+            let last = self.connection.changed.register(&mut self.place, context.waker());
+            drop(outbox);
+            drop(last);
         }
         // There may have been room, or an end, before whoever tells of them knew of this task.
         self.admit().map_or(Poll::Pending, Poll::Ready)
@@ -146,9 +156,15 @@ impl<'a> Sending<'a> {
             self.message = Some(message);
             return None;
         }
-        if message.kind == Kind::Request {
+        if let Some(deadline) = self.deadline {
             // What is left now that it need not wait for room any more.
-            message.deadline = milliseconds_left(self.deadline);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Some(Err((Unsent::Late, message)));
+            }
+            if message.kind == Kind::Request {
+                message.deadline = milliseconds(left);
+            }
         }
         outbox.queue.push(message);
         if outbox.reader_writes || outbox.is_written() {
@@ -191,6 +207,7 @@ impl Drop for Sending<'_> {
     /// Leaves the lines; whoever is next may go now.
     fn drop(&mut self) {
         self.connection.changed.forget(&mut self.place);
+        // One whose time was over when it came is in line, too, though it has not waited.
         if !self.has_waited && self.in_line.is_none() && self.in_oneway_line.is_none() {
             return;
         }

@@ -36,6 +36,20 @@ fn small_messages_overtake_the_fragments_of_large_ones() {
 }
 
 #[test]
+fn senders_of_small_messages_leave_room_for_what_must_not_wait() {
+    let mut outgoing = Outgoing::default();
+    let mut count = 0;
+    while outgoing.has_room(1) {
+        outgoing.push(request(1, 1));
+        count += 1;
+    }
+    assert_eq!(count, MAX_SMALL);
+    assert!(outgoing.has_room_for_control());
+    outgoing.fill_bytes(&mut Vec::new(), 1);
+    assert!(outgoing.has_room(1));
+}
+
+#[test]
 fn large_messages_take_turns() {
     let mut outgoing = Outgoing::default();
     outgoing.push(request(1, MAX_PAYLOAD + 1));
