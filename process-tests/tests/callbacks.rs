@@ -188,6 +188,22 @@ fn behind_its_deadline_a_method_cannot_call_back() {
 }
 
 #[test]
+fn a_plugin_that_ends_during_a_callback_fails_the_call_alone() {
+    watchdog(60, || {
+        let caller = caller();
+        let process = Plugin::process(&caller).clone();
+        let mut count = 0;
+        let outcome = caller.visit(10, &mut |number| {
+            count += 1;
+            process.kill()?;
+            Ok(number)
+        });
+        assert!(matches!(outcome, Err(Error::Stopped { may_have_run: true, .. })), "{outcome:?}");
+        assert_eq!(count, 1);
+    });
+}
+
+#[test]
 fn while_a_callback_runs_others_are_served() {
     watchdog(60, || {
         let caller = caller();
@@ -338,19 +354,19 @@ fn many_tasks_have_callbacks_at_once() {
 fn who_drops_the_future_is_not_called_back_any_more() {
     watchdog(60, || {
         let caller = task_caller();
-        let called = AtomicU64::new(0);
+        let count = AtomicU64::new(0);
         let mut callback = || {
-            called.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed);
             Ok(())
         };
         smol::block_on(async {
             let mut call = caller.call_late(&mut callback);
-            while called.load(Ordering::Relaxed) == 0 {
+            while count.load(Ordering::Relaxed) == 0 {
                 assert!(smol::future::poll_once(&mut call).await.is_none());
             }
         });
         let said = caller.said().unwrap();
-        assert_eq!(called.into_inner(), 1);
+        assert_eq!(count.into_inner(), 1);
         assert!(said.contains("that call has ended"), "{said}");
     });
 }

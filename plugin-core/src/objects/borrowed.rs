@@ -109,8 +109,7 @@ impl Callee {
         answer: Result<Message, CallFailure>,
     ) -> Result<Answer> {
         let Context { connection, peer, .. } = &self.context;
-        // The thread did not work meanwhile.
-        context::note_wait(began.elapsed());
+        context::note_wait(began);
         *lock(&self.notices) = Notices::default();
         let answer = answer.map_err(|failure| self.explain(called.name, began, deadline, &failure))?;
         Answer::new(Arc::clone(peer), called.name, answer, limit(began, deadline), connection.max_message())

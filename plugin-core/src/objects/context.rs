@@ -3,25 +3,50 @@
 use std::{
     cell::{Cell, RefCell},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::connection::Connection;
 
 thread_local! {
     static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
-    /// For how long this thread has waited for what it called so far.
-    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// Since when the handler of this thread works without waiting for a call of its own, and for how long it did so at most.
+    static WORK: Cell<Option<Work>> = const { Cell::new(None) };
 }
 
-/// For how long this thread has waited so far for what it called while it answered calls.
-pub(crate) fn waited() -> Duration {
-    WAITED.get()
+/// What a handler does between the calls that it waits for.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    since: Instant,
+    longest: Duration,
 }
 
-/// Takes note of such a wait.
-pub(super) fn note_wait(wait: Duration) {
-    WAITED.set(WAITED.get().saturating_add(wait));
+/// What has come of a handler.
+pub(crate) struct Timed<R> {
+    pub(crate) outcome: R,
+    pub(crate) ended: Instant,
+    /// For how long it worked at most without waiting for a call of its own: longer than that it never kept its thread from
+    /// reading.
+    pub(crate) longest: Duration,
+}
+
+/// Runs a handler, which begins at `began`.
+pub(crate) fn timed<R>(began: Instant, handler: impl FnOnce() -> R) -> Timed<R> {
+    let outer = WORK.replace(Some(Work { since: began, longest: Duration::ZERO }));
+    let outcome = handler();
+    let ended = Instant::now();
+    let longest = WORK
+        .replace(outer)
+        .map_or(Duration::ZERO, |Work { since, longest }| longest.max(ended.saturating_duration_since(since)));
+    Timed { outcome, ended, longest }
+}
+
+/// Takes note that this thread has waited since `began`.
+pub(super) fn note_wait(began: Instant) {
+    if let Some(Work { since, longest }) = WORK.get() {
+        let longest = longest.max(began.saturating_duration_since(since));
+        WORK.set(Some(Work { since: Instant::now(), longest }));
+    }
 }
 
 /// A call that is being answered.

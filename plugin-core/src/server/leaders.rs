@@ -194,12 +194,11 @@ impl Leaders {
     /// be slow.
     pub(super) fn lend(service: &Service, connection: &Arc<Connection>, reading: Box<Reading>) {
         let Some(loan) = Loan::of(connection) else { return connection.leave(reading) };
-        let lent = connection.lend(reading).map(|handler| Loan { handler, ..loan });
-        LOAN.with(|own| own.set(lent));
-        if let Some(Loan { handler, place, pace, .. }) = lent {
-            // Only for a reading that is in use: the watchdog looks after one handler.
-            service.watchdog.begin(handler, place, pace);
-        }
+        let Some(handler) = connection.lend(reading) else { return LOAN.with(|own| own.set(None)) };
+        // A method that is called for the first time is watched closely until it makes a call of its own.
+        LOAN.with(|own| own.set(Some(Loan { handler, pace: Pace::Quick, ..loan })));
+        // Only for a reading that is in use: the watchdog looks after one handler.
+        service.watchdog.begin(handler, loan.place, loan.pace);
     }
 
     /// Takes back what this thread has lent, unless somebody else has it.

@@ -31,7 +31,7 @@ use crate::{
     error::HOST,
     interface::{Dispatch, Fault, Verdict},
     objects::{
-        context::{self, Context},
+        context::{self, Context, Timed},
         depth, interfaces,
     },
     protocol::{
@@ -184,12 +184,10 @@ impl Service {
     ) -> (Sent, Instant) {
         let Task { request, call } = task;
         let place = Place { target: request.target, method: request.method };
-        let waited = context::waited();
-        let answer = answer(dispatcher, &request, &call, self.context(connection, request.call), began);
-        let ended = Instant::now();
-        // Who waits for calls of its own holds nobody up.
-        let waited = context::waited().saturating_sub(waited);
-        self.paces.note(place, ended.saturating_duration_since(began).saturating_sub(waited));
+        let context = self.context(connection, request.call);
+        let Timed { outcome: answer, ended, longest } =
+            context::timed(began, || answer(dispatcher, &request, &call, context, began));
+        self.paces.note(place, longest);
         lock(&self.running).remove(&request.call);
         call.put_back();
         drop(request);
@@ -208,8 +206,7 @@ impl Service {
         let place = task.place();
         let Task { mut request, call } = task;
         let (number, bytes) = (request.call, request.payload.len());
-        let waited = context::waited();
-        let outcome = unless_over(&call, began, || {
+        let handler = || {
             if self.spawned.is_full(bytes) {
                 return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
             }
@@ -219,11 +216,9 @@ impl Service {
                 Poll::Ready(outcome) => outcome.map(Ok),
                 Poll::Pending => Ok(Err(run)),
             }
-        });
-        let ended = Instant::now();
-        // Who waits for calls of its own holds nobody up.
-        let waited = context::waited().saturating_sub(waited);
-        self.paces.note(place, ended.saturating_duration_since(began).saturating_sub(waited));
+        };
+        let Timed { outcome, ended, longest } = context::timed(began, || unless_over(&call, began, handler));
+        self.paces.note(place, longest);
         let outcome = match outcome {
             Ok(Err(run)) => {
                 self.spawn(connection, Spawning { number, bytes, call }, run);
