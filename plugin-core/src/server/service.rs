@@ -1,12 +1,9 @@
-//! Answering one request: decode, run, encode; and a clear failure where one of them is impossible.
+//! The values that a plugin serves, and who runs which request.
 
 use std::{
     collections::{HashMap, VecDeque},
-    future::Future as _,
     io,
-    pin::Pin,
     sync::{Arc, Mutex, Weak},
-    task::{self, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -15,38 +12,33 @@ use super::{
     executor::Executor,
     lane::{Lane, Resting},
     leaders::Leaders,
+    outcome::{answer, is_async, run_oneway, stopping},
     pace::{Pace, Paces, Place},
-    panics,
     stop::{Stop, StopReason},
-    tasks::{Outcome, Run, Spawned, interrupted},
+    tasks::Spawned,
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
     writer::Writer,
 };
 use crate::{
-    Error,
-    codec::{self, Decoder, EncodeError, Encoder},
     connection::{Cause, Connection, End, Handler, Reading, Sent, lock},
     deadline,
     error::HOST,
-    interface::{Dispatch, Fault, Verdict},
+    interface::Dispatch,
     objects::{
         context::{self, Context, Timed},
-        depth, interfaces,
+        interfaces,
     },
-    protocol::{
-        frame::Kind,
-        message::{Failure, FailureKind, InterfaceEntry, Message},
-    },
+    protocol::message::{Failure, FailureKind, InterfaceEntry, Message},
 };
 
 /// The values a plugin serves, and the threads that serve them.
 pub(crate) struct Service {
-    me: Weak<Self>,
+    pub(super) me: Weak<Self>,
     /// In the order of the greeting; emptied when serving ends.
     dispatchers: Mutex<Vec<Arc<dyn Dispatch>>>,
     pub(super) paces: Paces,
-    workers: Arc<Workers>,
+    pub(super) workers: Arc<Workers>,
     /// Runs oneway calls.
     lane: Arc<Lane>,
     pub(super) leaders: Leaders,
@@ -56,8 +48,8 @@ pub(crate) struct Service {
     quick: Mutex<VecDeque<Task>>,
     /// The calls that are being answered or wait for a thread, by number.
     running: Mutex<HashMap<u32, Arc<CallState>>>,
-    executor: Executor,
-    spawned: Arc<Spawned>,
+    pub(super) executor: Executor,
+    pub(super) spawned: Arc<Spawned>,
     stop: Arc<Stop>,
     /// What errors call the host.
     peer: Arc<str>,
@@ -65,8 +57,8 @@ pub(crate) struct Service {
 
 /// A request, and what is known of its call.
 pub(super) struct Task {
-    request: Message,
-    call: Arc<CallState>,
+    pub(super) request: Message,
+    pub(super) call: Arc<CallState>,
 }
 
 impl Task {
@@ -195,67 +187,14 @@ impl Service {
         (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
-    /// Polls an async handler, sends the answer if that is all it takes, and else has the executor go on.
-    fn answer_async(
-        &self,
-        connection: &Arc<Connection>,
-        task: Task,
-        dispatcher: Arc<dyn Dispatch>,
-        began: Instant,
-    ) -> (Sent, Instant) {
-        let place = task.place();
-        let Task { mut request, call } = task;
-        let (number, bytes) = (request.call, request.payload.len());
-        let handler = || {
-            if self.spawned.is_full(bytes) {
-                return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
-            }
-            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, self.context(connection, number))?);
-            let polled = self.executor.enter(|| run.as_mut().poll(&mut task::Context::from_waker(Waker::noop())));
-            match polled {
-                Poll::Ready(outcome) => outcome.map(Ok),
-                Poll::Pending => Ok(Err(run)),
-            }
-        };
-        let Timed { outcome, ended, longest } = context::timed(began, || unless_over(&call, began, handler));
-        self.paces.note(place, longest);
-        let outcome = match outcome {
-            Ok(Err(run)) => {
-                self.spawn(connection, Spawning { number, bytes, call }, run);
-                return (Sent::Cared, ended);
-            }
-            Ok(Ok(answer)) => Ok(answer),
-            Err(failure) => Err(failure),
-        };
-        lock(&self.running).remove(&number);
-        let answer = message(number, &call, outcome);
-        call.put_back();
-        (connection.send(answer, None).unwrap_or_default(), ended)
-    }
-
-    /// Has the executor run an async handler to its end, and send the answer.
-    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, run: Pin<Box<Run>>) {
-        let Some(me) = self.me.upgrade() else { return };
-        let Spawning { number, bytes, call } = spawning;
-        let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };
-        let counted = self.spawned.begin(bytes);
-        self.executor.spawn(&self.workers, async move {
-            let outcome = run.await;
-            let has_company = owed.service.forget(number);
-            let answer = message(number, &owed.call, outcome);
-            owed.connection.answer_async(answer, has_company, &mut owed.is_paid).await;
-            drop(counted);
-        });
-    }
-
     /// Takes a call from among those that are being answered; whether there are others.
-    fn forget(&self, number: u32) -> bool {
+    pub(super) fn forget(&self, number: u32) -> bool {
         let mut running = lock(&self.running);
         running.remove(&number);
         !running.is_empty()
     }
 
-    fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
+    pub(super) fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
         Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
     }
 
@@ -284,32 +223,6 @@ impl Service {
         if let Err(why) = self.workers.submit(Job { bytes, run: Box::new(run) }) {
             lock(&self.running).remove(&number);
             refuse(connection, number, why);
-        }
-    }
-}
-
-/// A call whose handler was not done at once, and how many bytes its request held.
-struct Spawning {
-    number: u32,
-    bytes: usize,
-    call: Arc<CallState>,
-}
-
-/// The answer to a call whose handler an executor runs. An executor that ends drops what it has not run.
-struct Owed {
-    service: Arc<Service>,
-    connection: Arc<Connection>,
-    number: u32,
-    call: Arc<CallState>,
-    is_paid: bool,
-}
-
-impl Drop for Owed {
-    fn drop(&mut self) {
-        if !self.is_paid {
-            self.service.forget(self.number);
-            // It had begun, or it would not have been spawned.
-            self.connection.refuse(self.number, &interrupted());
         }
     }
 }
@@ -401,82 +314,6 @@ impl Handler for Service {
     }
 }
 
-/// Answers a request.
-fn answer(
-    dispatcher: Option<Arc<dyn Dispatch>>,
-    request: &Message,
-    call: &Arc<CallState>,
-    context: Context,
-    now: Instant,
-) -> Message {
-    let limit = context.connection.max_message();
-    let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
-    let outcome = unless_over(call, now, || match dispatcher {
-        Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
-        None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
-    });
-    message(request.call, call, outcome)
-}
-
-/// Runs a handler, unless there is no point in it any more.
-fn unless_over<R>(call: &CallState, now: Instant, handler: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
-    if call.is_stopping() && !call.is_given_up() {
-        return Err(stopping());
-    }
-    if call.is_cancelled_at(now) {
-        return Err(cancelled());
-    }
-    handler()
-}
-
-/// The answer to a call. If nobody waits for it when it is there, it is not worth sending.
-pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
-    match outcome {
-        Ok(_) if call.is_given_up() => failed(number, &cancelled()),
-        Ok((verdict, answer)) => {
-            let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
-            let (payload, bulk) = answer.into_parts();
-            Message { bulk, ..Message::answer(kind, number, payload) }
-        }
-        Err(failure) => failed(number, &failure),
-    }
-}
-
-fn cancelled() -> Failure {
-    Failure::new(FailureKind::Cancelled, "its time was over before it could run")
-}
-
-/// Runs a oneway call. The host was told nothing but that it is on its way, so what goes wrong is told here.
-fn run_oneway(
-    executor: &Executor,
-    dispatcher: Option<Arc<dyn Dispatch>>,
-    mut call: Message,
-    state: &Arc<CallState>,
-    context: Context,
-) {
-    let Some(dispatcher) = dispatcher else {
-        return tracing::warn!(target = call.target, "a oneway call of an object that is not there");
-    };
-    let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
-    let outcome = if is_async(&*dispatcher, &call) {
-        Run::new(dispatcher, &mut call, state, context).and_then(|run| executor.block_on(run))
-    } else {
-        let limit = context.connection.max_message();
-        context.run(|| state.run(|| run(&*dispatcher, &call, limit)))
-    };
-    match outcome {
-        Ok((Verdict::Value, _)) => {}
-        Ok((Verdict::Error, error)) => {
-            let error = codec::from_slice::<Error>(&error.into_buffer())
-                .map_or_else(|_| "its own".into(), |error| error.to_string());
-            tracing::warn!(method, error, "a oneway method failed, and nobody waits for its error");
-        }
-        Err(Failure { kind, message, location }) => {
-            tracing::warn!(method, ?kind, message, location, "a oneway method did not run to its end");
-        }
-    }
-}
-
 /// Tells the host, where the lane has run all that came, that it is all done: only then may it take the plugin for idle.
 fn resting(connection: &Arc<Connection>) -> Resting {
     let connection = Arc::downgrade(connection);
@@ -496,67 +333,19 @@ fn refuse(connection: &Arc<Connection>, call: u32, why: Rejected) {
     connection.refuse(call, &failure);
 }
 
-fn stopping() -> Failure {
-    Failure::new(FailureKind::Stopping, "the plugin is stopping")
-}
-
-/// Runs the method; the encoded answer, or why there is none.
-fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Outcome {
-    dispatched(dispatcher.descriptor().name, request, limit, |method, arguments, answer| {
-        dispatcher.dispatch(method, arguments, answer)
-    })
-}
-
-/// As [`run`], of whatever `dispatch` does, which goes by `name`.
-pub(crate) fn dispatched(
-    name: &str,
-    request: &Message,
-    limit: usize,
-    dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
-) -> Outcome {
-    let mut arguments = Decoder::new(&request.payload);
-    let mut answer = Encoder::new(limit);
-    if request.meta {
-        arguments.skip().map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))?;
-    }
-    let outcome = panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer));
-    match outcome {
-        Ok(Ok(verdict)) => Ok((verdict, answer)),
-        Ok(Err(fault)) => Err(fault_failure(fault, name, request.method)),
-        Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
-    }
-}
-
-fn is_async(dispatcher: &dyn Dispatch, request: &Message) -> bool {
-    dispatcher.descriptor().methods.get(usize::from(request.method)).is_some_and(|method| method.is_async)
-}
-
-pub(super) fn fault_failure(fault: Fault, name: &str, method: u16) -> Failure {
-    match fault {
-        Fault::UnknownMethod => {
-            Failure::new(FailureKind::UnknownMethod, &format!("interface `{name}` has no method number {method}"))
-        }
-        Fault::Arguments(error) => Failure::new(FailureKind::BadArguments, &error.to_string()),
-        Fault::Answer(EncodeError::TooLarge(limit)) => Failure::new(FailureKind::AnswerTooLarge, &limit.to_string()),
-        Fault::Answer(EncodeError::Failed(message)) => Failure::new(FailureKind::BadAnswer, &message),
-    }
-}
-
-fn failed(call: u32, failure: &Failure) -> Message {
-    // Three strings and a variant: their encoding cannot fail.
-    let payload = codec::encode(failure).unwrap_or_default();
-    Message::answer(Kind::Failure, call, payload)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Poll,
+    };
 
     use super::*;
     use crate::{
+        codec::{self, Decoder, Encoder},
         connection::Options,
-        interface::{BoxFuture, Descriptor, Method, Request, Timeout},
-        protocol::frame::Deframer,
+        interface::{BoxFuture, Descriptor, Fault, Method, Request, Timeout, Verdict},
+        protocol::frame::{Deframer, Kind},
         transport::memory,
     };
 

@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     call::CallState,
+    outcome::fault_failure,
     panics::{self, Panic},
-    service::fault_failure,
 };
 use crate::{
     codec::Encoder,

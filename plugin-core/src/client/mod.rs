@@ -1,28 +1,33 @@
 //! What a proxy holds: its end of one interface of one plugin.
 
+mod answer;
+mod binding;
+
+pub use answer::Answer;
+pub(crate) use binding::{check_version, number_methods};
+
 use std::{
     fmt,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-
-use semver::{Version, VersionReq};
 
 use crate::{
     Error, Result,
     buffer::Buffer,
-    codec::{self, DecodeError, Decoder, EncodeError, Encoder},
+    codec::{self, EncodeError, Encoder},
     connection::{CallFailure, Unsent, lock},
     deadline::{self, Scope},
     host::{Handle, Instance, Lease, explain, limit},
-    interface::{Descriptor, Method, Timeout, Verdict},
+    interface::{Descriptor, Method, Timeout},
     objects::{Lending, Lent, LentByTask, context, depth},
     protocol::{
         frame::Kind,
-        message::{Failure, FailureKind, InterfaceEntry, Message},
+        message::{Failure, FailureKind, Message},
         metadata,
     },
 };
+use binding::Binding;
 
 /// Calls the methods of one interface of one plugin.
 #[derive(Clone)]
@@ -30,23 +35,6 @@ pub(crate) struct Client {
     plugin: Arc<Handle>,
     descriptor: &'static Descriptor,
     binding: Arc<Mutex<Binding>>,
-}
-
-/// What the methods go by in one run of the plugin. The next run may be of another build.
-struct Binding {
-    instance: Weak<Instance>,
-    target: u32,
-    /// The plugin's own number for each method of the descriptor, where it has the method.
-    numbers: Arc<[Option<u16>]>,
-}
-
-impl Binding {
-    fn new(instance: &Arc<Instance>, descriptor: &Descriptor, plugin: &str) -> Result<Self> {
-        let (target, entry) = instance.find(descriptor)?;
-        check_version(plugin, descriptor, entry)?;
-        let numbers = number_methods(plugin, descriptor, entry)?;
-        Ok(Self { instance: Arc::downgrade(instance), target, numbers })
-    }
 }
 
 impl fmt::Debug for Client {
@@ -313,35 +301,6 @@ pub(crate) fn too_deep(plugin: &str, method: &str) -> Error {
     Error::TooDeep { plugin: plugin.into(), method: method.into(), limit: depth::LIMIT }
 }
 
-/// Why the other side's runtime has no answer from the method.
-fn failed(plugin: &str, name: &str, payload: &[u8], limit: Duration, max_message: usize) -> Error {
-    let failure = match codec::from_slice::<Failure>(payload) {
-        Ok(failure) => failure,
-        Err(error) => return bad_answer(plugin, name, &error),
-    };
-    let (plugin, method) = (plugin.to_owned(), name.to_owned());
-    let message = failure.message;
-    match failure.kind {
-        FailureKind::Panicked => Error::Panicked { plugin, method, message, location: failure.location },
-        FailureKind::UnknownMethod => Error::UnknownMethod { plugin, method },
-        FailureKind::BadArguments => Error::BadArguments { plugin, method, message },
-        FailureKind::BadAnswer | FailureKind::Unknown => Error::BadAnswer { plugin, method, message },
-        FailureKind::AnswerTooLarge => {
-            let limit = message.parse().unwrap_or(max_message);
-            Error::TooLarge { plugin, method, what: "answer".into(), limit }
-        }
-        FailureKind::Overloaded => Error::Overloaded { plugin, method, message },
-        // The other side's clock was first to say so.
-        FailureKind::Cancelled => {
-            Error::Timeout { plugin, method, after: limit, may_have_run: false, silent_for: None }
-        }
-        FailureKind::Interrupted => Error::Disconnected { plugin, method, may_have_run: true, reason: message },
-        FailureKind::CallEnded => Error::CallEnded { plugin, method },
-        FailureKind::TooDeep => Error::TooDeep { plugin, method, limit: depth::LIMIT },
-        FailureKind::Stopping => Error::Disconnected { plugin, method, may_have_run: false, reason: message },
-    }
-}
-
 /// A call of an async method that is ready to be made.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -524,123 +483,5 @@ impl Crash {
                 last()
             }
         }
-    }
-}
-
-fn bad_answer(plugin: &str, method: &str, error: &DecodeError) -> Error {
-    Error::BadAnswer { plugin: plugin.into(), method: method.into(), message: error.to_string() }
-}
-
-/// Two versions go together if the newer is a semver-compatible update of the older; without one, methods alone decide.
-pub(crate) fn check_version(plugin: &str, descriptor: &Descriptor, entry: &InterfaceEntry) -> Result<()> {
-    let (Some(wanted), Some(offered)) = (descriptor.version, &entry.version) else { return Ok(()) };
-    let is_compatible = || {
-        let (wanted, offered) = (Version::parse(wanted).ok()?, Version::parse(offered).ok()?);
-        let (older, newer) = if wanted < offered { (wanted, offered) } else { (offered, wanted) };
-        Some(VersionReq::parse(&format!("^{older}")).ok()?.matches(&newer))
-    };
-    if is_compatible() == Some(true) {
-        return Ok(());
-    }
-    Err(Error::IncompatibleInterface {
-        plugin: plugin.into(),
-        interface: descriptor.name.into(),
-        wanted: wanted.into(),
-        offered: offered.clone(),
-    })
-}
-
-/// Finds each method by name; only those with a default body may be missing.
-pub(crate) fn number_methods(
-    plugin: &str,
-    descriptor: &Descriptor,
-    entry: &InterfaceEntry,
-) -> Result<Arc<[Option<u16>]>> {
-    let place = |method: &Method| entry.methods.iter().position(|name| name == method.name);
-    let numbers = descriptor.methods.iter().map(|method| u16::try_from(place(method)?).ok());
-    let numbers: Arc<[Option<u16>]> = numbers.collect();
-    let missing =
-        descriptor.methods.iter().zip(&*numbers).filter(|(method, number)| number.is_none() && !method.optional);
-    let missing: Vec<String> = missing.map(|(method, _)| method.name.into()).collect();
-    if missing.is_empty() {
-        return Ok(numbers);
-    }
-    Err(Error::MissingMethods { plugin: plugin.into(), interface: descriptor.name.into(), methods: missing })
-}
-
-/// What came back from a call.
-#[doc(hidden)]
-pub struct Answer {
-    verdict: Verdict,
-    payload: Buffer,
-    plugin: Arc<str>,
-    method: &'static str,
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("verdict", &self.verdict).finish_non_exhaustive()
-    }
-}
-
-impl Answer {
-    /// What an answer says that came within `limit`.
-    pub(crate) fn new(
-        plugin: Arc<str>,
-        method: &'static str,
-        answer: Message,
-        limit: Duration,
-        max_message: usize,
-    ) -> Result<Self> {
-        let verdict = match answer.kind {
-            Kind::Value => Verdict::Value,
-            Kind::Error => Verdict::Error,
-            _ => return Err(failed(&plugin, method, &answer.payload, limit, max_message)),
-        };
-        Ok(Self { verdict, payload: answer.payload, plugin, method })
-    }
-
-    pub(crate) fn verdict(&self) -> Verdict {
-        self.verdict
-    }
-
-    /// Decodes the answer's one value.
-    pub(crate) fn read<T>(&self, decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T> {
-        let mut decoder = Decoder::new(&self.payload);
-        let value = decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value));
-        value.map_err(|error| bad_answer(&self.plugin, self.method, &error))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn method(name: &'static str, optional: bool) -> Method {
-        Method { name, timeout: Timeout::Inherit, optional, idempotent: false, is_async: false }
-    }
-
-    static DESCRIPTOR: Descriptor =
-        Descriptor { name: "Test", version: Some("1.2.0"), methods: &[method("old", false), method("new", true)] };
-
-    fn entry(version: Option<&str>, methods: &[&str]) -> InterfaceEntry {
-        let methods = methods.iter().map(ToString::to_string).collect();
-        InterfaceEntry { name: "Test".into(), version: version.map(Into::into), methods }
-    }
-
-    #[test]
-    fn versions_go_together_where_semver_says_so() {
-        let check = |offered| check_version("p", &DESCRIPTOR, &entry(offered, &[])).is_ok();
-        assert!(check(None) && check(Some("1.2.0")) && check(Some("1.0.0")) && check(Some("1.9.3")));
-        assert!(!check(Some("2.0.0")) && !check(Some("0.9.0")) && !check(Some("nonsense")));
-    }
-
-    #[test]
-    fn methods_are_found_by_name_and_only_optional_ones_may_be_missing() {
-        let number = |methods: &[&str]| number_methods("p", &DESCRIPTOR, &entry(None, methods));
-        assert_eq!(*number(&["new", "unheard of", "old"]).unwrap(), [Some(2), Some(0)]);
-        assert_eq!(*number(&["old"]).unwrap(), [Some(0), None]);
-        let error = number(&["new"]).unwrap_err().to_string();
-        assert!(error.contains("lacks `old`"), "{error}");
     }
 }

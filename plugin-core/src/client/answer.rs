@@ -1,0 +1,92 @@
+//! What comes back from a call.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    Error, Result,
+    buffer::Buffer,
+    codec::{self, DecodeError, Decoder},
+    interface::Verdict,
+    objects::depth,
+    protocol::{
+        frame::Kind,
+        message::{Failure, FailureKind, Message},
+    },
+};
+
+/// What came back from a call.
+#[doc(hidden)]
+pub struct Answer {
+    verdict: Verdict,
+    payload: Buffer,
+    plugin: Arc<str>,
+    method: &'static str,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("verdict", &self.verdict).finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// What an answer says that came within `limit`.
+    pub(crate) fn new(
+        plugin: Arc<str>,
+        method: &'static str,
+        answer: Message,
+        limit: Duration,
+        max_message: usize,
+    ) -> Result<Self> {
+        let verdict = match answer.kind {
+            Kind::Value => Verdict::Value,
+            Kind::Error => Verdict::Error,
+            _ => return Err(failed(&plugin, method, &answer.payload, limit, max_message)),
+        };
+        Ok(Self { verdict, payload: answer.payload, plugin, method })
+    }
+
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Decodes the answer's one value.
+    pub(crate) fn read<T>(&self, decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T> {
+        let mut decoder = Decoder::new(&self.payload);
+        let value = decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value));
+        value.map_err(|error| bad_answer(&self.plugin, self.method, &error))
+    }
+}
+
+/// Why the other side's runtime has no answer from the method.
+fn failed(plugin: &str, name: &str, payload: &[u8], limit: Duration, max_message: usize) -> Error {
+    let failure = match codec::from_slice::<Failure>(payload) {
+        Ok(failure) => failure,
+        Err(error) => return bad_answer(plugin, name, &error),
+    };
+    let (plugin, method) = (plugin.to_owned(), name.to_owned());
+    let message = failure.message;
+    match failure.kind {
+        FailureKind::Panicked => Error::Panicked { plugin, method, message, location: failure.location },
+        FailureKind::UnknownMethod => Error::UnknownMethod { plugin, method },
+        FailureKind::BadArguments => Error::BadArguments { plugin, method, message },
+        FailureKind::BadAnswer | FailureKind::Unknown => Error::BadAnswer { plugin, method, message },
+        FailureKind::AnswerTooLarge => {
+            let limit = message.parse().unwrap_or(max_message);
+            Error::TooLarge { plugin, method, what: "answer".into(), limit }
+        }
+        FailureKind::Overloaded => Error::Overloaded { plugin, method, message },
+        // The other side's clock was first to say so.
+        FailureKind::Cancelled => {
+            Error::Timeout { plugin, method, after: limit, may_have_run: false, silent_for: None }
+        }
+        FailureKind::Interrupted => Error::Disconnected { plugin, method, may_have_run: true, reason: message },
+        FailureKind::CallEnded => Error::CallEnded { plugin, method },
+        FailureKind::TooDeep => Error::TooDeep { plugin, method, limit: depth::LIMIT },
+        FailureKind::Stopping => Error::Disconnected { plugin, method, may_have_run: false, reason: message },
+    }
+}
+
+fn bad_answer(plugin: &str, method: &str, error: &DecodeError) -> Error {
+    Error::BadAnswer { plugin: plugin.into(), method: method.into(), message: error.to_string() }
+}

@@ -1,0 +1,152 @@
+//! From a request to what is to be said of it: decode, run, encode; and a clear failure where one of them is impossible.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    call::CallState,
+    executor::Executor,
+    panics,
+    tasks::{Outcome, Run},
+};
+use crate::{
+    Error,
+    codec::{self, Decoder, EncodeError, Encoder},
+    interface::{Dispatch, Fault, Verdict},
+    objects::{context::Context, depth},
+    protocol::{
+        frame::Kind,
+        message::{Failure, FailureKind, Message},
+    },
+};
+
+/// Answers a request.
+pub(super) fn answer(
+    dispatcher: Option<Arc<dyn Dispatch>>,
+    request: &Message,
+    call: &Arc<CallState>,
+    context: Context,
+    now: Instant,
+) -> Message {
+    let limit = context.connection.max_message();
+    let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
+    let outcome = unless_over(call, now, || match dispatcher {
+        Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
+        None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
+    });
+    message(request.call, call, outcome)
+}
+
+/// Runs a handler, unless there is no point in it any more.
+pub(super) fn unless_over<R>(
+    call: &CallState,
+    now: Instant,
+    handler: impl FnOnce() -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    if call.is_stopping() && !call.is_given_up() {
+        return Err(stopping());
+    }
+    if call.is_cancelled_at(now) {
+        return Err(cancelled());
+    }
+    handler()
+}
+
+/// The answer to a call. If nobody waits for it when it is there, it is not worth sending.
+pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
+    match outcome {
+        Ok(_) if call.is_given_up() => failed(number, &cancelled()),
+        Ok((verdict, answer)) => {
+            let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
+            let (payload, bulk) = answer.into_parts();
+            Message { bulk, ..Message::answer(kind, number, payload) }
+        }
+        Err(failure) => failed(number, &failure),
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "its time was over before it could run")
+}
+
+/// Runs a oneway call. The host was told nothing but that it is on its way, so what goes wrong is told here.
+pub(super) fn run_oneway(
+    executor: &Executor,
+    dispatcher: Option<Arc<dyn Dispatch>>,
+    mut call: Message,
+    state: &Arc<CallState>,
+    context: Context,
+) {
+    let Some(dispatcher) = dispatcher else {
+        return tracing::warn!(target = call.target, "a oneway call of an object that is not there");
+    };
+    let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
+    let outcome = if is_async(&*dispatcher, &call) {
+        Run::new(dispatcher, &mut call, state, context).and_then(|run| executor.block_on(run))
+    } else {
+        let limit = context.connection.max_message();
+        context.run(|| state.run(|| run(&*dispatcher, &call, limit)))
+    };
+    match outcome {
+        Ok((Verdict::Value, _)) => {}
+        Ok((Verdict::Error, error)) => {
+            let error = codec::from_slice::<Error>(&error.into_buffer())
+                .map_or_else(|_| "its own".into(), |error| error.to_string());
+            tracing::warn!(method, error, "a oneway method failed, and nobody waits for its error");
+        }
+        Err(Failure { kind, message, location }) => {
+            tracing::warn!(method, ?kind, message, location, "a oneway method did not run to its end");
+        }
+    }
+}
+
+/// Runs the method; the encoded answer, or why there is none.
+fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Outcome {
+    dispatched(dispatcher.descriptor().name, request, limit, |method, arguments, answer| {
+        dispatcher.dispatch(method, arguments, answer)
+    })
+}
+
+/// As [`run`], of whatever `dispatch` does, which goes by `name`.
+pub(crate) fn dispatched(
+    name: &str,
+    request: &Message,
+    limit: usize,
+    dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
+) -> Outcome {
+    let mut arguments = Decoder::new(&request.payload);
+    let mut answer = Encoder::new(limit);
+    if request.meta {
+        arguments.skip().map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))?;
+    }
+    let outcome = panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer));
+    match outcome {
+        Ok(Ok(verdict)) => Ok((verdict, answer)),
+        Ok(Err(fault)) => Err(fault_failure(fault, name, request.method)),
+        Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
+    }
+}
+
+pub(super) fn is_async(dispatcher: &dyn Dispatch, request: &Message) -> bool {
+    dispatcher.descriptor().methods.get(usize::from(request.method)).is_some_and(|method| method.is_async)
+}
+
+pub(super) fn fault_failure(fault: Fault, name: &str, method: u16) -> Failure {
+    match fault {
+        Fault::UnknownMethod => {
+            Failure::new(FailureKind::UnknownMethod, &format!("interface `{name}` has no method number {method}"))
+        }
+        Fault::Arguments(error) => Failure::new(FailureKind::BadArguments, &error.to_string()),
+        Fault::Answer(EncodeError::TooLarge(limit)) => Failure::new(FailureKind::AnswerTooLarge, &limit.to_string()),
+        Fault::Answer(EncodeError::Failed(message)) => Failure::new(FailureKind::BadAnswer, &message),
+    }
+}
+
+fn failed(call: u32, failure: &Failure) -> Message {
+    // Three strings and a variant: their encoding cannot fail.
+    let payload = codec::encode(failure).unwrap_or_default();
+    Message::answer(Kind::Failure, call, payload)
+}
+
+pub(super) fn stopping() -> Failure {
+    Failure::new(FailureKind::Stopping, "the plugin is stopping")
+}
