@@ -191,8 +191,9 @@ impl Handler for Calling {
         self.note(|tasks| tasks.is_unread = true);
     }
 
-    fn look_at(&self, _connection: &Arc<Connection>, when: Instant) {
+    fn look_at(&self, _connection: &Arc<Connection>, when: Instant) -> bool {
         self.note(|tasks| tasks.alarms.push(when.will_come()));
+        true
     }
 
     fn stalled(&self, _connection: &Arc<Connection>) {

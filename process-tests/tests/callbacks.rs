@@ -40,6 +40,26 @@ fn a_function_runs_on_the_callers_thread_and_changes_what_it_borrows() {
 }
 
 #[test]
+fn a_call_that_succeeds_has_told_everything_whatever_its_deadline() {
+    watchdog(120, || {
+        let caller = caller();
+        for limit in [5, 10, 20, 40, 80, 160, 100_000] {
+            let mut told = Vec::new();
+            let outcome = within(Duration::from_millis(limit), || {
+                caller.tell(40, &mut |number| {
+                    thread::sleep(Duration::from_millis(2));
+                    told.push(number);
+                })
+            });
+            match outcome {
+                Ok(_) => assert!(told.into_iter().eq(0..40), "within {limit} ms"),
+                Err(error) => assert!(matches!(error, Error::Timeout { .. }) && limit < 100_000, "{error:?}"),
+            }
+        }
+    });
+}
+
+#[test]
 fn without_a_process_it_is_the_same() {
     watchdog(60, || {
         let caller = plugin_core::in_process::<dyn Caller>(Real::default()).unwrap();

@@ -114,6 +114,11 @@ impl Service {
         }
     }
 
+    pub(super) fn refuse_task(&self, connection: &Arc<Connection>, task: &Task) {
+        let told = Arc::strong_count(&self.told);
+        unreachable!("no scenario of {told} stops {connection:?} under {:?}", task.0);
+    }
+
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
         let (me, connection) = (self.me.upgrade().expect("the scenario holds it"), Arc::clone(connection));
         drop(thread::spawn(move || {

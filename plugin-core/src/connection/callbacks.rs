@@ -7,7 +7,14 @@
 
 use std::collections::VecDeque;
 
-use super::{Connection, baton::Reading, lock, waiter::Waiter};
+use super::{
+    Connection,
+    baton::Reading,
+    lock,
+    outbox::{Sent, Unsent},
+    tasks::is_past,
+    waiter::Waiter,
+};
 use crate::{
     protocol::{
         Violation,
@@ -95,26 +102,29 @@ impl Waiting {
     }
 }
 
+/// What has become of a request for the caller of another.
+enum Asked {
+    /// It runs it; to be woken, if it sleeps.
+    Caller(Option<Arc<Waiter>>),
+    /// Too much waits for it already.
+    TooMuch(Message),
+    /// It does not wait, or not any more.
+    Nobody(Message),
+}
+
 impl Connection {
     /// A request has arrived that says something beside its arguments.
     pub(super) fn request_arrived(self: &Arc<Self>, request: Message, woken: &mut Vec<Arc<Waiter>>) {
         // What cannot be read is told by whoever decodes the arguments.
         let parent = if request.meta { metadata::parent(&request.payload).ok().flatten() } else { None };
-        let waiter = parent.and_then(|parent| lock(&self.calls).waiter(parent).map(Arc::clone));
-        // A task has no thread to itself: what may run anywhere does.
-        let is_for_it = |waiter: &Arc<Waiter>| waiter.task().is_none() || metadata::is_lent(request.target);
-        let waiter = waiter.filter(is_for_it);
-        match waiter {
-            Some(waiter) => match waiter.ask(request) {
-                Ok(true) => woken.push(waiter),
-                Ok(false) => {}
-                Err(request) => {
-                    let failure =
-                        Failure::new(FailureKind::Overloaded, "too many requests wait for the call they are made from");
-                    self.refuse(request.call, &failure);
-                }
-            },
-            None => self.run_elsewhere(request),
+        match self.ask(parent, request) {
+            Asked::Caller(asleep) => woken.extend(asleep),
+            Asked::TooMuch(request) => {
+                let failure =
+                    Failure::new(FailureKind::Overloaded, "too many requests wait for the call they are made from");
+                self.refuse(request.call, &failure);
+            }
+            Asked::Nobody(request) => self.run_elsewhere(request),
         }
     }
 
@@ -125,14 +135,32 @@ impl Connection {
         woken: &mut Vec<Arc<Waiter>>,
     ) -> Result<(), Violation> {
         let call = notice.call;
-        let Some(waiter) = lock(&self.calls).waiter(call).map(Arc::clone) else {
-            tracing::debug!(call, "a callback came behind the end of its call, and was dropped");
+        if !metadata::is_lent(notice.target) {
+            tracing::debug!(call, target = notice.target, "a callback of what no call can have lent was dropped");
             return Ok(());
-        };
-        if waiter.ask(notice).map_err(|_| Violation::CallbackOverrun(call))? {
-            woken.push(waiter);
+        }
+        match self.ask(Some(call), notice) {
+            Asked::Caller(asleep) => woken.extend(asleep),
+            Asked::TooMuch(_) => return Err(Violation::CallbackOverrun(call)),
+            Asked::Nobody(_) => tracing::debug!(call, "a callback came behind the end of its call, and was dropped"),
         }
         Ok(())
+    }
+
+    /// Has the caller of `parent` run a request, if it waits, and is the one to run it.
+    fn ask(&self, parent: Option<u32>, request: Message) -> Asked {
+        // Locked until it is asked: a caller that leaves takes itself from among the calls, and looks behind that what it was
+        // asked; its waiter may then serve another call.
+        let calls = lock(&self.calls);
+        // A task has no thread to itself: what may run anywhere does.
+        let is_for_it = |waiter: &&Arc<Waiter>| waiter.task().is_none() || metadata::is_lent(request.target);
+        let Some(waiter) = parent.and_then(|parent| calls.waiter(parent)).filter(is_for_it) else {
+            return Asked::Nobody(request);
+        };
+        match waiter.ask(request) {
+            Ok(is_asleep) => Asked::Caller(is_asleep.then(|| Arc::clone(waiter))),
+            Err(request) => Asked::TooMuch(request),
+        }
     }
 
     /// Has a request run by somebody else than the caller of its parent, which does not wait, or not any more.
@@ -154,31 +182,58 @@ impl Connection {
         lender: &mut dyn Lender,
     ) {
         let mut is_put_down = false;
-        while waiter.asked.is_any() && deadline.is_none_or(|deadline| deadline > Instant::now()) {
+        while waiter.asked.is_any() && !is_past(deadline) {
             if let Some(reading) = held.take() {
                 self.handler.put_down(self, reading);
                 is_put_down = true;
             }
             let Some(request) = waiter.asked.next() else { return };
-            if metadata::is_lent(request.target) {
-                if let Some(answer) = lender.run(self, request) {
-                    self.answer(answer);
-                }
-            } else {
-                self.handler.nested(self, request);
-            }
+            self.run_asked(request, deadline, lender);
         }
         if is_put_down {
             *held = self.handler.take_back(self);
         }
     }
 
+    /// Runs all that was asked of a call before its answer came, whatever time that takes: what was told to a function without
+    /// a result is part of what the call has brought.
+    pub(super) fn run_all_waiting(
+        self: &Arc<Self>,
+        waiter: &Waiter,
+        deadline: Option<Instant>,
+        lender: &mut dyn Lender,
+    ) {
+        while let Some(request) = waiter.asked.next() {
+            self.run_asked(request, deadline, lender);
+        }
+    }
+
+    fn run_asked(self: &Arc<Self>, request: Message, deadline: Option<Instant>, lender: &mut dyn Lender) {
+        if !metadata::is_lent(request.target) {
+            return self.handler.nested(self, request);
+        }
+        let Some(answer) = lender.run(self, request) else { return };
+        let call = answer.call;
+        match self.send(answer, deadline) {
+            Ok(Sent::Partly) => self.stalled(),
+            Err((Unsent::Late, _)) => self.refuse(call, &no_room()),
+            // With the connection, whoever waited for the answer has ended.
+            Ok(Sent::Cared) | Err((Unsent::Closed, _)) => {}
+        }
+    }
+
     /// Answers what waits for the caller of a call that has ended.
     pub(super) fn refuse_waiting(self: &Arc<Self>, waiter: &Waiter) {
+        let mut has_handed_on = false;
         while let Some(message) = waiter.asked.next() {
             if message.kind == Kind::Request {
+                has_handed_on |= !metadata::is_lent(message.target);
                 self.run_elsewhere(message);
             }
+        }
+        if has_handed_on {
+            // Who reads sleeps, and looks for what it is to run only behind what it reads.
+            self.handler.read_by_caller(self);
         }
     }
 
@@ -186,14 +241,11 @@ impl Connection {
     pub(crate) fn stalled(self: &Arc<Self>) {
         self.handler.stalled(self);
     }
+}
 
-    /// Sends an answer from a thread that waits for nothing but room.
-    fn answer(self: &Arc<Self>, answer: Message) {
-        // Fails only where the connection has ended, and with it whoever waited for the answer.
-        if self.send(answer, None).unwrap_or_default() == super::Sent::Partly {
-            self.stalled();
-        }
-    }
+/// What to tell whoever waits for an answer that could not be sent in time.
+pub(super) fn no_room() -> Failure {
+    Failure::new(FailureKind::Interrupted, "it ran, and there was no room for its answer in time")
 }
 
 #[cfg(test)]

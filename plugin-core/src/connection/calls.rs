@@ -236,7 +236,7 @@ impl Connection {
         match self.wait(call, waiter, deadline, sent, lender) {
             State::Answered(answer) => {
                 // What was asked before the answer came.
-                self.run_waiting(waiter, &mut None, deadline, lender);
+                self.run_all_waiting(waiter, deadline, lender);
                 Ok(answer)
             }
             State::Closed => Err(self.closed_under(call)),

@@ -14,8 +14,10 @@ use crate::{
     sync::Arc,
 };
 
-/// How many interfaces one side may declare.
+/// How many interfaces one side may declare, and about how many bytes of memory they may take: a name of no length takes some, too.
 const MAX_DECLARED: usize = 4096;
+const MAX_SIZE: usize = 16 << 20;
+const NAME: usize = 32;
 
 /// What either side has declared so far.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct Declarations {
     told: Vec<bool>,
     /// By number, those of the other side.
     heard: HashMap<u32, Arc<InterfaceEntry>>,
+    /// About how many bytes of memory those have taken.
+    size: usize,
 }
 
 impl Connection {
@@ -51,11 +55,16 @@ impl Connection {
 
     /// Takes note of an interface of the other side.
     pub(super) fn interface_declared(&self, message: &Message) -> Result<(), Violation> {
-        let entry =
+        let entry: InterfaceEntry =
             codec::from_slice(&message.payload).map_err(|error| Violation::BadDeclaration(error.to_string()))?;
         let mut declarations = lock(&self.declarations);
+        declarations.size += message.payload.len() + NAME * entry.methods.len();
         declarations.heard.insert(message.call, Arc::new(entry));
-        if declarations.heard.len() > MAX_DECLARED { Err(Violation::TooManyDeclarations(MAX_DECLARED)) } else { Ok(()) }
+        if declarations.heard.len() > MAX_DECLARED || declarations.size > MAX_SIZE {
+            Err(Violation::TooManyDeclarations(MAX_DECLARED))
+        } else {
+            Ok(())
+        }
     }
 
     /// The interface of the other side that goes by that number.

@@ -91,8 +91,10 @@ pub(crate) trait Handler: Send + Sync {
     /// No task has called for a while.
     fn untasked(&self, _connection: &Arc<Connection>) {}
 
-    /// [`Connection::look_after_tasks`] is to be called with that time, when it has come.
-    fn look_at(&self, _connection: &Arc<Connection>, _when: Instant) {}
+    /// [`Connection::look_after_tasks`] is to be called with that time, when it has come; whether it will be.
+    fn look_at(&self, _connection: &Arc<Connection>, _when: Instant) -> bool {
+        true
+    }
 
     /// The other side has given no sign of life although it was asked for one, and somebody waits for it.
     fn unresponsive(&self) {}

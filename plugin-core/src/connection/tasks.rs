@@ -13,6 +13,7 @@ use super::{
     CallFailure, Connection,
     baton::Attendance,
     callbacks::Lender,
+    callbacks::no_room,
     calls::LOOK,
     lock,
     outbox::Unsent,
@@ -61,7 +62,7 @@ impl Connection {
         let mut count = 0_u32;
         let answer = loop {
             match poll_fn(|context| registered.poll_asked(context, deadline)).await {
-                Event::Asked(request) => self.run_asked(request, lender).await,
+                Event::Asked(request) => self.run_asked_async(request, deadline, &registered.waiter, lender).await,
                 Event::Over(outcome) => break outcome?,
             }
             count = count.wrapping_add(1);
@@ -71,14 +72,25 @@ impl Connection {
         };
         // What was asked before the answer came.
         while let Some(request) = registered.waiter.asked.next() {
-            self.run_asked(request, lender).await;
+            self.run_asked_async(request, deadline, &registered.waiter, lender).await;
         }
         Ok(answer)
     }
 
-    async fn run_asked(self: &Arc<Self>, request: Message, lender: &mut (dyn Lender + Send)) {
-        if let Some(answer) = lender.run(self, request) {
-            self.answer_async(answer, false, &mut false).await;
+    async fn run_asked_async(
+        self: &Arc<Self>,
+        request: Message,
+        deadline: Option<Instant>,
+        waiter: &Waiter,
+        lender: &mut (dyn Lender + Send),
+    ) {
+        let Some(answer) = lender.run(self, request) else { return };
+        let mut owed = OwedAnswer { connection: self, call: answer.call, is_paid: false };
+        let queued = self.queue(answer, deadline, Some(waiter), false).await;
+        // With the connection, whoever waited for the answer has ended.
+        owed.is_paid = !matches!(queued, Err((Unsent::Late, _)));
+        if let Ok(next) = queued {
+            self.see_to(next).await;
         }
     }
 
@@ -126,8 +138,9 @@ impl Connection {
             let call = calls.register(&waiter)?;
             (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1)
         };
-        if let Some(alarm) = alarm {
-            self.handler.look_at(self, alarm);
+        if alarm.is_some_and(|alarm| !self.handler.look_at(self, alarm)) {
+            // The next that calls tries again.
+            lock(&self.calls).tasks.alarm = None;
         }
         Some(Registered { connection: self, waiter, call, has_company, is_queued: false, is_over: false })
     }
@@ -152,6 +165,9 @@ impl Connection {
                 }
             }
             calls.tasks.alarm = is_in_use.then_some(next);
+            if !is_in_use {
+                calls.baton.leave_to_watcher();
+            }
             (calls.tasks.alarm, calls.is_neglected())
         };
         for waiter in late {
@@ -159,6 +175,8 @@ impl Connection {
         }
         if next.is_none() {
             self.handler.untasked(self);
+            // Its driver, if it has one, ends when its runtime runs: from here on the watcher comes.
+            self.handler.neglected(self);
             return None;
         }
         // A task that was to write for others may never be polled again.
@@ -229,12 +247,26 @@ impl Registered<'_> {
     }
 }
 
+/// The answer of what a task has lent. If there is no room in time, or the task is dropped meanwhile, that is what is told.
+struct OwedAnswer<'a> {
+    connection: &'a Arc<Connection>,
+    call: u32,
+    is_paid: bool,
+}
+
+impl Drop for OwedAnswer<'_> {
+    fn drop(&mut self) {
+        if !self.is_paid {
+            self.connection.refuse(self.call, &no_room());
+        }
+    }
+}
+
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         if self.is_over {
-            return;
-        }
-        if self.is_queued {
+            // Nobody finds the waiter any more.
+        } else if self.is_queued {
             // An answer that has come meanwhile is for nobody.
             let _ = self.connection.abandon(self.call, &self.waiter);
         } else {

@@ -116,15 +116,17 @@ impl Handler for HostHandler {
         self.drivers.end();
     }
 
-    fn look_at(&self, connection: &Arc<Connection>, when: Instant) {
+    fn look_at(&self, connection: &Arc<Connection>, when: Instant) -> bool {
         let (connection, mut due) = (Arc::downgrade(connection), when);
         let look = move || {
             due = connection.upgrade()?.look_after_tasks(due)?;
             Some(due)
         };
-        if let Err(error) = timer::at(when, Box::new(look)) {
+        let arranged = timer::at(when, Box::new(look));
+        if let Err(error) = &arranged {
             tracing::error!(plugin = &*self.plugin, %error, "no thread could be started to tell tasks that they are late");
         }
+        arranged.is_ok()
     }
 
     fn unresponsive(&self) {

@@ -3,6 +3,7 @@
 use std::{
     cmp::Ordering,
     collections::BinaryHeap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, PoisonError},
     task::{Context, Waker},
     thread,
@@ -101,7 +102,8 @@ impl Timer {
             }
             let Some(mut due) = agenda.due.pop() else { continue };
             drop(agenda);
-            let again = (due.task)();
+            // What it does may run code of others', such as that which takes log lines; the others here must not suffer for it.
+            let again = catch_unwind(AssertUnwindSafe(|| (due.task)())).unwrap_or(None);
             let finished = match again {
                 Some(when) => Err(Due { when, ..due }),
                 None => Ok(due),

@@ -110,7 +110,10 @@ impl Callee {
     ) -> Result<Answer> {
         let Context { connection, peer, .. } = &self.context;
         context::note_wait(began);
-        *lock(&self.notices) = Notices::default();
+        if answer.is_ok() {
+            // All that was told before it has run.
+            *lock(&self.notices) = Notices::default();
+        }
         let answer = answer.map_err(|failure| self.explain(called.name, began, deadline, &failure))?;
         Answer::new(Arc::clone(peer), called.name, answer, limit(began, deadline), connection.max_message())
     }

@@ -127,7 +127,9 @@ impl<'a, L: IsLent> Lending<'a, L> {
         for descriptor in self.lent.iter().filter_map(L::descriptor) {
             if let Some(method) = descriptor.methods.iter().find(|method| method.is_async) {
                 let (name, method) = (descriptor.name, method.name);
-                let why = format!("interface `{name}` cannot be lent yet, since its method `{method}` is async");
+                let why = format!(
+                    "interface `{name}` cannot be lent yet, since its method `{method}` is async; lend one of sync methods"
+                );
                 return Err(EncodeError::Failed(why));
             }
             if !connection.declare(interfaces::number(descriptor), || interfaces::entry(descriptor)) {
@@ -144,7 +146,7 @@ impl<'a, L: IsLent> Lending<'a, L> {
             left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
         };
         let call = CallState::new(limit);
-        let place = (request.target - FIRST_LENT) as usize;
+        let place = request.target.wrapping_sub(FIRST_LENT) as usize;
         let Some(lent) = self.lent.get_mut(place) else {
             let why = format!("the call lends nothing in place {place}");
             return (call, Err(Failure::new(FailureKind::UnknownMethod, &why)));

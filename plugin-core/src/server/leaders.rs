@@ -169,6 +169,7 @@ impl Leaders {
     ) -> Option<(Box<Reading>, Option<Instant>)> {
         if !self.begin() {
             connection.leave(reading);
+            service.refuse_task(connection, &task);
             return None;
         }
         let loan = Loan {

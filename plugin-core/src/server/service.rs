@@ -187,6 +187,12 @@ impl Service {
         (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
+    /// Answers a request that does not run since the plugin is stopping.
+    pub(super) fn refuse_task(&self, connection: &Arc<Connection>, task: &Task) {
+        self.forget(task.request.call);
+        connection.refuse(task.request.call, &stopping());
+    }
+
     /// Takes a call from among those that are being answered; whether there are others.
     pub(super) fn forget(&self, number: u32) -> bool {
         let mut running = lock(&self.running);

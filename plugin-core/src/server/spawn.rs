@@ -17,7 +17,10 @@ use super::{
 use crate::{
     connection::{Connection, Sent},
     interface::Dispatch,
-    objects::context::{self, Timed},
+    objects::{
+        context::{self, Timed},
+        depth,
+    },
     protocol::message::{Failure, FailureKind},
 };
 
@@ -34,6 +37,7 @@ impl Service {
         let Task { mut request, call } = task;
         let (number, bytes) = (request.call, request.payload.len());
         let handler = || {
+            let Some(_level) = depth::enter() else { return Err(Failure::new(FailureKind::TooDeep, "")) };
             if self.spawned.is_full(bytes) {
                 return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
             }
