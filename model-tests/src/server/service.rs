@@ -12,7 +12,11 @@ use super::{
 };
 use crate::{
     connection::{Connection, End, Handler, Reading, Sent, lock},
-    protocol::{frame::Kind, message::Message, metadata::FIRST_LENT},
+    protocol::{
+        frame::Kind,
+        message::{Failure, FailureKind, Message},
+        metadata::FIRST_LENT,
+    },
     sides::{Told, answer, from_call},
     sync::{Arc, Condvar, Instant, Mutex, PoisonError, Weak, thread},
 };
@@ -114,9 +118,9 @@ impl Service {
         }
     }
 
+    #[allow(clippy::unused_self, reason = "the real one forgets the call")]
     pub(super) fn refuse_task(&self, connection: &Arc<Connection>, task: &Task) {
-        let told = Arc::strong_count(&self.told);
-        unreachable!("no scenario of {told} stops {connection:?} under {:?}", task.0);
+        connection.refuse(task.0.call, &Failure::new(FailureKind::Stopping, "it is stopping"));
     }
 
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
