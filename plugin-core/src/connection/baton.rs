@@ -86,6 +86,7 @@ pub(crate) enum Attendance {
     /// The thread that watches all links, or somebody has been asked to.
     Watched,
     /// A task, on the executor of those that wait.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "links are not driven where they cannot be waited for"))]
     Driven,
 }
 
