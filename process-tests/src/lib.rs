@@ -17,7 +17,7 @@ pub mod system;
 mod watchdog;
 
 pub use nimble::{Nimble, NimbleMethods};
-pub use watchdog::watchdog;
+pub use watchdog::{eventually, watchdog};
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,8 @@
 //! What the operating system says of processes, threads and files.
 
-use std::{
-    fs, io,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, io, path::Path};
 
+pub use crate::eventually;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Whether a process runs; a zombie that waits to be reaped counts as gone.
@@ -16,18 +12,6 @@ pub fn is_running(pid: u32) -> bool {
         Ok(stat) => !matches!(stat.rsplit(") ").next().and_then(|rest| rest.chars().next()), Some('Z' | 'X')),
         Err(_) => false,
     }
-}
-
-/// Waits until `condition` holds; `false` if it did not within `limit`.
-pub fn eventually(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
-    while !condition() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
-    true
 }
 
 /// How many files this process has open.

@@ -1,9 +1,9 @@
-//! Ending a test that hangs.
+//! Ending a test that hangs, and waiting for what must come about.
 
 use std::{
     sync::mpsc::{RecvTimeoutError, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Runs `body`; if it has not ended after `seconds`, ends the whole test process with a message.
@@ -25,4 +25,16 @@ pub fn watchdog<R>(seconds: u64, body: impl FnOnce() -> R) -> R {
     let result = body();
     drop(done);
     result
+}
+
+/// Waits until `condition` holds; `false` if it did not within `limit`.
+pub fn eventually(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    true
 }

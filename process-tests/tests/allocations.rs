@@ -11,8 +11,7 @@ use plugin_core::{Launcher, Plugin};
 use process_tests::{
     Counter,
     allocations::{self, Counting},
-    system::eventually,
-    watchdog,
+    eventually, watchdog,
 };
 
 #[global_allocator]

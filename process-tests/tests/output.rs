@@ -1,4 +1,5 @@
 //! What plugins print.
+#![cfg_attr(not(unix), allow(unused_imports, reason = "not all tests are there"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and says why")]
 
 mod common;

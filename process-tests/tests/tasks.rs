@@ -202,6 +202,7 @@ fn oneway_calls_of_tasks_wait_for_the_window_and_all_run_in_turn() {
 }
 
 #[test]
+#[cfg(unix)]
 fn large_arguments_hold_up_no_executor() {
     use std::sync::{
         Arc,
