@@ -25,6 +25,7 @@ use crate::{
     transport::{Link, TICK},
 };
 use line::Line;
+pub(super) use tasks::yield_once;
 
 /// About how many bytes are written at once.
 const BATCH: usize = 512 * 1024;

@@ -16,7 +16,7 @@ use super::{
     callbacks::no_room,
     calls::LOOK,
     lock,
-    outbox::Unsent,
+    outbox::{Unsent, yield_once},
     waiter::{State, Waiter},
 };
 use crate::{
@@ -283,19 +283,6 @@ enum Event {
     /// The other side asks for something.
     Asked(Message),
     Over(Result<Message, CallFailure>),
-}
-
-/// Lets the executor run others.
-async fn yield_once() {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 pub(super) fn is_past(deadline: Option<Instant>) -> bool {
