@@ -1,0 +1,319 @@
+//! The bytes of a stream: items behind their lengths, cut into frames anywhere and put together again.
+//!
+//! [`Packer`] is the producer's end, [`Unpacker`] the consumer's. An item may be longer than a frame, and than the window.
+
+use super::frame::MAX_PAYLOAD;
+use crate::{
+    buffer::Buffer,
+    codec::{EncodeError, Encoder},
+};
+
+/// Bytes of the length before each item.
+const LENGTH: usize = 4;
+
+/// How much room there is behind a frame's worth of items for the one that fills it.
+const SLACK: usize = 4 * 1024;
+
+/// Bytes to be sent, and how they are cut into frames.
+#[derive(Debug, Default)]
+pub(crate) struct Packer {
+    bytes: Buffer,
+    /// Those before have been cut off; `start <= bytes.len()`
+    start: usize,
+    /// The last frame was full, so the next is likely to be.
+    is_busy: bool,
+}
+
+impl Packer {
+    /// How many bytes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a frame can be filled.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= MAX_PAYLOAD
+    }
+
+    /// Adds an item that `encode` writes, of at most `limit` bytes. One that cannot be written leaves nothing behind.
+    pub(crate) fn item(
+        &mut self,
+        limit: usize,
+        encode: impl FnOnce(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        self.make_room();
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; LENGTH]);
+        let limit_here = limit.saturating_add(self.bytes.len());
+        let mut encoder = Encoder::behind(std::mem::take(&mut self.bytes), limit_here);
+        let outcome = encode(&mut encoder);
+        self.bytes = encoder.into_buffer();
+        let length = self.bytes.len() - before - LENGTH;
+        let outcome = outcome.and_then(|()| u32::try_from(length).map_err(|_| EncodeError::TooLarge(limit)));
+        match outcome {
+            Ok(length) => {
+                self.bytes.replace(before, &length.to_le_bytes());
+                Ok(())
+            }
+            Err(error) => {
+                self.bytes.truncate(before);
+                // The limit of the item, not of what it stands behind.
+                Err(if let EncodeError::TooLarge(_) = error { EncodeError::TooLarge(limit) } else { error })
+            }
+        }
+    }
+
+    /// Room for a frame of plain bytes, to be used while nothing waits; [`filled`](Self::filled) says how many there are.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        debug_assert!(self.is_empty());
+        if self.start > 0 {
+            *self = Self { is_busy: self.is_busy, ..Self::default() };
+        }
+        self.bytes.space(MAX_PAYLOAD)
+    }
+
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.bytes.grow(count);
+    }
+
+    /// Adds plain bytes: without a copy, where nothing waits.
+    pub(crate) fn adopt(&mut self, bytes: Buffer) {
+        if self.is_empty() {
+            (self.bytes, self.start) = (bytes, 0);
+        } else {
+            self.bytes.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Cuts off the next frame, of at most `most` bytes; `None` where nothing waits, or `most` is 0.
+    pub(crate) fn cut(&mut self, most: usize) -> Option<Buffer> {
+        let length = self.len().min(most).min(MAX_PAYLOAD);
+        if length == 0 {
+            return None;
+        }
+        self.is_busy = length == MAX_PAYLOAD;
+        let rest = self.len() - length;
+        // What is less is copied: the rest of a frame of small items, or a frame of a long one.
+        if self.start == 0 && rest < length {
+            let rest = Buffer::from(&self.bytes[length..]);
+            self.bytes.truncate(length);
+            return Some(std::mem::replace(&mut self.bytes, rest));
+        }
+        let frame = Buffer::from(&self.bytes[self.start..self.start + length]);
+        self.start += length;
+        if rest == 0 {
+            (self.bytes, self.start) = (Buffer::new(), 0);
+        }
+        Some(frame)
+    }
+
+    /// Gives the items to come memory that need not grow, where there are many.
+    fn make_room(&mut self) {
+        if self.is_busy && self.bytes.is_empty() {
+            self.bytes = Buffer::with_room(MAX_PAYLOAD + SLACK);
+        }
+    }
+}
+
+/// An item that no honest producer sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ItemError {
+    #[error("an item claims {length} bytes, the limit is {limit}")]
+    TooLong { length: usize, limit: usize },
+    #[error("the stream ends in the middle of an item")]
+    Truncated,
+}
+
+/// Items as they come together from frames.
+#[derive(Debug)]
+pub(crate) struct Unpacker {
+    frame: Buffer,
+    /// `at <= frame.len()`
+    at: usize,
+    /// The beginning of an item whose end is not here yet, behind its length; or the last item, once `is_whole`.
+    partial: Buffer,
+    is_whole: bool,
+    limit: usize,
+}
+
+impl Unpacker {
+    /// One for items of at most `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { frame: Buffer::new(), at: 0, partial: Buffer::new(), is_whole: false, limit }
+    }
+
+    /// Adds what came next. To be used when [`next`](Self::next) gives nothing.
+    pub(crate) fn push(&mut self, frame: Buffer) {
+        debug_assert!(self.at == self.frame.len());
+        (self.frame, self.at) = (frame, 0);
+    }
+
+    /// The next item that is here whole.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, ItemError> {
+        if std::mem::take(&mut self.is_whole) {
+            self.partial = Buffer::new();
+        }
+        if self.partial.is_empty() {
+            let rest = &self.frame[self.at..];
+            let Some((length, rest)) = rest.split_first_chunk() else {
+                self.keep(LENGTH);
+                return Ok(None);
+            };
+            let length = self.checked(*length)?;
+            if rest.len() < length {
+                self.keep(LENGTH + length);
+                return Ok(None);
+            }
+            let begin = self.at + LENGTH;
+            self.at = begin + length;
+            return Ok(Some(&self.frame[begin..self.at]));
+        }
+        self.keep(LENGTH);
+        let Some(length) = self.partial.first_chunk() else { return Ok(None) };
+        let length = self.checked(*length)?;
+        self.keep(LENGTH + length);
+        self.is_whole = self.partial.len() == LENGTH + length;
+        Ok(self.is_whole.then(|| &self.partial[LENGTH..]))
+    }
+
+    /// Looks whether the stream may end here.
+    pub(crate) fn finish(&self) -> Result<(), ItemError> {
+        let is_inside = self.at < self.frame.len() || !(self.partial.is_empty() || self.is_whole);
+        if is_inside { Err(ItemError::Truncated) } else { Ok(()) }
+    }
+
+    fn checked(&self, length: [u8; LENGTH]) -> Result<usize, ItemError> {
+        let length = u32::from_le_bytes(length) as usize;
+        if length > self.limit { Err(ItemError::TooLong { length, limit: self.limit }) } else { Ok(length) }
+    }
+
+    /// Moves what is here of an item of `whole` bytes, its length included, to where it waits for the rest.
+    fn keep(&mut self, whole: usize) {
+        let missing = whole.saturating_sub(self.partial.len());
+        let end = self.at + missing.min(self.frame.len() - self.at);
+        self.partial.extend_from_slice(&self.frame[self.at..end]);
+        self.at = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn bytes(length: usize) -> serde_bytes::ByteBuf {
+        serde_bytes::ByteBuf::from(vec![u8::try_from(length % 251).unwrap(); length])
+    }
+
+    fn drain(unpacker: &mut Unpacker, items: &mut Vec<Vec<u8>>) -> Result<(), ItemError> {
+        while let Some(item) = unpacker.next()? {
+            items.push(item.to_vec());
+        }
+        Ok(())
+    }
+
+    proptest! {
+        /// Items of any lengths, cut where anybody likes on either side, arrive as they were.
+        #[test]
+        fn any_cutting_gives_the_same_items(
+            lengths in proptest::collection::vec(prop_oneof![0_usize..40, 0_usize..70_000, 60_000_usize..400_000], 0..12),
+            cuts in proptest::collection::vec(prop_oneof![1_usize..9, 1_usize..70_000, Just(1_usize << 20)], 1..20),
+            batch in 1_usize..6,
+        ) {
+            let (mut packer, mut unpacker, mut items) = (Packer::default(), Unpacker::new(LIMIT), Vec::new());
+            let (mut cuts, mut frames) = (cuts.into_iter().cycle(), 0);
+            for chunk in lengths.chunks(batch) {
+                for length in chunk {
+                    packer.item(LIMIT, |to| to.value(&bytes(*length))).unwrap();
+                }
+                // Small cuts of much would take long: beyond some, whole frames.
+                while let Some(frame) = packer.cut(if frames < 500 { cuts.next().unwrap() } else { usize::MAX }) {
+                    frames += 1;
+                    prop_assert!(frame.len() <= MAX_PAYLOAD);
+                    unpacker.push(frame);
+                    drain(&mut unpacker, &mut items).unwrap();
+                }
+                prop_assert!(packer.is_empty());
+            }
+            prop_assert_eq!(unpacker.finish(), Ok(()));
+            let expected: Vec<_> = lengths.iter().map(|length| rmp_serde::to_vec(&bytes(*length)).unwrap()).collect();
+            prop_assert!(items == expected);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_or_bloat(frames: Vec<Vec<u8>>) {
+            let mut unpacker = Unpacker::new(100);
+            for frame in frames {
+                unpacker.push(frame.into());
+                if drain(&mut unpacker, &mut Vec::new()).is_err() {
+                    break;
+                }
+                prop_assert!(unpacker.partial.len() <= LENGTH + 100);
+            }
+            let _ = unpacker.finish();
+        }
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_written_leaves_nothing_behind() {
+        let mut packer = Packer::default();
+        packer.item(10, |to| to.value(&1)).unwrap();
+        let error = packer.item(10, |to| to.value(&bytes(9))).unwrap_err();
+        assert!(matches!(error, EncodeError::TooLarge(10)), "{error}");
+        let why = || EncodeError::Failed("on purpose".into());
+        packer.item(10, |to| to.value(&2).and_then(|()| Err(why()))).unwrap_err();
+        packer.item(10, |to| to.value(&bytes(8))).unwrap();
+        let (mut unpacker, mut items) = (Unpacker::new(10), Vec::new());
+        unpacker.push(packer.cut(usize::MAX).unwrap());
+        drain(&mut unpacker, &mut items).unwrap();
+        assert_eq!(items, [vec![1], rmp_serde::to_vec(&bytes(8)).unwrap()]);
+    }
+
+    #[test]
+    fn a_length_is_checked_before_anything_is_kept_for_it() {
+        let mut unpacker = Unpacker::new(100);
+        unpacker.push(101_u32.to_le_bytes()[..].into());
+        assert_eq!(unpacker.next(), Err(ItemError::TooLong { length: 101, limit: 100 }));
+        let mut unpacker = Unpacker::new(100);
+        unpacker.push([101, 0][..].into());
+        assert_eq!(unpacker.next(), Ok(None));
+        unpacker.push([0, 0][..].into());
+        assert_eq!(unpacker.next(), Err(ItemError::TooLong { length: 101, limit: 100 }));
+    }
+
+    #[test]
+    fn a_stream_may_not_end_inside_an_item() {
+        for inside in [&[1][..], &[1, 0, 0, 0], &[2, 0, 0, 0, 7]] {
+            let mut unpacker = Unpacker::new(100);
+            unpacker.push(inside.into());
+            assert_eq!(unpacker.next(), Ok(None));
+            assert_eq!(unpacker.finish(), Err(ItemError::Truncated));
+        }
+        assert_eq!(Unpacker::new(100).finish(), Ok(()));
+    }
+
+    #[test]
+    fn plain_bytes_are_cut_where_they_were_received_to() {
+        let mut packer = Packer::default();
+        packer.space()[..5].copy_from_slice(b"hello");
+        packer.filled(5);
+        packer.cut(2).unwrap();
+        assert_eq!(&*packer.cut(9).unwrap(), b"llo");
+        packer.adopt(Buffer::from(&b"a"[..]));
+        packer.adopt(Buffer::from(&b"b"[..]));
+        assert_eq!((&*packer.cut(9).unwrap(), packer.cut(9)), (&b"ab"[..], None));
+        let space = packer.space();
+        space[..5].copy_from_slice(b"hello");
+        let place = space.as_ptr();
+        packer.filled(5);
+        assert_eq!(packer.cut(0), None);
+        assert_eq!(packer.cut(5).unwrap().as_ptr(), place, "not copied");
+    }
+}
