@@ -155,6 +155,7 @@ mod reply;
 mod report;
 mod server;
 mod signal;
+pub mod stream;
 mod sync;
 mod transport;
 
@@ -168,3 +169,4 @@ pub use interface::{Implements, Interface};
 pub use plugin_macros::plugin_interface;
 pub use report::ExitReport;
 pub use server::{Call, Server, serve, serve_async};
+pub use stream::{ByteSender, ByteStream, Stream, StreamSender};

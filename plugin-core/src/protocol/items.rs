@@ -67,19 +67,6 @@ impl Packer {
         }
     }
 
-    /// Room for a frame of plain bytes, to be used while nothing waits; [`filled`](Self::filled) says how many there are.
-    pub(crate) fn space(&mut self) -> &mut [u8] {
-        debug_assert!(self.is_empty());
-        if self.start > 0 {
-            *self = Self { is_busy: self.is_busy, ..Self::default() };
-        }
-        self.bytes.space(MAX_PAYLOAD)
-    }
-
-    pub(crate) fn filled(&mut self, count: usize) {
-        self.bytes.grow(count);
-    }
-
     /// Adds plain bytes: without a copy, where nothing waits.
     pub(crate) fn adopt(&mut self, bytes: Buffer) {
         if self.is_empty() {
@@ -109,6 +96,12 @@ impl Packer {
             (self.bytes, self.start) = (Buffer::new(), 0);
         }
         Some(frame)
+    }
+
+    /// Takes back the last frame, which could not be sent.
+    pub(crate) fn put_back(&mut self, mut frame: Buffer) {
+        frame.extend_from_slice(&self.bytes[self.start..]);
+        (self.bytes, self.start) = (frame, 0);
     }
 
     /// Gives the items to come memory that need not grow, where there are many.
@@ -300,20 +293,27 @@ mod tests {
     }
 
     #[test]
-    fn plain_bytes_are_cut_where_they_were_received_to() {
+    fn plain_bytes_are_not_copied_where_they_are_a_frame() {
         let mut packer = Packer::default();
-        packer.space()[..5].copy_from_slice(b"hello");
-        packer.filled(5);
-        packer.cut(2).unwrap();
-        assert_eq!(&*packer.cut(9).unwrap(), b"llo");
-        packer.adopt(Buffer::from(&b"a"[..]));
-        packer.adopt(Buffer::from(&b"b"[..]));
-        assert_eq!((&*packer.cut(9).unwrap(), packer.cut(9)), (&b"ab"[..], None));
-        let space = packer.space();
-        space[..5].copy_from_slice(b"hello");
-        let place = space.as_ptr();
-        packer.filled(5);
+        let bytes = Buffer::from(vec![7; MAX_PAYLOAD]);
+        let place = bytes.as_ptr();
+        packer.adopt(bytes);
         assert_eq!(packer.cut(0), None);
-        assert_eq!(packer.cut(5).unwrap().as_ptr(), place, "not copied");
+        assert_eq!(packer.cut(usize::MAX).unwrap().as_ptr(), place);
+        packer.adopt(Buffer::from(&b"hello"[..]));
+        packer.adopt(Buffer::from(&b" you"[..]));
+        assert_eq!((&*packer.cut(2).unwrap(), packer.len()), (&b"he"[..], 7));
+        assert_eq!((packer.cut(9).as_deref(), packer.cut(9)), (Some(&b"llo you"[..]), None));
+    }
+
+    #[test]
+    fn a_frame_that_could_not_be_sent_is_the_next() {
+        let mut packer = Packer::default();
+        packer.adopt(Buffer::from(&b"hello"[..]));
+        for cut in [1, 4, 5] {
+            let frame = packer.cut(cut).unwrap();
+            packer.put_back(frame);
+        }
+        assert_eq!(&*packer.cut(9).unwrap(), b"hello");
     }
 }
