@@ -133,7 +133,8 @@ impl Client {
         let (target, number) = self.bind(lease, method)?;
         let payload = std::mem::take(&mut parcel.payload);
         let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method: number, meta: parcel.meta, payload, ..Message::control(Kind::Request, 0) };
+        let request =
+            Message { target, method: number, meta: parcel.meta, payload, ..Message::control(Kind::Request, 0) };
         Ok((self.attach(&parcel.attachments, request, called, lease)?, kept))
     }
 

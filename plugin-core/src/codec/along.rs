@@ -76,7 +76,8 @@ mod tests {
             assert!(put(Arc::new(3_u8)));
             inner
         });
-        let values = |things: Vec<Thing>| things.into_iter().map(|thing| *thing.downcast::<u8>().unwrap()).collect::<Vec<_>>();
+        let values =
+            |things: Vec<Thing>| things.into_iter().map(|thing| *thing.downcast::<u8>().unwrap()).collect::<Vec<_>>();
         assert_eq!((values(outer), values(inner)), (vec![1, 3], vec![2]));
     }
 

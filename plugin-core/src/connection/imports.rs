@@ -1,9 +1,6 @@
 //! What the other side has given this one: held for as long as anything here refers to it, then released.
 
-use std::{
-    any::Any,
-    collections::HashMap,
-};
+use std::{any::Any, collections::HashMap};
 
 use super::{Connection, Export, MAX_OBJECTS, lock};
 use crate::{
@@ -96,7 +93,7 @@ impl Drop for Brought {
     /// What nobody wanted may be the last that holds an object of this side, whose end is code of somebody else's; this may be a
     /// thread that reads.
     fn drop(&mut self) {
-        let returned = std::mem::take(self.returned.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let returned = std::mem::take(&mut *lock(&self.returned));
         let unwanted: Vec<_> =
             returned.into_iter().filter(|returned| !returned.is_wanted).map(|returned| returned.export).collect();
         if !unwanted.is_empty() {
@@ -114,11 +111,8 @@ impl Connection {
         let imports: Result<_, _> = metadata.objects.iter().map(|target| self.import(*target)).collect();
         let returned = metadata.returned.iter().filter_map(|target| self.exported(*target));
         let returned = returned.map(|export| Returned { export, is_wanted: false }).collect();
-        let brought = Brought {
-            connection: Arc::clone(self),
-            imports: Mutex::new(imports?),
-            returned: Mutex::new(returned),
-        };
+        let brought =
+            Brought { connection: Arc::clone(self), imports: Mutex::new(imports?), returned: Mutex::new(returned) };
         Ok(Cargo::new(Arc::new(brought)))
     }
 

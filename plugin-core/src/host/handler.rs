@@ -232,7 +232,8 @@ impl Handler for HostHandler {
 
 /// A plugin may call what this host has given it, and nothing else.
 fn refuse(connection: &Arc<Connection>, request: &Message) {
-    let failure = Failure::new(FailureKind::UnknownMethod, "this host serves nothing to plugins but objects it has sent them");
+    let failure =
+        Failure::new(FailureKind::UnknownMethod, "this host serves nothing to plugins but objects it has sent them");
     connection.refuse(request.call, &failure);
 }
 

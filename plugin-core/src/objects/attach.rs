@@ -8,10 +8,7 @@ use crate::{
     codec::{EncodeError, Encoder, along::Thing},
     connection::{Connection, Export, Import, MAX_OBJECTS, TooManyObjects},
     interface::Descriptor,
-    protocol::{
-        message::Message,
-        metadata::Metadata,
-    },
+    protocol::{message::Message, metadata::Metadata},
 };
 
 /// What a value puts along.
@@ -120,7 +117,9 @@ impl Attachments {
         }
         let cargo = connection.give(&all.given, &all.returned).map_err(|TooManyObjects| {
             let peer = connection.peer();
-            EncodeError::Failed(format!("`{peer}` would hold more than {MAX_OBJECTS} objects of this process; drop some first"))
+            EncodeError::Failed(format!(
+                "`{peer}` would hold more than {MAX_OBJECTS} objects of this process; drop some first"
+            ))
         })?;
         Ok(Message { cargo, ..message })
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    caller::Client,
     callee::{Called, Callee, Encode},
+    caller::Client,
     context::Context,
     distant::Distant,
 };

@@ -103,7 +103,9 @@ impl Client {
     ) -> Prepared {
         Prepared(match &self.0 {
             Callee::Plugin(client) => Ok(Of::Plugin(client.prepare(method, arguments, encode))),
-            Callee::Distant(object) => object.prepare(method, arguments, encode).map(|call| Of::Distant(Box::new(call))),
+            Callee::Distant(object) => {
+                object.prepare(method, arguments, encode).map(|call| Of::Distant(Box::new(call)))
+            }
         })
     }
 }

@@ -4,13 +4,7 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::{
-    attach::Attachment,
-    caller::Client,
-    distant::Distant,
-    interfaces,
-    object::Object,
-};
+use super::{attach::Attachment, caller::Client, distant::Distant, interfaces, object::Object};
 use crate::{
     Implements, Interface,
     codec::along,
@@ -203,8 +197,8 @@ impl<'de, I: Interface + ?Sized + 'static> Deserialize<'de> for Remote<I> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (target, interface) = Reference::deserialize(deserializer)?;
         let brought = along::came::<Brought>();
-        let brought =
-            brought.ok_or_else(|| de::Error::custom("a `Remote` can be deserialised as a part of a plugin call only"))?;
+        let brought = brought
+            .ok_or_else(|| de::Error::custom("a `Remote` can be deserialised as a part of a plugin call only"))?;
         let name = I::DESCRIPTOR.name;
         let Some(interface) = interface else {
             let object = brought.returned(target).and_then(|export| export.into_any().downcast::<Object>().ok());

@@ -398,7 +398,7 @@ impl Outgoing {
 
     /// As [`fill`](Self::fill), into plain bytes; the limit is for what is added.
     #[cfg(test)]
-    pub(super) fn fill_bytes(&mut self, bytes: &mut Vec<u8>, limit: usize) {
+    pub(crate) fn fill_bytes(&mut self, bytes: &mut Vec<u8>, limit: usize) {
         let mut batch = Batch::default();
         self.fill(&mut batch, limit);
         batch.unwritten().for_each(|piece| bytes.extend_from_slice(piece));

@@ -478,8 +478,13 @@ mod tests {
         let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
         let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, Deframer::new());
         let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
-        let answer =
-            answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7), Instant::now());
+        let answer = answer(
+            None,
+            &mut Message::control(Kind::Request, 7),
+            &call,
+            service.context(&connection, 7),
+            Instant::now(),
+        );
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }
