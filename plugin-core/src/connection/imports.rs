@@ -71,10 +71,6 @@ impl Freight for Brought {
 }
 
 impl Brought {
-    pub(crate) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
-    }
-
     /// What the other side calls `target`, if it has sent that along.
     pub(crate) fn import(&self, target: u32) -> Option<Arc<Import>> {
         lock(&self.imports).iter().find(|import| import.target == target).map(Arc::clone)

@@ -242,7 +242,8 @@ impl Connection {
 
     fn route(self: &Arc<Self>, mut message: Message, woken: &mut Vec<Arc<Waiter>>) -> Result<(), Violation> {
         // What cannot be read is told by whoever decodes the values behind it.
-        let metadata = message.meta.then(|| Metadata::read(&message.payload).unwrap_or_default()).unwrap_or_default();
+        let metadata =
+            if message.meta { Metadata::read(&message.payload).unwrap_or_default() } else { Metadata::default() };
         if metadata.has_objects() {
             message.cargo = self.take_over(&metadata)?;
         }

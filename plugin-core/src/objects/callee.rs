@@ -195,8 +195,8 @@ impl Callee {
     ) -> Result<()> {
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
-        let sent = send(&self.connection, deadline);
-        sent.map_err(|(unsent, message)| self.explain(called.name, began, deadline, &failure(unsent, message)))
+        let outcome = send(&self.connection, deadline);
+        outcome.map_err(|(unsent, message)| self.explain(called.name, began, deadline, &failure(unsent, message)))
     }
 
     /// Waits until all is known that [`explain`](Self::explain) tells.

@@ -165,7 +165,7 @@ impl<I: ?Sized> fmt::Debug for Remote<I> {
             Home::Here(object) => remote.field("interface", &object.dispatcher.descriptor().name),
             Home::There(distant) => remote.field("interface", &distant.interface()).field("lives_in", &distant.peer()),
         };
-        remote.finish()
+        remote.finish_non_exhaustive()
     }
 }
 

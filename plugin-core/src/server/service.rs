@@ -59,11 +59,12 @@ pub(crate) struct Service {
 pub(super) struct Task {
     pub(super) request: Message,
     pub(super) call: Arc<CallState>,
+    place: Place,
 }
 
 impl Task {
     pub(super) fn place(&self) -> Place {
-        Place { target: self.request.target, method: self.request.method }
+        self.place
     }
 }
 
@@ -203,8 +204,7 @@ impl Service {
         dispatcher: Option<Arc<dyn Dispatch>>,
         began: Instant,
     ) -> (Sent, Instant) {
-        let Task { mut request, call } = task;
-        let place = Place { target: request.target, method: request.method };
+        let Task { mut request, call, place } = task;
         let context = self.context(connection, request.call);
         let Timed { outcome: answer, ended, longest } =
             context::timed(began, || answer(dispatcher, &mut request, &call, context, began));
@@ -234,7 +234,7 @@ impl Service {
     }
 
     /// Takes note of a request that is going to be answered.
-    fn begin(&self, request: Message) -> Task {
+    fn begin(&self, connection: &Connection, request: Message) -> Task {
         // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
         let limit = match request.deadline {
             0 => None,
@@ -242,22 +242,24 @@ impl Service {
         };
         let call = CallState::new(limit);
         lock(&self.running).insert(request.call, Arc::clone(&call));
-        Task { request, call }
+        // Objects come and go; what is learnt of one is good for all of its interface.
+        let target = object::find(connection, request.target).map_or(request.target, |object| object.place());
+        let place = Place { target, method: request.method };
+        Task { request, call, place }
     }
 
     /// Has the pool answer a request.
     pub(crate) fn request_elsewhere(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(request);
+        let task = self.begin(connection, request);
         self.submit(connection, task);
     }
 
-    /// The connection has ended: nobody waits for what still runs, and what waits for a thread does not run.
+    /// The connection has ended: nobody waits for what still runs, or waits for a thread.
     pub(crate) fn abandon(&self) {
         let running: Vec<_> = lock(&self.running).values().cloned().collect();
         for call in running {
             call.cancel();
         }
-        self.workers.stop(Duration::ZERO);
         self.lane.stop();
     }
 
@@ -312,7 +314,7 @@ impl Handler for Service {
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(request);
+        let task = self.begin(connection, request);
         if connection.is_shared() && self.pace(&task) != Pace::Slow {
             lock(&self.quick).push_back(task);
         } else {
@@ -321,7 +323,7 @@ impl Handler for Service {
     }
 
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(request);
+        let task = self.begin(connection, request);
         if self.answer(connection, task, Instant::now()).0 == Sent::Partly {
             self.stalled(connection);
         }
