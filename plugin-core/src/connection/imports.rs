@@ -146,13 +146,12 @@ mod tests {
     fn sent(link: &crate::transport::memory::MemoryLink, deframer: &mut Deframer, count: usize) -> Vec<Header> {
         let mut headers = Vec::new();
         while headers.len() < count {
-            match deframer.next().unwrap() {
-                Some(frame) => headers.push(frame.header),
-                None => {
-                    let count = link.read(deframer.space()).unwrap();
-                    deframer.filled(count);
-                }
+            if let Some(frame) = deframer.next().unwrap() {
+                headers.push(frame.header);
+                continue;
             }
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
         }
         headers
     }
