@@ -15,6 +15,9 @@ use std::{
 
 use crate::{environment, interface::Timeout};
 
+/// How long a call may take where nobody says otherwise.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
 thread_local! {
     static CHOSEN: Cell<Option<Instant>> = const { Cell::new(None) };
     static INHERITED: Cell<Option<Instant>> = const { Cell::new(None) };

@@ -166,6 +166,7 @@ pub use host::{
     State, Wait, attach, attach_async, connect, connect_async, in_process,
 };
 pub use interface::{Implements, Interface};
+pub use objects::Remote;
 pub use plugin_macros::plugin_interface;
 pub use report::ExitReport;
 pub use server::{Call, Server, serve, serve_async};

@@ -112,9 +112,8 @@ impl<'ast> Visit<'ast> for Check<'_> {
         if ty.path.segments.first().is_some_and(|first| first.ident == "Self") {
             return self.errors.at(ty, "`Self` differs between host and plugin; name a concrete type");
         }
-        let has_arguments = matches!(last.arguments, PathArguments::AngleBracketed(_));
-        if has_arguments && (last.ident == "Stream" || last.ident == "Remote") {
-            return self.errors.at(ty, format!("`{}` in a signature is not supported yet", last.ident));
+        if last.ident == "Remote" && matches!(last.arguments, PathArguments::AngleBracketed(_)) {
+            return; // Of a plugin interface, as rustc makes sure.
         }
         if let Some(argument) = option_argument_of(ty) {
             self.check_option(ty, argument);

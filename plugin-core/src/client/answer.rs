@@ -5,12 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     Error, Result,
     buffer::Buffer,
-    codec::{self, DecodeError, Decoder},
+    codec::{self, DecodeError, Decoder, along},
     interface::Verdict,
     objects::depth,
     protocol::{
         frame::Kind,
-        message::{Failure, FailureKind, Message},
+        message::{Cargo, Failure, FailureKind, Message},
     },
 };
 
@@ -19,6 +19,9 @@ use crate::{
 pub struct Answer {
     verdict: Verdict,
     payload: Buffer,
+    /// Whether the payload begins with metadata.
+    meta: bool,
+    cargo: Cargo,
     plugin: Arc<str>,
     method: &'static str,
 }
@@ -43,7 +46,8 @@ impl Answer {
             Kind::Error => Verdict::Error,
             _ => return Err(failed(&plugin, method, &answer.payload, limit, max_message)),
         };
-        Ok(Self { verdict, payload: answer.payload, plugin, method })
+        let Message { payload, meta, cargo, .. } = answer;
+        Ok(Self { verdict, payload, meta, cargo, plugin, method })
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -51,9 +55,14 @@ impl Answer {
     }
 
     /// Decodes the answer's one value.
-    pub(crate) fn read<T>(&self, decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T> {
+    pub(crate) fn read<T>(mut self, decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T> {
         let mut decoder = Decoder::new(&self.payload);
-        let value = decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value));
+        let value = along::coming(self.cargo.take(), || {
+            if self.meta {
+                decoder.skip()?;
+            }
+            decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value))
+        });
         value.map_err(|error| bad_answer(&self.plugin, self.method, &error))
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     deadline::Scope,
     host::{Lease, explain},
     interface::Method,
-    objects::{Lending, LentByTask},
+    objects::{Lending, LentByTask, Parcel},
     protocol::{frame::Kind, message::Message},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Prepared {
     /// When and under which deadlines its method was called.
     pub(super) began: Instant,
     pub(super) scope: Scope,
-    pub(super) payload: Result<Buffer>,
+    pub(super) parcel: Result<Parcel>,
 }
 
 impl Prepared {
@@ -32,14 +32,14 @@ impl Prepared {
     /// As [`Client::call`].
     pub(crate) async fn call(self) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, payload, .. } = self;
+        let Self { client, method, began, parcel, .. } = self;
         let called = &client.descriptor.methods[method];
-        let mut payload = payload?;
+        let mut parcel = parcel?;
         let mut crash = None;
         loop {
-            match client.attempt_async(method, payload, began, deadline).await {
+            match client.attempt_async(method, &mut parcel, began, deadline).await {
                 Ok(answer) => return Ok(answer),
-                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
+                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, deadline)?,
             }
         }
     }
@@ -50,14 +50,14 @@ impl Prepared {
     /// As [`Client::call`].
     pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, payload, .. } = self;
+        let Self { client, method, began, parcel, .. } = self;
         let called = &client.descriptor.methods[method];
-        let mut payload = payload?;
+        let mut parcel = parcel?;
         let mut crash = None;
         loop {
-            match client.attempt_lending_async(method, payload, Times { began, deadline }, lent).await {
+            match client.attempt_lending_async(method, &mut parcel, Times { began, deadline }, lent).await {
                 Ok(answer) => return Ok(answer),
-                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
+                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, deadline)?,
             }
         }
     }
@@ -68,13 +68,14 @@ impl Prepared {
     /// As [`Client::call_oneway`].
     pub(crate) async fn call_oneway(self) -> Result<()> {
         let deadline = self.deadline();
-        let Self { client, method, began, payload, .. } = self;
+        let Self { client, method, began, parcel, .. } = self;
         let called = &client.descriptor.methods[method];
-        let mut payload = payload?;
+        let Parcel { mut payload, meta, attachments, .. } = parcel?;
         loop {
             let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
             let (target, number) = client.bind(&lease, method)?;
-            let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
+            let call = Message { target, method: number, meta, payload, ..Message::control(Kind::Oneway, 0) };
+            let call = client.attach(&attachments, call, called, &lease)?;
             let Err((unsent, call)) = lease.connection.send_oneway_async(call, deadline).await else { return Ok(()) };
             payload = client.unsent_oneway(&lease, called, unsent, call, Times { began, deadline }).await?;
         }
@@ -91,15 +92,13 @@ impl Client {
     async fn attempt_async(
         &self,
         method: usize,
-        payload: Buffer,
+        parcel: &mut Parcel,
         began: Instant,
         deadline: Option<Instant>,
     ) -> Result<Answer, Attempt> {
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (target, number) = self.bind(&lease, method)?;
-        let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        let (request, kept) = self.address_async(method, parcel, &lease)?;
         let outcome = lease.connection.call_async(request, deadline).await;
         if outcome.is_err() {
             lease.settle(deadline).await;
@@ -111,16 +110,14 @@ impl Client {
     async fn attempt_lending_async(
         &self,
         method: usize,
-        payload: Buffer,
+        parcel: &mut Parcel,
         times: Times,
         lent: &mut [LentByTask<'_>],
     ) -> Result<Answer, Attempt> {
         let Times { began, deadline } = times;
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (target, number) = self.bind(&lease, method)?;
-        let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        let (request, kept) = self.address_async(method, parcel, &lease)?;
         let mut lending = Lending::new(lent, self.plugin.shared_name());
         lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
         let outcome = lease.connection.call_lending_async(request, deadline, &mut lending).await;
@@ -128,6 +125,17 @@ impl Client {
             lease.settle(deadline).await;
         }
         self.conclude(&lease, called, kept, outcome, times)
+    }
+
+    /// The request for that run, and what is kept of it if it may be repeated.
+    fn address_async(&self, method: usize, parcel: &mut Parcel, lease: &Lease) -> Result<(Message, Option<Buffer>)> {
+        let called = &self.descriptor.methods[method];
+        let (target, number) = self.bind(lease, method)?;
+        let payload = std::mem::take(&mut parcel.payload);
+        let kept = called.idempotent.then(|| payload.clone());
+        let request =
+            Message { target, method: number, meta: parcel.meta, payload, ..Message::control(Kind::Request, 0) };
+        Ok((self.attach(&parcel.attachments, request, called, lease)?, kept))
     }
 
     /// The arguments of a oneway call to send to the next run, or why there is none.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::scan;
+use super::{along, scan};
 
 /// Why a value could not be decoded.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -107,6 +107,7 @@ impl<'de> Decoder<'de> {
     /// # Errors
     /// When values follow that nobody asked for.
     pub fn finish(&self) -> Result<(), DecodeError> {
+        along::decoded();
         match self.rest.len() {
             0 => Ok(()),
             left => Err(DecodeError::Trailing(left)),

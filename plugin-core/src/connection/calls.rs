@@ -158,13 +158,13 @@ impl Calls {
         }
     }
 
-    /// Gives an answer to whom it belongs, and whom to wake for it. One that nobody waits for is dropped.
-    pub(super) fn answer(&mut self, answer: Message) -> Option<Arc<Waiter>> {
-        let slot = self.waiting.remove(&answer.call)?;
+    /// Gives an answer to whom it belongs; whom to wake for it. One that nobody waits for is given back.
+    pub(super) fn answer(&mut self, answer: Message) -> Result<Option<Arc<Waiter>>, Message> {
+        let Some(slot) = self.waiting.remove(&answer.call) else { return Err(answer) };
         self.tasks.left(&slot);
         match slot {
-            Slot::Waited(waiter) => waiter.answer(answer).then_some(waiter),
-            Slot::Abandoned => None,
+            Slot::Waited(waiter) => Ok(waiter.answer(answer).then_some(waiter)),
+            Slot::Abandoned => Err(answer),
         }
     }
 

@@ -12,9 +12,11 @@ mod callbacks;
 mod calls;
 mod cut;
 mod declarations;
+mod exports;
 #[cfg(test)]
 mod fault_tests;
 pub(crate) mod greeting;
+mod imports;
 mod liveness;
 mod oneway;
 mod outbox;
@@ -34,10 +36,12 @@ pub(crate) use baton::{Attendance, Presence};
 pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES};
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
+pub(crate) use exports::{Export, MAX_OBJECTS, TooManyObjects};
+pub(crate) use imports::{Brought, Import};
 pub(crate) use outbox::{Sent, Unsent};
 pub(crate) use read::{Progress, Recalled};
 
-use std::{io, time::Duration};
+use std::{any::Any, io, time::Duration};
 
 use crate::{
     codec, deadline,
@@ -57,6 +61,8 @@ use crate::{
 };
 use calls::Calls;
 use declarations::Declarations;
+use exports::Exports;
+use imports::Imports;
 use outbox::{LeftBehind, Outbox};
 use resume::Inbox;
 
@@ -133,6 +139,21 @@ pub(crate) trait Handler: Send + Sync {
         let _ = connection.oneway_finished();
     }
 
+    /// The other side holds these no more, and they are to be dropped: not here, where code of others must not run.
+    fn discard(&self, exports: Vec<Arc<dyn Export>>) {
+        drop(exports);
+    }
+
+    /// What errors call the other side.
+    fn peer(&self) -> Arc<str> {
+        "the other side".into()
+    }
+
+    /// What is to be held by whoever holds an object of the other side, so that there is somebody to call.
+    fn keeper(&self, _connection: &Arc<Connection>) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
+
     /// Nobody waits for the answer to `call` any more.
     fn cancel(&self, _call: u32) {}
 
@@ -182,6 +203,9 @@ pub(crate) struct Connection {
     declarations: Mutex<Declarations>,
     outbox: Mutex<Outbox>,
     calls: Mutex<Calls>,
+    /// What the other side holds of this one's, and this one of the other's.
+    exports: Mutex<Exports>,
+    imports: Mutex<Imports>,
     /// Signalled when the writer has something to do.
     work: Condvar,
     /// Signalled when the outbox has room again, when a link comes or goes, and at the end.
@@ -238,6 +262,8 @@ impl Connection {
             inbox: Mutex::new(Inbox::new(options.max_message)),
             outbox: Mutex::default(),
             calls: Mutex::default(),
+            exports: Mutex::default(),
+            imports: Mutex::default(),
             declarations: Mutex::default(),
             work: Condvar::new(),
             changed: Signal::default(),
@@ -258,6 +284,16 @@ impl Connection {
     /// Whether threads read in turn.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared.load(Ordering::Relaxed)
+    }
+
+    /// What errors call the other side.
+    pub(crate) fn peer(&self) -> Arc<str> {
+        self.handler.peer()
+    }
+
+    /// What is to be held by whoever holds an object of the other side.
+    pub(crate) fn keeper(self: &Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.handler.keeper(self)
     }
 
     /// The most bytes that a message may have.
@@ -288,6 +324,7 @@ impl Connection {
         for waiter in waiting {
             waiter.wake();
         }
+        self.release_all();
     }
 
     /// Tells the other side goodbye, behind everything sent so far.

@@ -285,7 +285,10 @@ impl Connection {
                 return Sent::Cared; // Whoever writes looks at the queue again before it stops.
             }
             let Some((link, generation, mut batch)) = outbox.begin_batch(Writing::Sender) else { return Sent::Cared };
+            let departed = outbox.queue.departed();
             drop(outbox);
+            // Without the lock: it may be the last that refers to an object of the other side, whose release is sent then.
+            drop(departed);
             let written = write_without_waiting(&*link, &mut batch);
             outbox = lock(&self.outbox);
             if outbox.generation != generation || outbox.link.is_none() {

@@ -7,7 +7,7 @@
 //! listens to those who do, and [`guests`] knows them; [`child`] is the operating system's process; [`diagnose`] says why one would not start;
 //! [`output`] says where what it prints goes, [`drain`] reads it and [`forward`] hands it on; [`ends`] waits for it to end;
 //! [`handler`] is the host's end of the connection; [`watch`] reads connections that no caller reads, and [`attend`] whatever
-//! else is waited for; [`life`] is what is known about whether it still runs, [`usage`] whether anybody calls it, and [`timer`]
+//! else is waited for; [`keeper`] is what the holders of its objects hold; [`life`] is what is known about whether it still runs, [`usage`] whether anybody calls it, and [`timer`]
 //! is when to look.
 
 mod asynchronous;
@@ -31,6 +31,7 @@ mod in_process;
 mod instance;
 #[cfg(windows)]
 mod job;
+mod keeper;
 mod launcher;
 mod life;
 mod output;
@@ -54,6 +55,7 @@ pub use attach::attach;
 pub use events::{Event, Events};
 pub use in_process::in_process;
 pub(crate) use instance::Instance;
+pub(crate) use keeper::Keeper;
 pub use launcher::{Launcher, Wait, connect};
 pub use output::{Output, OutputLine, OutputStream};
 pub use pending::{Pending, pending};

@@ -84,6 +84,11 @@ pub struct Info {
     pub name: String,
     /// The interfaces it serves.
     pub interfaces: Vec<InterfaceInfo>,
+    /// How many objects of this host the plugin holds at the moment, as far as this host has heard: a number that only grows
+    /// is a leak.
+    pub objects_given: usize,
+    /// How many objects of the plugin this host holds.
+    pub objects_held: usize,
 }
 
 /// An interface that a plugin serves.
@@ -174,7 +179,8 @@ impl Process {
         self.handle.supervisor.state()
     }
 
-    /// What the plugin said of itself when it started.
+    /// What the plugin said of itself when it started, and how many objects the two hold of each other
+    /// ([`Remote`](crate::Remote)).
     ///
     /// ```
     /// # #[plugin_core::plugin_interface(version = "1.2")]
@@ -192,8 +198,15 @@ impl Process {
     /// ```
     pub fn info(&self) -> Info {
         let interface = |InterfaceEntry { name, version, methods }| InterfaceInfo { name, version, methods };
-        let entries = self.handle.supervisor.last().map(|instance| instance.interfaces.clone());
-        Info { name: self.name().into(), interfaces: entries.into_iter().flatten().map(interface).collect() }
+        let last = self.handle.supervisor.last();
+        let entries = last.iter().flat_map(|instance| instance.interfaces.iter().cloned());
+        let count = |of: fn(&Connection) -> usize| last.as_ref().map_or(0, |instance| of(&instance.connection));
+        Info {
+            name: self.name().into(),
+            interfaces: entries.map(interface).collect(),
+            objects_given: count(Connection::given),
+            objects_held: count(Connection::held),
+        }
     }
 
     /// Whether the plugin has a method of that name, in any of its interfaces. No message is exchanged.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    Keeper,
     events::{Broadcast, Event},
     instance::{Body, Instance},
     launcher::{OnStart, Settings},
@@ -18,7 +19,12 @@ use super::{
     start::Launch,
     usage::Lease,
 };
-use crate::{Error, ExitReport, Result, connection::lock, deadline, signal::Signal};
+use crate::{
+    Error, ExitReport, Result,
+    connection::{Connection, lock},
+    deadline,
+    signal::Signal,
+};
 
 thread_local! {
     /// The runs whose `on_start` this thread is in, the innermost last: they may be called before others are let through.
@@ -363,6 +369,12 @@ impl Supervisor {
     /// The present run, or the last.
     pub(super) fn last(&self) -> Option<Arc<Instance>> {
         lock(&self.state).last.clone()
+    }
+
+    /// What keeps the plugin running for whoever holds an object of the run that has that connection.
+    pub(super) fn keeper(&self, connection: &Arc<Connection>) -> Option<Keeper> {
+        let instance = self.last().filter(|run| Arc::ptr_eq(&run.connection, connection))?;
+        Some(Keeper { instance, _handle: self.handle.get()?.upgrade()? })
     }
 
     /// Whether the plugin runs, as far as is known without asking it.

@@ -53,10 +53,14 @@ impl Drop for Lease {
 }
 
 impl Instance {
-    /// Since when nobody calls it; `None` while somebody does, or while it has not finished with all oneway calls. Who asks must keep others from beginning meanwhile.
+    /// Since when nobody calls it; `None` while somebody does, while it has not finished with
+    /// all oneway calls, or while it and this host hold objects of each other. Who asks must keep others from beginning meanwhile.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         // In this order: a oneway call is under way before its lease ends.
-        if self.usage.calls.load(Ordering::Acquire) > 0 || self.connection.has_oneways() {
+        if self.usage.calls.load(Ordering::Acquire) > 0
+            || self.connection.has_oneways()
+            || self.connection.given() + self.connection.held() > 0
+        {
             return None;
         }
         Some(self.began + Duration::from_micros(self.usage.ended.load(Ordering::Relaxed)))

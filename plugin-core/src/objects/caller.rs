@@ -1,6 +1,9 @@
 //! What a proxy holds: an interface of a plugin, or an object of the other side.
 
-use super::{Lent, LentByTask, borrowed::Borrowed};
+use super::{
+    Lent, LentByTask,
+    distant::{self, Distant},
+};
 use crate::{
     Result,
     client::{self, Answer},
@@ -15,14 +18,14 @@ pub struct Client(Callee);
 #[derive(Clone)]
 enum Callee {
     Plugin(client::Client),
-    Borrowed(Borrowed),
+    Distant(Distant),
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
             Callee::Plugin(client) => client.fmt(f),
-            Callee::Borrowed(object) => f.debug_tuple("Borrowed").field(&object.interface()).finish(),
+            Callee::Distant(object) => f.debug_tuple("Distant").field(&object.interface()).finish(),
         }
     }
 }
@@ -32,15 +35,15 @@ impl Client {
         Self(Callee::Plugin(client))
     }
 
-    pub(super) fn borrowed(object: Borrowed) -> Self {
-        Self(Callee::Borrowed(object))
+    pub(super) fn distant(object: Distant) -> Self {
+        Self(Callee::Distant(object))
     }
 
     /// Whether the other side has method number `method` of the descriptor.
     pub fn supports(&self, method: usize) -> bool {
         match &self.0 {
             Callee::Plugin(client) => client.supports(method),
-            Callee::Borrowed(object) => object.supports(method),
+            Callee::Distant(object) => object.supports(method),
         }
     }
 
@@ -70,7 +73,7 @@ impl Client {
     ) -> Result<Answer> {
         match &self.0 {
             Callee::Plugin(client) => client.call(method, arguments, encode, lent),
-            Callee::Borrowed(object) => object.call(method, arguments, encode, lent),
+            Callee::Distant(object) => object.call(method, arguments, encode, lent),
         }
     }
 
@@ -86,7 +89,7 @@ impl Client {
     ) -> Result<()> {
         match &self.0 {
             Callee::Plugin(client) => client.call_oneway(method, arguments, encode),
-            Callee::Borrowed(object) => object.call_oneway(method, arguments, encode),
+            Callee::Distant(object) => object.call_oneway(method, arguments, encode),
         }
     }
 
@@ -99,8 +102,10 @@ impl Client {
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Prepared {
         Prepared(match &self.0 {
-            Callee::Plugin(client) => Ok(client.prepare(method, arguments, encode)),
-            Callee::Borrowed(object) => Err(object.not_in_async()),
+            Callee::Plugin(client) => Ok(Of::Plugin(client.prepare(method, arguments, encode))),
+            Callee::Distant(object) => {
+                object.prepare(method, arguments, encode).map(|call| Of::Distant(Box::new(call)))
+            }
         })
     }
 }
@@ -108,7 +113,15 @@ impl Client {
 /// A call that is ready to be sent.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Prepared(Result<client::Prepared>);
+pub struct Prepared(Result<Of>);
+
+/// Whose method is called.
+#[derive(Debug)]
+enum Of {
+    Plugin(client::Prepared),
+    /// Boxed: a future is as large as the largest of what it may hold.
+    Distant(Box<distant::Prepared>),
+}
 
 impl Prepared {
     /// Makes the call.
@@ -116,7 +129,10 @@ impl Prepared {
     /// # Errors
     /// As [`Client::call`].
     pub async fn call(self) -> Result<Answer> {
-        self.0?.call().await
+        match self.0? {
+            Of::Plugin(call) => call.call().await,
+            Of::Distant(call) => Box::pin(call.call_lending(&mut [])).await,
+        }
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
@@ -124,7 +140,10 @@ impl Prepared {
     /// # Errors
     /// As [`Client::call`].
     pub async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
-        self.0?.call_lending(lent).await
+        match self.0? {
+            Of::Plugin(call) => call.call_lending(lent).await,
+            Of::Distant(call) => Box::pin(call.call_lending(lent)).await,
+        }
     }
 
     /// Sends the oneway call.
@@ -132,6 +151,9 @@ impl Prepared {
     /// # Errors
     /// As [`Client::call_oneway`].
     pub async fn call_oneway(self) -> Result<()> {
-        self.0?.call_oneway().await
+        match self.0? {
+            Of::Plugin(call) => call.call_oneway().await,
+            Of::Distant(call) => Box::pin(call.call_oneway()).await,
+        }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Failure = 19,
     /// The caller no longer waits for an answer.
     Cancel = 20,
+    /// The other side does not hold an object any more.
+    Release = 21,
     /// An interface that is not in the greeting, before it is referred to.
     Declare = 22,
     /// Nothing but the acknowledgement in the header.
@@ -54,7 +56,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Hello,
         Self::Welcome,
         Self::Refused,
@@ -63,6 +65,7 @@ impl Kind {
         Self::Error,
         Self::Failure,
         Self::Cancel,
+        Self::Release,
         Self::Declare,
         Self::Ack,
         Self::Ping,

@@ -60,4 +60,8 @@ pub(crate) enum Violation {
     DemandTooLarge { owed: u32, demanded: u32 },
     #[error("declares more than {0} interfaces")]
     TooManyDeclarations(usize),
+    #[error("gives more than {0} objects")]
+    TooManyObjects(usize),
+    #[error("releases {released} references to object {target}, of {held}")]
+    ReleaseOfUnheld { target: u32, released: u32, held: u32 },
 }

@@ -21,13 +21,13 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    connection::{Cause, Connection, End, Handler, Reading, Sent, lock},
+    connection::{Cause, Connection, End, Export, Handler, Reading, Sent, lock},
     deadline,
     error::HOST,
     interface::Dispatch,
     objects::{
         context::{self, Context, Timed},
-        interfaces,
+        interfaces, object,
     },
     protocol::message::{Failure, FailureKind, InterfaceEntry, Message},
 };
@@ -59,16 +59,27 @@ pub(crate) struct Service {
 pub(super) struct Task {
     pub(super) request: Message,
     pub(super) call: Arc<CallState>,
+    place: Place,
 }
 
 impl Task {
     pub(super) fn place(&self) -> Place {
-        Place { target: self.request.target, method: self.request.method }
+        self.place
     }
 }
 
 impl Service {
+    /// One that serves a host.
     pub(crate) fn new(dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>, executor: Executor) -> Arc<Self> {
+        Self::to(HOST.into(), dispatchers, stop, executor)
+    }
+
+    /// One that answers for the objects that a plugin holds.
+    pub(crate) fn to_plugin(plugin: Arc<str>) -> Arc<Self> {
+        Self::to(plugin, Vec::new(), Arc::default(), Executor::Pool)
+    }
+
+    fn to(peer: Arc<str>, dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>, executor: Executor) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             paces: Paces::new(&dispatchers),
@@ -83,7 +94,7 @@ impl Service {
             executor,
             spawned: Arc::default(),
             stop,
-            peer: HOST.into(),
+            peer,
         })
     }
 
@@ -158,10 +169,29 @@ impl Service {
 
     /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended.
     pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> (Sent, Instant) {
-        let dispatcher = lock(&self.dispatchers).get(task.request.target as usize).cloned();
+        let Some(object) = object::find(connection, task.request.target) else {
+            let dispatcher = self.dispatcher(&task.request);
+            return self.answer_by(connection, task, dispatcher, &self.executor, began);
+        };
+        self.answer_by(connection, task, Some(Arc::clone(&object.dispatcher)), object.executor(), began)
+    }
+
+    /// What answers to a target of the greeting.
+    fn dispatcher(&self, request: &Message) -> Option<Arc<dyn Dispatch>> {
+        lock(&self.dispatchers).get(request.target as usize).cloned()
+    }
+
+    fn answer_by(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        dispatcher: Option<Arc<dyn Dispatch>>,
+        executor: &Executor,
+        began: Instant,
+    ) -> (Sent, Instant) {
         match dispatcher {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, dispatcher, began)
+                self.answer_async(connection, task, dispatcher, executor, began)
             }
             dispatcher => self.answer_sync(connection, task, dispatcher, began),
         }
@@ -174,11 +204,10 @@ impl Service {
         dispatcher: Option<Arc<dyn Dispatch>>,
         began: Instant,
     ) -> (Sent, Instant) {
-        let Task { request, call } = task;
-        let place = Place { target: request.target, method: request.method };
+        let Task { mut request, call, place } = task;
         let context = self.context(connection, request.call);
         let Timed { outcome: answer, ended, longest } =
-            context::timed(began, || answer(dispatcher, &request, &call, context, began));
+            context::timed(began, || answer(dispatcher, &mut request, &call, context, began));
         self.paces.note(place, longest);
         lock(&self.running).remove(&request.call);
         call.put_back();
@@ -205,7 +234,7 @@ impl Service {
     }
 
     /// Takes note of a request that is going to be answered.
-    fn begin(&self, request: Message) -> Task {
+    fn begin(&self, connection: &Connection, request: Message) -> Task {
         // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
         let limit = match request.deadline {
             0 => None,
@@ -213,7 +242,25 @@ impl Service {
         };
         let call = CallState::new(limit);
         lock(&self.running).insert(request.call, Arc::clone(&call));
-        Task { request, call }
+        // Objects come and go; what is learnt of one is good for all of its interface.
+        let target = object::find(connection, request.target).map_or(request.target, |object| object.place());
+        let place = Place { target, method: request.method };
+        Task { request, call, place }
+    }
+
+    /// Has the pool answer a request.
+    pub(crate) fn request_elsewhere(&self, connection: &Arc<Connection>, request: Message) {
+        let task = self.begin(connection, request);
+        self.submit(connection, task);
+    }
+
+    /// The connection has ended: nobody waits for what still runs, or waits for a thread.
+    pub(crate) fn abandon(&self) {
+        let running: Vec<_> = lock(&self.running).values().cloned().collect();
+        for call in running {
+            call.cancel();
+        }
+        self.lane.stop();
     }
 
     /// Lets a thread of the pool answer.
@@ -267,7 +314,7 @@ impl Handler for Service {
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(request);
+        let task = self.begin(connection, request);
         if connection.is_shared() && self.pace(&task) != Pace::Slow {
             lock(&self.quick).push_back(task);
         } else {
@@ -276,17 +323,21 @@ impl Handler for Service {
     }
 
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(request);
+        let task = self.begin(connection, request);
         if self.answer(connection, task, Instant::now()).0 == Sent::Partly {
             self.stalled(connection);
         }
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
-        let dispatcher = lock(&self.dispatchers).get(call.target as usize).cloned();
+        // Found here, in the order of arrival: the other side may let go of the object behind this call.
+        let object = object::find(connection, call.target);
         let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
         self.lane.tell_rest(|| resting(connection));
-        let executor = self.executor.clone();
+        let (dispatcher, executor) = match &object {
+            Some(object) => (Some(Arc::clone(&object.dispatcher)), object.executor().clone()),
+            None => (self.dispatcher(&call), self.executor.clone()),
+        };
         let run = move |state: &Arc<CallState>| {
             run_oneway(&executor, dispatcher, call, state, context);
             if calling.oneway_finished() == Sent::Partly {
@@ -298,6 +349,15 @@ impl Handler for Service {
             // The thread that reads writes what that gives to write.
             let _ = connection.oneway_finished();
         }
+    }
+
+    fn discard(&self, exports: Vec<Arc<dyn Export>>) {
+        // Where the pool is stopping, it is dropped here, as what else is in it.
+        let _ = self.workers.go_on(Box::new(move || drop(exports)));
+    }
+
+    fn peer(&self) -> Arc<str> {
+        Arc::clone(&self.peer)
     }
 
     fn cancel(&self, call: u32) {
@@ -420,8 +480,13 @@ mod tests {
         let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
         let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, Deframer::new());
         let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
-        let answer =
-            answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7), Instant::now());
+        let answer = answer(
+            None,
+            &mut Message::control(Kind::Request, 7),
+            &call,
+            service.context(&connection, 7),
+            Instant::now(),
+        );
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }

@@ -14,7 +14,10 @@ use super::{
     panics::{self, Panic},
 };
 use crate::{
-    codec::Encoder,
+    codec::{
+        Encoder,
+        along::{self, Thing},
+    },
     connection::lock,
     interface::{BoxFuture, Dispatch, Fault, Request, Verdict},
     objects::context::Context as Origin,
@@ -33,6 +36,8 @@ pub(super) struct Run {
     origin: Origin,
     dispatcher: Arc<dyn Dispatch>,
     method: u16,
+    /// What its arguments refer to, until they are decoded: when it is polled first.
+    brought: Option<Thing>,
 }
 
 impl Run {
@@ -44,12 +49,12 @@ impl Run {
         origin: Origin,
     ) -> Result<Self, Failure> {
         let limit = origin.connection.max_message();
-        let (method, meta) = (request.method, request.meta);
+        let (method, meta, brought) = (request.method, request.meta, request.cargo.take());
         let arguments = Request::new(std::mem::take(&mut request.payload), meta);
         let dispatching = Arc::clone(&dispatcher);
         let future = panics::catch(|| dispatching.dispatch_async(method.into(), arguments, Encoder::new(limit)));
         let future = future.map_err(|panic| Failure::panicked(&panic.message, panic.location.as_deref()))?;
-        Ok(Self { future: Some(future), call: Arc::clone(call), origin, dispatcher, method })
+        Ok(Self { future: Some(future), call: Arc::clone(call), origin, dispatcher, method, brought })
     }
 
     /// Ends it, whatever its method waits for: what the method holds is dropped here.
@@ -76,7 +81,9 @@ impl Future for Run {
             return Poll::Ready(Err(failure));
         }
         let Some(future) = &mut me.future else { return Poll::Pending };
-        let polled = me.origin.clone().run(|| me.call.run(|| panics::catch(|| future.as_mut().poll(context))));
+        let polled = along::coming(me.brought.take(), || {
+            me.origin.clone().run(|| me.call.run(|| panics::catch(|| future.as_mut().poll(context))))
+        });
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
