@@ -41,7 +41,7 @@ impl Encoder {
 
     /// Goes on behind `payload`, which may grow to `limit` bytes.
     pub(crate) fn behind(payload: Buffer, limit: usize) -> Self {
-        Self { payload, bulk: Vec::new(), limit }
+        Self { payload, bulk: Vec::new(), limit, things: Vec::new() }
     }
 
     /// Announces how many values follow.

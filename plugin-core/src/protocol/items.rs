@@ -2,10 +2,12 @@
 //!
 //! [`Packer`] is the producer's end, [`Unpacker`] the consumer's. An item may be longer than a frame, and than the window.
 
+use std::collections::VecDeque;
+
 use super::frame::MAX_PAYLOAD;
 use crate::{
     buffer::Buffer,
-    codec::{EncodeError, Encoder},
+    codec::{EncodeError, Encoder, along::Thing},
 };
 
 /// Bytes of the length before each item.
@@ -14,12 +16,27 @@ const LENGTH: usize = 4;
 /// How much room there is behind a frame's worth of items for the one that fills it.
 const SLACK: usize = 4 * 1024;
 
+/// How many things one item may refer to: what says so fits beside half a frame of bytes.
+const MAX_THINGS: usize = 4096;
+
+/// The next bytes to be sent.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    pub(crate) bytes: Buffer,
+    /// What the item refers to that they begin with.
+    pub(crate) things: Vec<Thing>,
+}
+
 /// Bytes to be sent, and how they are cut into frames.
 #[derive(Debug, Default)]
 pub(crate) struct Packer {
     bytes: Buffer,
     /// Those before have been cut off; `start <= bytes.len()`
     start: usize,
+    /// Where items begin that refer to things, counted from the first byte that was ever added.
+    marks: VecDeque<(u64, Vec<Thing>)>,
+    /// How many bytes have been cut off.
+    cut: u64,
     /// The last frame was full, so the next is likely to be.
     is_busy: bool,
 }
@@ -39,6 +56,11 @@ impl Packer {
         self.len() >= MAX_PAYLOAD
     }
 
+    /// Whether any item waits that refers to things.
+    pub(crate) fn has_things(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
     /// Adds an item that `encode` writes, of at most `limit` bytes. One that cannot be written leaves nothing behind.
     pub(crate) fn item(
         &mut self,
@@ -51,12 +73,16 @@ impl Packer {
         let limit_here = limit.saturating_add(self.bytes.len());
         let mut encoder = Encoder::behind(std::mem::take(&mut self.bytes), limit_here);
         let outcome = encode(&mut encoder);
+        let things = encoder.take_things();
         self.bytes = encoder.into_buffer();
         let length = self.bytes.len() - before - LENGTH;
-        let outcome = outcome.and_then(|()| u32::try_from(length).map_err(|_| EncodeError::TooLarge(limit)));
+        let outcome = outcome.and_then(|()| check(length, limit, &things));
         match outcome {
             Ok(length) => {
                 self.bytes.replace(before, &length.to_le_bytes());
+                if !things.is_empty() {
+                    self.marks.push_back((self.cut + (before - self.start) as u64, things));
+                }
                 Ok(())
             }
             Err(error) => {
@@ -77,29 +103,49 @@ impl Packer {
     }
 
     /// Cuts off the next frame, of at most `most` bytes; `None` where nothing waits, or `most` is 0.
-    pub(crate) fn cut(&mut self, most: usize) -> Option<Buffer> {
-        let length = self.len().min(most).min(MAX_PAYLOAD);
+    pub(crate) fn cut(&mut self, most: usize) -> Option<Cut> {
+        let mut length = self.len().min(most).min(MAX_PAYLOAD);
         if length == 0 {
             return None;
         }
+        let things = if self.marks.is_empty() { Vec::new() } else { self.things(&mut length) };
         self.is_busy = length == MAX_PAYLOAD;
+        self.cut += length as u64;
+        Some(Cut { bytes: self.take(length), things })
+    }
+
+    /// What goes along with the next `length` bytes, or fewer: an item that refers to things begins a frame.
+    fn things(&mut self, length: &mut usize) -> Vec<Thing> {
+        let is_first = self.marks.front().is_some_and(|(place, _)| *place == self.cut);
+        let things = if is_first { self.marks.pop_front() } else { None };
+        if things.is_some() {
+            *length = (*length).min(MAX_PAYLOAD / 2);
+        }
+        if let Some((place, _)) = self.marks.front() {
+            *length = (*length).min(usize::try_from(place - self.cut).unwrap_or(usize::MAX));
+        }
+        things.map_or_else(Vec::new, |(_, things)| things)
+    }
+
+    fn take(&mut self, length: usize) -> Buffer {
         let rest = self.len() - length;
         // What is less is copied: the rest of a frame of small items, or a frame of a long one.
         if self.start == 0 && rest < length {
             let rest = Buffer::from(&self.bytes[length..]);
             self.bytes.truncate(length);
-            return Some(std::mem::replace(&mut self.bytes, rest));
+            return std::mem::replace(&mut self.bytes, rest);
         }
         let frame = Buffer::from(&self.bytes[self.start..self.start + length]);
         self.start += length;
         if rest == 0 {
             (self.bytes, self.start) = (Buffer::new(), 0);
         }
-        Some(frame)
+        frame
     }
 
-    /// Takes back the last frame, which could not be sent.
+    /// Takes back the last frame, which could not be sent, and along with which nothing goes.
     pub(crate) fn put_back(&mut self, mut frame: Buffer) {
+        self.cut -= frame.len() as u64;
         frame.extend_from_slice(&self.bytes[self.start..]);
         (self.bytes, self.start) = (frame, 0);
     }
@@ -110,6 +156,14 @@ impl Packer {
             self.bytes = Buffer::with_room(MAX_PAYLOAD + SLACK);
         }
     }
+}
+
+/// The length of an item, if it may be sent.
+fn check(length: usize, limit: usize, things: &[Thing]) -> Result<u32, EncodeError> {
+    if things.len() > MAX_THINGS {
+        return Err(EncodeError::Failed(format!("an item of a stream refers to more than {MAX_THINGS} objects")));
+    }
+    u32::try_from(length).map_err(|_| EncodeError::TooLarge(limit))
 }
 
 /// An item that no honest producer sends.
@@ -227,7 +281,7 @@ mod tests {
                     packer.item(LIMIT, |to| to.value(&bytes(*length))).unwrap();
                 }
                 // Small cuts of much would take long: beyond some, whole frames.
-                while let Some(frame) = packer.cut(if frames < 500 { cuts.next().unwrap() } else { usize::MAX }) {
+                while let Some(Cut { bytes: frame, .. }) = packer.cut(if frames < 500 { cuts.next().unwrap() } else { usize::MAX }) {
                     frames += 1;
                     prop_assert!(frame.len() <= MAX_PAYLOAD);
                     unpacker.push(frame);
@@ -264,7 +318,7 @@ mod tests {
         packer.item(10, |to| to.value(&2).and_then(|()| Err(why()))).unwrap_err();
         packer.item(10, |to| to.value(&bytes(8))).unwrap();
         let (mut unpacker, mut items) = (Unpacker::new(10), Vec::new());
-        unpacker.push(packer.cut(usize::MAX).unwrap());
+        unpacker.push(packer.cut(usize::MAX).unwrap().bytes);
         drain(&mut unpacker, &mut items).unwrap();
         assert_eq!(items, [vec![1], rmp_serde::to_vec(&bytes(8)).unwrap()]);
     }
@@ -298,12 +352,13 @@ mod tests {
         let bytes = Buffer::from(vec![7; MAX_PAYLOAD]);
         let place = bytes.as_ptr();
         packer.adopt(bytes);
-        assert_eq!(packer.cut(0), None);
-        assert_eq!(packer.cut(usize::MAX).unwrap().as_ptr(), place);
+        assert!(packer.cut(0).is_none());
+        assert_eq!(packer.cut(usize::MAX).unwrap().bytes.as_ptr(), place);
         packer.adopt(Buffer::from(&b"hello"[..]));
         packer.adopt(Buffer::from(&b" you"[..]));
-        assert_eq!((&*packer.cut(2).unwrap(), packer.len()), (&b"he"[..], 7));
-        assert_eq!((packer.cut(9).as_deref(), packer.cut(9)), (Some(&b"llo you"[..]), None));
+        assert_eq!((&*packer.cut(2).unwrap().bytes, packer.len()), (&b"he"[..], 7));
+        assert_eq!(&*packer.cut(9).unwrap().bytes, b"llo you");
+        assert!(packer.cut(9).is_none());
     }
 
     #[test]
@@ -311,9 +366,50 @@ mod tests {
         let mut packer = Packer::default();
         packer.adopt(Buffer::from(&b"hello"[..]));
         for cut in [1, 4, 5] {
-            let frame = packer.cut(cut).unwrap();
+            let frame = packer.cut(cut).unwrap().bytes;
             packer.put_back(frame);
         }
-        assert_eq!(&*packer.cut(9).unwrap(), b"hello");
+        assert_eq!(&*packer.cut(9).unwrap().bytes, b"hello");
+    }
+
+    /// Puts itself along.
+    struct Refers(u8);
+
+    impl serde::Serialize for Refers {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            assert!(crate::codec::along::put(std::sync::Arc::new(self.0)));
+            serializer.serialize_u8(self.0)
+        }
+    }
+
+    #[test]
+    fn an_item_that_refers_to_things_begins_a_frame() {
+        for most in [1, 3, 5, 7, 1000] {
+            let mut packer = Packer::default();
+            for (item, refers) in [(0, false), (1, true), (2, true), (3, false), (4, true)] {
+                packer.item(10, |to| if refers { to.value(&Refers(item)) } else { to.value(&item) }).unwrap();
+            }
+            assert!(packer.has_things());
+            let (mut bytes, mut found) = (Vec::new(), Vec::new());
+            while let Some(cut) = packer.cut(most) {
+                for thing in cut.things {
+                    found.push((bytes.len(), *thing.downcast::<u8>().unwrap()));
+                }
+                bytes.extend_from_slice(&cut.bytes);
+            }
+            assert_eq!(found, [(5, 1), (10, 2), (20, 4)]);
+            assert!(bytes.len() == 25 && !packer.has_things());
+        }
+    }
+
+    #[test]
+    fn an_item_refers_to_few_enough_things_for_its_frame() {
+        let mut packer = Packer::default();
+        let many = |count: usize| (0..count).map(|_| Refers(0)).collect::<Vec<_>>();
+        packer.item(usize::MAX, |to| to.value(&many(MAX_THINGS))).unwrap();
+        let error = packer.item(usize::MAX, |to| to.value(&many(MAX_THINGS + 1))).unwrap_err();
+        assert!(error.to_string().contains("4096"), "{error}");
+        assert_eq!(packer.cut(usize::MAX).unwrap().things.len(), MAX_THINGS);
+        assert!(!packer.has_things());
     }
 }

@@ -56,6 +56,12 @@ pub(crate) enum Violation {
     CallbackOverrun(u32),
     #[error("declares an interface that cannot be read: {0}")]
     BadDeclaration(String),
+    #[error("sent more of stream {0} than was asked for")]
+    StreamOverrun(u32),
+    #[error("sent items of stream {target} with metadata that cannot be read: {why}")]
+    BadMetadata { target: u32, why: String },
+    #[error("asks for bytes of {0}, which is no stream")]
+    NoStream(u32),
     #[error("asks for {demanded} bytes of a stream of which {owed} are owed")]
     DemandTooLarge { owed: u32, demanded: u32 },
     #[error("declares more than {0} interfaces")]

@@ -8,15 +8,18 @@ use super::{source::Read, unreadable};
 use crate::{
     Error, Result,
     buffer::Buffer,
-    codec,
+    codec::{
+        self,
+        along::{self, Thing},
+    },
     protocol::items::{ItemError, Unpacker},
 };
 
 /// What arrives of a stream.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// The next bytes.
-    Items(Buffer),
+    /// The next bytes, and what came along, if that is anything: then an item begins with them, which refers to it.
+    Items(Buffer, Option<Thing>),
     /// No more; why, if not because that was all.
     End(Option<Error>),
 }
@@ -43,13 +46,15 @@ pub(crate) trait Upstream: Send {
 pub(crate) struct Consumer<T> {
     upstream: Box<dyn Upstream>,
     items: Unpacker,
+    /// What the next item refers to.
+    came: Option<Thing>,
     decode: fn(&[u8]) -> Result<T, codec::DecodeError>,
 }
 
 impl<T: DeserializeOwned> Consumer<T> {
     pub(super) fn new(upstream: Box<dyn Upstream>) -> Self {
         let items = Unpacker::new(upstream.max_item());
-        Self { upstream, items, decode: codec::from_slice }
+        Self { upstream, items, came: None, decode: codec::from_slice }
     }
 }
 
@@ -83,7 +88,11 @@ impl<T> Consumer<T> {
     /// The next item that has arrived whole.
     fn read_here(&mut self) -> Option<Read<T>> {
         let item = match self.items.next() {
-            Ok(item) => (self.decode)(item?).map_err(|error| unreadable(self.upstream.peer(), &error)),
+            Ok(item) => {
+                let (item, decode) = (item?, self.decode);
+                along::coming(self.came.take(), || decode(item))
+                    .map_err(|error| unreadable(self.upstream.peer(), &error))
+            }
             Err(error) => Err(unreadable(self.upstream.peer(), &error)),
         };
         Some(item.map_or_else(Read::Failed, Read::Item))
@@ -91,8 +100,11 @@ impl<T> Consumer<T> {
 
     fn arrived(&mut self, arrival: Result<Arrival>) -> Option<Read<T>> {
         match arrival {
-            Ok(Arrival::Items(frame)) => {
+            Ok(Arrival::Items(frame, came)) => {
                 self.items.push(frame);
+                if came.is_some() {
+                    self.came = came;
+                }
                 None
             }
             Ok(Arrival::End(None)) => Some(match self.items.finish() {

@@ -13,8 +13,10 @@ mod iter;
 mod producer;
 mod pump;
 mod reader;
+mod receiving;
 mod runtime;
 mod sender;
+mod sending;
 mod source;
 #[cfg(test)]
 mod tests;

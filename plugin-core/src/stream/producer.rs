@@ -25,11 +25,11 @@ pub(crate) trait Produce: Send {
     /// Looks for more; [blocks](Self::blocks) perhaps.
     fn advance(&mut self, context: &mut Context<'_>) -> Poll<Step>;
 
-    /// Encodes what was found.
+    /// Encodes what was found, in at most `max_item` bytes each.
     ///
     /// # Errors
     /// When that is impossible, and thus the stream's end.
-    fn pack(&mut self, to: &mut Packer) -> Result<(), Ending>;
+    fn pack(&mut self, to: &mut Packer, max_item: usize) -> Result<(), Ending>;
 
     /// Whether looking for more blocks a task.
     fn blocks(&self) -> bool;
@@ -46,13 +46,11 @@ pub(super) struct Items<T> {
     source: Source<T>,
     /// What was found.
     item: Option<T>,
-    max_item: usize,
 }
 
 impl<T> Items<T> {
-    /// Those of `source`, each of at most `max_item` bytes.
-    pub(super) fn new(source: Source<T>, max_item: usize) -> Self {
-        Self { source, item: None, max_item }
+    pub(super) fn new(source: Source<T>) -> Self {
+        Self { source, item: None }
     }
 }
 
@@ -68,9 +66,9 @@ impl<T: Serialize + Send> Produce for Items<T> {
         })
     }
 
-    fn pack(&mut self, to: &mut Packer) -> Result<(), Ending> {
+    fn pack(&mut self, to: &mut Packer, max_item: usize) -> Result<(), Ending> {
         let Some(item) = self.item.take() else { return Ok(()) };
-        to.item(self.max_item, |encoder| encoder.value(&item)).map_err(|error| Ending::unencodable(&error))
+        to.item(max_item, |encoder| encoder.value(&item)).map_err(|error| Ending::unencodable(&error))
     }
 
     fn blocks(&self) -> bool {

@@ -20,8 +20,9 @@ use std::{
 use super::{flusher, producer::Produce, runtime::Pool};
 use crate::{
     buffer::Buffer,
+    codec::EncodeError,
     connection::lock,
-    protocol::{Violation, flow::Supply},
+    protocol::{Violation, flow::Supply, items::Cut},
     server::panics,
     signal::wake,
 };
@@ -30,17 +31,29 @@ use run::{Flow, Run};
 
 /// A stream's way to its reader.
 pub(crate) trait Outlet: Send + Sync {
-    /// Sends the next bytes, waiting for room; `false` where nobody takes them any more.
-    fn send(&self, items: Buffer) -> bool;
+    /// Sends the next bytes, waiting for room.
+    fn send(&self, items: Cut) -> Result<(), Unsendable>;
 
-    /// As [`send`](Self::send), without waiting; gives back what there is no room for.
+    /// As [`send`](Self::send), without waiting, of bytes that refer to nothing; gives back what there is no room for.
     fn try_send(&self, items: Buffer) -> Result<(), Buffer>;
 
     /// As [`send`](Self::send), for a task.
-    fn send_async(&self, items: Buffer) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+    fn send_async(&self, items: Cut) -> Pin<Box<dyn Future<Output = Result<(), Unsendable>> + Send + '_>>;
+
+    /// The most bytes that an item may have.
+    fn max_item(&self) -> usize;
 
     /// Says that there is no more. Never waits.
     fn end(&self, why: Vec<u8>);
+}
+
+/// Why bytes could not be sent.
+#[derive(Debug)]
+pub(crate) enum Unsendable {
+    /// Nobody takes them any more.
+    Unread,
+    /// They refer to what may not be sent, and are the last.
+    Refused(EncodeError),
 }
 
 /// What sends the items of one stream.
@@ -197,7 +210,8 @@ impl Pump {
             self.is_flushed.store(!is_resting, Ordering::Relaxed);
             return !is_resting;
         };
-        let Some(frame) = gathered.packer.cut(gathered.allowed) else {
+        // What refers to something is sent by the pump itself.
+        let Some(Cut { bytes: frame, .. }) = gathered.packer.cut(gathered.allowed) else {
             self.is_flushed.store(false, Ordering::Relaxed);
             return false;
         };

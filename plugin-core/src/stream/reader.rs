@@ -93,7 +93,7 @@ fn piece_of(mut piece: Buffer, outcome: io::Result<usize>) -> Read<Buffer> {
 
 fn arrived(arrival: Result<Arrival>) -> Read<Buffer> {
     match arrival {
-        Ok(Arrival::Items(piece)) => Read::Item(piece),
+        Ok(Arrival::Items(piece, _)) => Read::Item(piece),
         Ok(Arrival::End(None)) => Read::End,
         Ok(Arrival::End(Some(error))) => Read::Failed(error),
         Err(error) => failed(error),
@@ -130,7 +130,7 @@ impl Produce for Pieces {
         })
     }
 
-    fn pack(&mut self, to: &mut Packer) -> Result<(), Ending> {
+    fn pack(&mut self, to: &mut Packer, _max_item: usize) -> Result<(), Ending> {
         if let Some(piece) = self.piece.take() {
             to.adopt(piece);
         }

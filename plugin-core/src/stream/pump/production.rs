@@ -7,9 +7,9 @@ use std::{
 
 use super::{Flow, Pump};
 use crate::{
-    buffer::Buffer,
+    codec::EncodeError,
     protocol::{
-        items::Packer,
+        items::{Cut, Packer},
         message::{Failure, FailureKind},
     },
     server::panics,
@@ -60,7 +60,7 @@ impl Tail {
 /// What is to be done next.
 pub(super) enum Next<'a> {
     /// To send this.
-    Frame(Buffer, &'a mut Gathered),
+    Frame(Cut, &'a mut Gathered),
     /// To look for more.
     More,
     /// To wait until more is demanded.
@@ -80,7 +80,8 @@ impl Production {
         if gathered.allowed == 0 {
             return Next::Closed;
         }
-        if is_due || is_ended || gathered.packer.is_full() || length >= gathered.allowed {
+        if is_due || is_ended || gathered.packer.is_full() || gathered.packer.has_things() || length >= gathered.allowed
+        {
             if let Some(frame) = gathered.packer.cut(gathered.allowed) {
                 return Next::Frame(frame, gathered);
             }
@@ -88,16 +89,22 @@ impl Production {
         Next::More
     }
 
-    pub(super) fn pack(&mut self, step: Step) {
+    pub(super) fn pack(&mut self, step: Step, max_item: usize) {
         let Some(gathered) = &mut self.gathered else { return };
         match step {
-            Step::More => match panics::catch(|| self.produce.pack(&mut gathered.packer)) {
+            Step::More => match panics::catch(|| self.produce.pack(&mut gathered.packer, max_item)) {
                 Ok(Ok(())) => {}
                 Ok(Err(ending)) => self.tail = Tail::Ended(Some(ending)),
                 Err(panic) => self.tail = Tail::Ended(Some(panicked(&panic))),
             },
             Step::End(why) => self.tail = Tail::Ended(why),
         }
+    }
+
+    /// Ends the stream where it is, with what could not be sent.
+    pub(super) fn refuse(&mut self, error: &EncodeError) {
+        self.gathered = None;
+        self.tail = Tail::Ended(Some(Ending::unencodable(error)));
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -120,7 +127,11 @@ impl Production {
         loop {
             let Some(gathered) = &self.gathered else { return Poll::Ready(Flow::Over) };
             let is_empty = gathered.packer.is_empty();
-            if self.tail.is_end() || gathered.packer.is_full() || gathered.packer.len() >= gathered.allowed {
+            if self.tail.is_end()
+                || gathered.packer.is_full()
+                || gathered.packer.has_things()
+                || gathered.packer.len() >= gathered.allowed
+            {
                 return Poll::Ready(Flow::On);
             }
             // A source that is ready again and again may still be slow.
@@ -130,7 +141,7 @@ impl Production {
             match panics::catch(|| self.produce.advance(context)) {
                 Ok(Poll::Pending) if is_empty => return Poll::Pending,
                 Ok(Poll::Pending) => return Poll::Ready(Flow::On),
-                Ok(Poll::Ready(step)) => self.pack(step),
+                Ok(Poll::Ready(step)) => self.pack(step, pump.outlet.max_item()),
                 Err(panic) => self.tail = Tail::Ended(Some(panicked(&panic))),
             }
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Phase, Pump, discard, flusher,
+    Phase, Pump, Unsendable, discard, flusher,
     production::{Next, Production, Tail, interrupted, panicked},
 };
 use crate::{connection::lock, protocol::frame::MAX_PAYLOAD, server::panics, stream::ending::Ending};
@@ -55,9 +55,9 @@ impl Run {
             let gathers = production.produce.gathers() && self.pump.is_flushed.load(Ordering::Relaxed);
             match production.next_frame(!gathers) {
                 Next::Frame(frame, gathered) => {
-                    let (count, is_full) = (frame.len(), frame.len() >= MAX_PAYLOAD);
-                    if !self.pump.outlet.send(frame) {
-                        return self.stop();
+                    let (count, is_full) = (frame.bytes.len(), frame.bytes.len() >= MAX_PAYLOAD);
+                    if let Err(why) = self.pump.outlet.send(frame) {
+                        return self.unsendable(&why);
                     }
                     gathered.allowed = self.pump.sent(count);
                     if !is_full && production.produce.gathers() && !gathers {
@@ -112,7 +112,7 @@ impl Run {
         match found {
             // What blocks is never pending.
             Ok(Poll::Pending) => production.tail = Tail::Ended(Some(interrupted())),
-            Ok(Poll::Ready(step)) => production.pack(step),
+            Ok(Poll::Ready(step)) => production.pack(step, self.pump.outlet.max_item()),
             Err(panic) => production.tail = Tail::Ended(Some(panicked(&panic))),
         }
     }
@@ -135,9 +135,9 @@ impl Run {
             loop {
                 match production.next_frame(true) {
                     Next::Frame(frame, gathered) => {
-                        let count = frame.len();
-                        if !self.pump.outlet.send_async(frame).await {
-                            self.stop();
+                        let count = frame.bytes.len();
+                        if let Err(why) = self.pump.outlet.send_async(frame).await {
+                            self.unsendable(&why);
                             return;
                         }
                         gathered.allowed = self.pump.sent(count);
@@ -149,6 +149,17 @@ impl Run {
                     }
                 }
             }
+        }
+    }
+
+    /// Ends a run that cannot send what it has.
+    fn unsendable(&mut self, why: &Unsendable) -> Flow {
+        match (why, &mut self.production) {
+            (Unsendable::Refused(error), Some(production)) => {
+                production.refuse(error);
+                self.finish()
+            }
+            _ => self.stop(),
         }
     }
 

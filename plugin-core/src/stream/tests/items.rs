@@ -107,7 +107,7 @@ fn a_panic_is_the_last_item() {
             assert_eq!(items.len(), 4);
             let Err(Error::Panicked { plugin, message, location, .. }) = &items[3] else { panic!("{:?}", items[3]) };
             assert_eq!((&**plugin, &**message), (PEER, "at 3"));
-            assert!(location.as_ref().unwrap().contains("tests.rs:"));
+            assert!(location.as_ref().unwrap().contains("items.rs:"));
         }
         let (sender, stream) = Stream::channel();
         let _ = thread::spawn(move || {

@@ -24,7 +24,7 @@ use super::{
     consumer::{Arrival, Consumer, Upstream},
     ending::Ending,
     producer::{Items, Produce},
-    pump::{Outlet, Pump},
+    pump::{Outlet, Pump, Unsendable},
     reader::Bytes,
     runtime::Pool,
     source::Source,
@@ -34,7 +34,10 @@ use crate::{
     buffer::Buffer,
     connection::lock,
     deadline,
-    protocol::flow::{Demand, WINDOW},
+    protocol::{
+        flow::{Demand, WINDOW},
+        items::Cut,
+    },
     within,
 };
 
@@ -63,7 +66,7 @@ struct Wired {
 impl Wire {
     fn add(&self, arrival: Arrival) -> bool {
         let mut state = lock(&self.state);
-        if let Arrival::Items(frame) = &arrival {
+        if let Arrival::Items(frame, _) = &arrival {
             assert!(state.demand.received(frame.len()), "more than was asked for");
             self.frames.fetch_add(1, Ordering::Relaxed);
         }
@@ -81,20 +84,25 @@ impl Wire {
 struct ToReader(Arc<Wire>);
 
 impl Outlet for ToReader {
-    fn send(&self, items: Buffer) -> bool {
-        self.0.add(Arrival::Items(items))
+    fn send(&self, items: Cut) -> Result<(), Unsendable> {
+        let is_taken = self.0.add(Arrival::Items(items.bytes, None));
+        if is_taken { Ok(()) } else { Err(Unsendable::Unread) }
     }
 
     fn try_send(&self, items: Buffer) -> Result<(), Buffer> {
         if lock(&self.0.state).is_full {
             return Err(items);
         }
-        self.send(items);
+        self.0.add(Arrival::Items(items, None));
         Ok(())
     }
 
-    fn send_async(&self, items: Buffer) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+    fn send_async(&self, items: Cut) -> Pin<Box<dyn Future<Output = Result<(), Unsendable>> + Send + '_>> {
         Box::pin(async move { self.send(items) })
+    }
+
+    fn max_item(&self) -> usize {
+        MAX_ITEM
     }
 
     fn end(&self, why: Vec<u8>) {
@@ -126,7 +134,7 @@ impl Upstream for FromProducer {
             state.reader = Some(context.waker().clone());
             return Poll::Pending;
         };
-        let more = if let Arrival::Items(frame) = &arrival { state.demand.read(frame.len()) } else { None };
+        let more = if let Arrival::Items(frame, _) = &arrival { state.demand.read(frame.len()) } else { None };
         drop(state);
         self.demand(more);
         Poll::Ready(Ok(arrival))
@@ -178,7 +186,7 @@ fn sent_by<T>(stream: &Stream<T>, pool: Arc<dyn Pool>) -> (Arc<Wire>, Stream<T>)
 where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    let wire = wire(Box::new(Items::new(stream.take_source().unwrap(), MAX_ITEM)), pool);
+    let wire = wire(Box::new(Items::new(stream.take_source().unwrap())), pool);
     let received = Consumer::new(Box::new(FromProducer(Arc::clone(&wire))));
     (wire, Stream::of(Source::Received(received)))
 }
