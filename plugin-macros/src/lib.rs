@@ -92,6 +92,11 @@ use proc_macro::TokenStream;
 /// `plugin_core::Result<T>` will do. Results are owned: there is no message left to borrow from. Byte strings travel as
 /// such here, too.
 ///
+/// # Objects
+///
+/// A `plugin_core::Remote<dyn Other>`, where `Other` is a plugin interface, is an object that outlives the call. It may be an argument, a
+/// result, or a part of either, and is called in the process where it lives.
+///
 /// # Async methods
 ///
 /// Methods may be `async fn`, beside others that are not. The same attribute, without options, goes on each `impl` then:

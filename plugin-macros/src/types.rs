@@ -64,7 +64,9 @@ impl<'ast> Visit<'ast> for Check<'_> {
             Place::Output if ends_in(ty, &["Error"]) => {
                 "a boxed error cannot be sent; return `plugin_core::Error`, or an error type of your own"
             }
-            Place::Output => "returning a trait object is not supported yet; return a type that serde can send",
+            Place::Output => {
+                "a trait object cannot be sent as it is; return `Remote<dyn Other>`, an object of a plugin interface that is called where it lives"
+            }
             Place::Argument if ends_in(ty, &["Fn", "FnMut", "FnOnce"]) => {
                 "a function is lent for the time of the call, and nowhere but as an argument of its own; write `&mut dyn FnMut(..)`"
             }
