@@ -162,6 +162,7 @@ mod server;
 mod signal;
 pub mod stream;
 mod sync;
+mod timer;
 mod transport;
 
 pub use deadline::{within, within_async};

@@ -30,6 +30,7 @@ use crate::{
         interfaces, object,
     },
     protocol::message::{Failure, FailureKind, InterfaceEntry, Message},
+    timer,
 };
 
 /// The values a plugin serves, and the threads that serve them.
@@ -354,6 +355,10 @@ impl Handler for Service {
     fn discard(&self, exports: Vec<Arc<dyn Export>>) {
         // Where the pool is stopping, it is dropped here, as what else is in it.
         let _ = self.workers.go_on(Box::new(move || drop(exports)));
+    }
+
+    fn look_at(&self, connection: &Arc<Connection>, when: Instant) -> bool {
+        timer::look_after_tasks(connection, when)
     }
 
     fn run(&self, job: Box<dyn FnOnce() + Send>) {
