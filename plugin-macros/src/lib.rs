@@ -233,7 +233,7 @@ use proc_macro::TokenStream;
 /// | `Option<Option<T>>`, `Option<()>` | `Some(None)` and `Some(())` would arrive as `None`: the format has one `nil`. |
 /// | two methods of one name or constant, a method `names` | Rename the method; `#[method(name = "...")]` keeps its name on the wire. |
 /// | `const`, `unsafe`, `extern`, variadic methods, unsafe traits, macros in the trait | They mean nothing across processes, or hide from the attribute. |
-/// | `&dyn FnMut`, `Box<dyn FnMut>`, `Box<dyn Other>`, callbacks in oneway methods | See "Callbacks". |
+/// | `impl FnMut`, `&dyn Fn`, `Box<dyn FnMut>`, `fn(..)`, `Box<dyn Other>`, callbacks in oneway methods | See "Callbacks". |
 /// | `Stream`, `Remote` | Not supported yet. |
 /// | options on an `impl` | Both sides must see them. Put them on the trait. |
 ///

@@ -201,13 +201,14 @@ fn check_generics(signature: &Signature, errors: &mut Errors) {
 fn inputs(signature: &mut Signature, errors: &mut Errors) -> (Token![self], Vec<Argument>) {
     let mut self_token = None;
     let mut arguments = Vec::new();
+    let is_async = signature.asyncness.is_some();
     for input in &mut signature.inputs {
         match input {
             FnArg::Receiver(receiver) => {
                 check_receiver(receiver, errors);
                 self_token = Some(receiver.self_token);
             }
-            FnArg::Typed(input) => arguments.push(argument(arguments.len() + 1, input, errors)),
+            FnArg::Typed(input) => arguments.push(argument(arguments.len() + 1, input, is_async, errors)),
         }
     }
     let self_token = self_token.unwrap_or_else(|| {
@@ -226,13 +227,15 @@ fn check_receiver(receiver: &Receiver, errors: &mut Errors) {
     }
 }
 
-fn argument(position: usize, input: &mut PatType, errors: &mut Errors) -> Argument {
+fn argument(position: usize, input: &mut PatType, is_async: bool, errors: &mut Errors) -> Argument {
     for attribute in input.attrs.drain(..) {
         if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
             errors.at(attribute, "both processes must agree on the arguments; put `cfg` on the method");
         }
     }
-    types::check_argument(&input.ty, errors);
+    if !callbacks::check_spelling(&input.ty, is_async, errors) {
+        types::check_argument(&input.ty, errors);
+    }
     let (ident, name) = argument_name(position, &input.pat, errors);
     *input.pat =
         Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident: ident.clone(), subpat: None });
