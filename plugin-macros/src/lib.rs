@@ -118,17 +118,18 @@ use proc_macro::TokenStream;
 /// A `dyn Trait` has no `async fn`, so each becomes, in the trait and in the `impl`, a method that returns a boxed future:
 ///
 /// ```ignore
-/// fn fetch<'async_fn>(
-///     &'async_fn self,
-///     url: &'async_fn str,
-/// ) -> Pin<Box<dyn Future<Output = plugin_core::Result<Vec<u8>>> + Send + 'async_fn>>;
+/// fn fetch<'plugin_interface>(
+///     &'plugin_interface self,
+///     url: &'plugin_interface str,
+/// ) -> Pin<Box<dyn Future<Output = plugin_core::Result<Vec<u8>>> + Send + 'plugin_interface>>;
 /// ```
 ///
 /// This is also what to write where the attribute cannot be used, under any name of the lifetime. An `impl` without any
 /// `async fn` may have the attribute, too, and does not change by it.
 ///
 /// - **`async fn` here, `async fn` there.** An `impl` that lacks the attribute is told that its method has an incompatible
-///   type: "expected `Pin<Box<..>>`, found future".
+///   type: "expected `Pin<Box<..>>`, found future", where what was expected has lifetimes named `'plugin_interface`; or that its
+///   lifetimes do not match, for want of bounds from `#[plugin_interface]`.
 /// - **`Send`.** Futures may move between threads. So what a body holds across an `.await` must be `Send`, and so must the
 ///   arguments, which it holds to its end; what it takes as `&T` must be `Sync`.
 /// - **Borrowed arguments** and `&self` may be used across each `.await`: the future owns the message from which they borrow.
