@@ -198,6 +198,7 @@ use proc_macro::TokenStream;
 /// - **Async.** In an `async fn` a function is written `&mut (dyn FnMut(..) + Send)`. It runs where the caller's future is polled. In
 ///   the plugin, calling it blocks the thread until it has answered, unless it has no result. An object that is lent has no async
 ///   methods yet: such a call fails with `Error::BadArguments`.
+/// - **Errors** name a function by its method and its argument: `search(progress)`.
 /// - **Time.** A callback has the time that its method has left, or what `#[method(timeout)]` says. Once the method's caller is gone,
 ///   calling back fails.
 ///

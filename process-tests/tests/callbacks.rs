@@ -90,7 +90,7 @@ fn what_fails_or_panics_is_told_to_the_method_which_goes_on() {
         assert_eq!(said.len(), 2, "{said:?}");
         assert_eq!(said[0], "no ones");
         assert!(
-            said[1].starts_with("`a callback` of the host panicked at ") && said[1].ends_with(": no twos"),
+            said[1].starts_with("`try_visit(visit)` of the host panicked at ") && said[1].ends_with(": no twos"),
             "{said:?}"
         );
     });
@@ -203,7 +203,7 @@ fn behind_its_deadline_a_method_cannot_call_back() {
         });
         let said = caller.said().unwrap();
         assert_eq!(count, 0);
-        assert!(said.contains("`a callback` of the host was not done within"), "{said}");
+        assert!(said.contains("`call_late(callback)` of the host was not done within"), "{said}");
     });
 }
 
