@@ -395,7 +395,7 @@ fn who_drops_the_future_is_not_called_back_any_more() {
 #[test]
 fn callbacks_survive_cuts_each_exactly_once_and_in_order() {
     watchdog(300, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let (launcher, cuts) =
             common::program_behind_a_cutter(env!("CARGO_BIN_EXE_caller"), 7, 20_000, 100, directory.path());
         let caller = launcher.spawn().unwrap().interface::<dyn Caller>().unwrap();

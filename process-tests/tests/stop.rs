@@ -246,7 +246,7 @@ fn a_terminated_plugin_is_noticed_without_a_call() {
 #[test]
 fn sockets_of_killed_hosts_are_swept_at_the_next_start() {
     watchdog(60, || {
-        let runtime = tempfile::tempdir().unwrap();
+        let runtime = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let in_runtime = |host: &mut Command| {
             host.env("XDG_RUNTIME_DIR", runtime.path());
         };
