@@ -9,10 +9,11 @@ use std::{
 };
 
 use super::{
+    acquire::Step,
     instance::{Body, Instance},
     life::Waiting,
     phase::State,
-    supervisor::{Step, Supervisor},
+    supervisor::Supervisor,
     timer::Alarm,
     usage::Lease,
 };
