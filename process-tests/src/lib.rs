@@ -12,11 +12,13 @@ pub mod ledger;
 mod nimble;
 #[cfg(unix)]
 pub mod raw;
+mod sockets;
 #[cfg(target_os = "linux")]
 pub mod system;
 mod watchdog;
 
 pub use nimble::{Nimble, NimbleMethods};
+pub use sockets::socket_base;
 pub use watchdog::{eventually, watchdog};
 
 use std::collections::BTreeMap;
