@@ -84,14 +84,19 @@ impl Callee {
         encode: Encode<'_>,
         lent: &mut [Lent<'_>],
     ) -> Result<Answer> {
-        let _level = depth::enter().ok_or_else(|| too_deep(&self.peer, called.name))?;
+        let Some(_level) = depth::enter() else { return Err(too_deep(&self.peer, called.name)) };
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
         let mut lending = Lending::new(lent, &self.peer);
-        let request = self.request(called, arguments, encode, &lending)?;
-        let answer = self.connection.call_lending(request, deadline, &mut lending);
-        context::note_wait(began);
-        self.answer(called, began, deadline, answer)
+        // Not by `?`, which would have a place of its own for each of its steps.
+        match self.request(called, arguments, encode, &lending) {
+            Ok(request) => {
+                let answer = self.connection.call_lending(request, deadline, &mut lending);
+                context::note_wait(began);
+                self.answer(called, began, deadline, answer)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn request(
