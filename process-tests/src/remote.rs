@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    fs::File,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -187,6 +188,13 @@ pub trait Shelf {
     /// Keeps it, then answers when it is cancelled.
     #[method(timeout = "none")]
     fn hang_with(&self, item: Remote<dyn Item>) -> Result<()>;
+
+    /// Ends the process where there is no file of that name, and makes one; else keeps the object.
+    #[method(idempotent)]
+    fn keep_in_the_next_run(&self, file: &str, item: Remote<dyn Item>) -> Result<()>;
+
+    /// How many bytes come with it.
+    fn measure(&self, item: Remote<dyn Item>, bytes: &[u8]) -> Result<usize>;
 
     /// Something that takes no object.
     fn plain(&self, number: u64) -> Result<u64>;
@@ -503,6 +511,15 @@ impl Shelf for Real {
         let _item = item;
         hang();
         Ok(())
+    }
+
+    fn keep_in_the_next_run(&self, file: &str, item: Remote<dyn Item>) -> Result<()> {
+        if File::create_new(file).is_ok() { self.exit() } else { self.keep(item) }
+    }
+
+    fn measure(&self, item: Remote<dyn Item>, bytes: &[u8]) -> Result<usize> {
+        item.name()?;
+        Ok(bytes.len())
     }
 
     fn plain(&self, number: u64) -> Result<u64> {

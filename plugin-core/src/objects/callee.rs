@@ -45,8 +45,9 @@ pub(super) struct Callee {
 pub(super) enum Hold {
     /// The call that this side answers lends it.
     Lent { call: u32, notices: Arc<Mutex<Notices>> },
-    /// This side holds it; and what keeps the other side running, where that is this side's to do.
-    Held { import: Arc<Import>, keeper: Option<Arc<Keeper>> },
+    /// What keeps the other side running, where that is this side's to do, notes until when the object was held: before it is
+    /// let go of.
+    Held { keeper: Option<Arc<Keeper>>, import: Arc<Import> },
 }
 
 /// What has been sent without waiting since something was waited for last.
@@ -244,7 +245,7 @@ impl Callee {
     pub(super) fn held(import: Arc<Import>) -> Self {
         let connection = Arc::clone(import.connection());
         let keeper = connection.keeper().and_then(|keeper| keeper.downcast().ok());
-        Self { peer: connection.peer(), target: import.target(), connection, hold: Hold::Held { import, keeper } }
+        Self { peer: connection.peer(), target: import.target(), connection, hold: Hold::Held { keeper, import } }
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     leaders::Leaders,
     outcome::{answer, is_async, run_oneway, stopping},
     pace::{Pace, Paces, Place},
+    panics,
     stop::{Stop, StopReason},
     tasks::Spawned,
     watchdog::Watchdog,
@@ -252,12 +253,14 @@ impl Service {
     }
 
     /// The connection has ended: nobody waits for what still runs, and what waits for a thread does not run.
+    ///
+    /// The pool stays: what is now dropped, such as the objects that the other side held, is dropped there, and not on the thread
+    /// that has found the end.
     pub(crate) fn abandon(&self) {
         let running: Vec<_> = lock(&self.running).values().cloned().collect();
         for call in running {
             call.cancel();
         }
-        self.workers.stop(Duration::ZERO);
         self.lane.stop();
     }
 
@@ -350,8 +353,9 @@ impl Handler for Service {
     }
 
     fn discard(&self, exports: Vec<Arc<dyn Export>>) {
+        let discarded = Discarded(exports);
         // Where the pool is stopping, it is dropped here, as what else is in it.
-        let _ = self.workers.go_on(Box::new(move || drop(exports)));
+        let _ = self.workers.go_on(Box::new(move || drop(discarded)));
     }
 
     fn peer(&self) -> Arc<str> {
@@ -375,6 +379,18 @@ impl Handler for Service {
             Cause::Violation(violation) => StopReason::Violation(violation.to_string()),
             cause => StopReason::Disconnected(cause.to_string()),
         });
+    }
+}
+
+/// What nobody holds any more, each to be dropped whatever becomes of the others.
+struct Discarded(Vec<Arc<dyn Export>>);
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        for export in self.0.drain(..) {
+            // Its panic has been told, and there is no call that it could fail.
+            let _ = panics::catch(|| drop(export));
+        }
     }
 }
 
