@@ -12,6 +12,7 @@ pub mod ledger;
 mod nimble;
 #[cfg(unix)]
 pub mod raw;
+pub mod remote;
 mod sockets;
 #[cfg(target_os = "linux")]
 pub mod system;

@@ -9,8 +9,8 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use crate::report::ExitReport;
 use ran::{again, died, ran, stopped};
-pub(crate) use text::HOST;
-use text::{at, caused, late, list, whose};
+pub(crate) use text::{HOST, whose};
+use text::{at, caused, late, list};
 
 pub use stage::StartStage;
 

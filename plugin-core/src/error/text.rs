@@ -15,7 +15,7 @@ impl fmt::Debug for Error {
 pub(crate) const HOST: &str = "the host";
 
 /// Whose method it is that errors are about.
-pub(super) fn whose(plugin: &str) -> String {
+pub(crate) fn whose(plugin: &str) -> String {
     if plugin == HOST { HOST.into() } else { format!("plugin `{plugin}`") }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     buffer::Buffer,
     codec::{EncodeError, Encoder, along::Thing},
     connection::{Connection, Export, Import, MAX_OBJECTS, TooManyObjects},
+    error::whose,
     interface::Descriptor,
     protocol::{message::Message, metadata::Metadata},
 };
@@ -116,9 +117,9 @@ impl Attachments {
             declare(descriptor, connection)?;
         }
         let cargo = connection.give(&all.given, &all.returned).map_err(|TooManyObjects| {
-            let peer = connection.peer();
+            let peer = whose(&connection.peer());
             EncodeError::Failed(format!(
-                "`{peer}` would hold more than {MAX_OBJECTS} objects of this process; drop some first"
+                "{peer} would hold more than {MAX_OBJECTS} objects of this process; drop some first"
             ))
         })?;
         Ok(Message { cargo, ..message })
@@ -131,12 +132,12 @@ fn check_home(import: &Import, connection: &Arc<Connection>) -> Result<(), Encod
     if Arc::ptr_eq(home, connection) {
         return Ok(());
     }
-    let (owner, peer) = (home.peer(), connection.peer());
+    let (owner, peer) = (whose(&home.peer()), whose(&connection.peer()));
     let why = if home.end().is_some() {
-        format!("a `Remote` lived in `{owner}`, whose connection has ended, and the object with it")
+        format!("a `Remote` lived in {owner}, whose connection has ended, and the object with it")
     } else {
         format!(
-            "a `Remote` lives in `{owner}` and cannot be passed on to `{peer}`: wrap it in a value of this process that calls it, and send a `Remote` of that"
+            "a `Remote` lives in {owner} and cannot be passed on to {peer}: wrap it in a value of this process that calls it, and send a `Remote` of that"
         )
     };
     Err(EncodeError::Failed(why))

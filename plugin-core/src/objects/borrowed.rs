@@ -32,7 +32,7 @@ fn decode(from: &mut Decoder<'_>) -> Result<(Callee, Option<u32>), DecodeError> 
 pub fn borrow<I: Interface + ?Sized>(from: &mut Decoder<'_>) -> Result<Arc<I>, DecodeError> {
     let (callee, interface) = decode(from)?;
     let object = Distant::new(callee, I::DESCRIPTOR, interface)?;
-    Ok(I::proxy(Client::distant(object)))
+    Ok(I::proxy(Client::distant(Arc::new(object))))
 }
 
 /// A function that is lent.

@@ -14,6 +14,7 @@ use super::{
     leaders::Leaders,
     outcome::{answer, is_async, run_oneway, stopping},
     pace::{Pace, Paces, Place},
+    panics,
     stop::{Stop, StopReason},
     tasks::Spawned,
     watchdog::Watchdog,
@@ -255,6 +256,9 @@ impl Service {
     }
 
     /// The connection has ended: nobody waits for what still runs, or waits for a thread.
+    ///
+    /// The pool stays: what is now dropped, such as the objects that the other side held, is dropped there, and not on the thread
+    /// that has found the end.
     pub(crate) fn abandon(&self) {
         let running: Vec<_> = lock(&self.running).values().cloned().collect();
         for call in running {
@@ -352,8 +356,9 @@ impl Handler for Service {
     }
 
     fn discard(&self, exports: Vec<Arc<dyn Export>>) {
+        let discarded = Discarded(exports);
         // Where the pool is stopping, it is dropped here, as what else is in it.
-        let _ = self.workers.go_on(Box::new(move || drop(exports)));
+        let _ = self.workers.go_on(Box::new(move || drop(discarded)));
     }
 
     fn peer(&self) -> Arc<str> {
@@ -377,6 +382,18 @@ impl Handler for Service {
             Cause::Violation(violation) => StopReason::Violation(violation.to_string()),
             cause => StopReason::Disconnected(cause.to_string()),
         });
+    }
+}
+
+/// What nobody holds any more, each to be dropped whatever becomes of the others.
+struct Discarded(Vec<Arc<dyn Export>>);
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        for export in self.0.drain(..) {
+            // Its panic has been told, and there is no call that it could fail.
+            let _ = panics::catch(|| drop(export));
+        }
     }
 }
 
