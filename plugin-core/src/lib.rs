@@ -160,6 +160,7 @@ mod reply;
 mod report;
 mod server;
 mod signal;
+pub mod stream;
 mod sync;
 mod transport;
 
@@ -174,3 +175,4 @@ pub use objects::Remote;
 pub use plugin_macros::plugin_interface;
 pub use report::ExitReport;
 pub use server::{Call, Server, serve, serve_async};
+pub use stream::{ByteSender, ByteStream, Stream, StreamSender};

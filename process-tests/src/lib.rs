@@ -14,6 +14,7 @@ mod nimble;
 pub mod raw;
 pub mod remote;
 mod sockets;
+pub mod streams;
 #[cfg(target_os = "linux")]
 pub mod system;
 mod watchdog;

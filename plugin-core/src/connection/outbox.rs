@@ -229,6 +229,16 @@ impl Connection {
         self.push(outbox, message)
     }
 
+    /// As [`send`](Self::send), without waiting: gives the message back where there is no room for it now.
+    pub(crate) fn try_send(&self, message: Message) -> Result<Sent, Message> {
+        let outbox = lock(&self.outbox);
+        if !outbox.admits(message.length(), line::OUTSIDE) {
+            return Err(message);
+        }
+        // Where the connection has ended, there is nobody to tell.
+        self.push(outbox, message).or(Ok(Sent::Cared))
+    }
+
     /// Queues a message for which there is room, unless the connection has ended.
     pub(super) fn push(&self, mut outbox: MutexGuard<'_, Outbox>, message: Message) -> Result<Sent, (Unsent, Message)> {
         if outbox.end.is_some() {
@@ -251,7 +261,7 @@ impl Connection {
 
     /// Queues a short message that must not get lost, without ever waiting. Where the connection has ended, there is nobody
     /// to tell.
-    pub(super) fn send_control(self: &Arc<Self>, message: Message) {
+    pub(crate) fn send_control(self: &Arc<Self>, message: Message) {
         self.send_queued(self.queue_control(message));
     }
 

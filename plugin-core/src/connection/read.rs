@@ -257,6 +257,8 @@ impl Connection {
             Kind::Notice => return self.notice_arrived(message, woken),
             Kind::Declare => return self.interface_declared(&message),
             Kind::Release => return self.released(message.target, message.call),
+            Kind::Items | Kind::End => return self.stream_arrived(message, woken),
+            Kind::Demand => return self.demanded(message.target, message.call),
             Kind::Value | Kind::Error | Kind::Failure | Kind::Pong => {
                 let answered = lock(&self.calls).answer(message);
                 // One that nobody waits for is dropped without the lock: it may have brought objects.

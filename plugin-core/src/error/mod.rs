@@ -9,7 +9,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use crate::report::ExitReport;
 use ran::{again, died, ran, stopped};
-pub(crate) use text::{HOST, whose};
+pub(crate) use text::{HERE, HOST, whose};
 use text::{at, caused, late, list};
 
 pub use stage::StartStage;
@@ -372,6 +372,13 @@ pub enum Error {
         /// How many may.
         limit: u32,
     },
+
+    // ----- streams -----
+    /// Nobody reads the stream any more to which something was to be added.
+    #[error(
+        "nobody reads the stream any more: its reader was dropped, or its process or connection has ended; produce nothing more for it"
+    )]
+    Unread,
 
     // ----- stopping -----
     /// The process is still there although it was killed; it is probably stuck inside the operating system.

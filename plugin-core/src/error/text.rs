@@ -14,9 +14,12 @@ impl fmt::Debug for Error {
 /// What a side calls its host in place of a plugin's name.
 pub(crate) const HOST: &str = "the host";
 
+/// What errors say in place of a plugin's name of what has never left this process.
+pub(crate) const HERE: &str = "this process";
+
 /// Whose method it is that errors are about.
 pub(crate) fn whose(plugin: &str) -> String {
-    if plugin == HOST { HOST.into() } else { format!("plugin `{plugin}`") }
+    if [HOST, HERE].contains(&plugin) { plugin.into() } else { format!("plugin `{plugin}`") }
 }
 
 /// Names in a sentence.

@@ -1,16 +1,10 @@
 //! Where async handlers that are not done at once go on: on tokio, where there is a runtime of it, else on the threads that run
 //! slow methods.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Wake},
-    thread::{self, Thread},
-};
+use std::{future::Future, pin::pin, sync::Arc};
 
 use super::workers::Workers;
-use crate::interface::Dispatch;
+use crate::{blocking, interface::Dispatch};
 
 /// Runs futures to their end.
 #[derive(Clone)]
@@ -79,28 +73,21 @@ impl Executor {
 
     /// Runs a future to its end on this thread.
     pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        struct Unpark(Thread);
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
-        self.enter(|| {
-            let waker = Arc::new(Unpark(thread::current())).into();
-            let (mut context, mut future) = (Context::from_waker(&waker), pin!(future));
-            loop {
-                match future.as_mut().poll(&mut context) {
-                    Poll::Ready(outcome) => return outcome,
-                    Poll::Pending => thread::park(),
-                }
-            }
-        })
+        let mut future = pin!(future);
+        let outcome = self.enter(|| blocking::wait(None, |context| future.as_mut().poll(context)));
+        outcome.unwrap_or_else(|_| unreachable!("there is no deadline"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::mpsc, task::Poll, thread::ThreadId, time::Duration};
+    use std::{
+        future::poll_fn,
+        sync::mpsc,
+        task::Poll,
+        thread::{self, ThreadId},
+        time::Duration,
+    };
 
     use super::*;
 

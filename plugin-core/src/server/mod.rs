@@ -18,7 +18,7 @@ mod lifeline;
 mod listen;
 mod outcome;
 mod pace;
-mod panics;
+pub(crate) mod panics;
 mod recovery;
 mod serve;
 mod service;

@@ -361,6 +361,11 @@ impl Handler for Service {
         let _ = self.workers.go_on(Box::new(move || drop(discarded)));
     }
 
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        // Where the pool is stopping, it is dropped here.
+        let _ = self.workers.go_on(job);
+    }
+
     fn peer(&self) -> Arc<str> {
         Arc::clone(&self.peer)
     }
