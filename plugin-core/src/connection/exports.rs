@@ -165,8 +165,8 @@ impl Connection {
         self.exported(target).map_or(Ok(()), |stream| stream.demanded(self, bytes))
     }
 
-    /// The other side holds nothing any more.
-    pub(super) fn release_all(&self) {
+    /// The other side holds nothing any more; what it held is for the caller to drop.
+    pub(crate) fn take_exports(&self) -> Vec<Arc<dyn Export>> {
         let held = {
             let mut table = lock(&self.exports);
             table.is_closed = true;
@@ -175,9 +175,7 @@ impl Connection {
         for held in held.values() {
             held.export.released();
         }
-        if !held.is_empty() {
-            self.handler.discard(held.into_values().map(|held| held.export).collect());
-        }
+        held.into_values().map(|held| held.export).collect()
     }
 }
 

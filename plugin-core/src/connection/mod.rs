@@ -340,7 +340,10 @@ impl Connection {
         for waiter in waiting {
             waiter.wake();
         }
-        self.release_all();
+        let held = self.take_exports();
+        if !held.is_empty() {
+            self.handler.discard(held);
+        }
     }
 
     /// Tells the other side goodbye, behind everything sent so far.

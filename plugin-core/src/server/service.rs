@@ -9,12 +9,12 @@ use std::{
 
 use super::{
     call::CallState,
+    discarded::Discarded,
     executor::Executor,
     lane::{Lane, Resting},
     leaders::Leaders,
     outcome::{answer, is_async, run_oneway, stopping},
     pace::{Pace, Paces, Place},
-    panics,
     stop::{Stop, StopReason},
     tasks::Spawned,
     watchdog::Watchdog,
@@ -357,13 +357,11 @@ impl Handler for Service {
 
     fn discard(&self, exports: Vec<Arc<dyn Export>>) {
         let discarded = Discarded(exports);
-        // Where the pool is stopping, it is dropped here, as what else is in it.
-        let _ = self.workers.go_on(Box::new(move || drop(discarded)));
+        self.workers.go_on(Box::new(move || drop(discarded)));
     }
 
     fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        // Where the pool is stopping, it is dropped here.
-        let _ = self.workers.go_on(job);
+        self.workers.go_on(job);
     }
 
     fn peer(&self) -> Arc<str> {
@@ -387,18 +385,6 @@ impl Handler for Service {
             Cause::Violation(violation) => StopReason::Violation(violation.to_string()),
             cause => StopReason::Disconnected(cause.to_string()),
         });
-    }
-}
-
-/// What nobody holds any more, each to be dropped whatever becomes of the others.
-struct Discarded(Vec<Arc<dyn Export>>);
-
-impl Drop for Discarded {
-    fn drop(&mut self) {
-        for export in self.0.drain(..) {
-            // Its panic has been told, and there is no call that it could fail.
-            let _ = panics::catch(|| drop(export));
-        }
     }
 }
 
