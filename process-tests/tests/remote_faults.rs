@@ -316,7 +316,10 @@ fn each_side_holds_so_many_objects_of_the_other_and_no_more() {
         let mut yours = shelf.make_many(MOST).unwrap();
         assert_eq!(yours.last().unwrap().name().unwrap(), "65535");
         let error = shelf.make("one more").unwrap_err().to_string();
-        assert!(error.contains("the host would hold more than 65536 objects of this process; drop some first"), "{error}");
+        assert!(
+            error.contains("the host would hold more than 65536 objects of this process; drop some first"),
+            "{error}"
+        );
         yours.pop();
         assert!(eventually(LONG, || shelf.make("in its place").is_ok()));
         // What comes home may be any number of times in one message.
