@@ -114,10 +114,12 @@ impl<T> Channel<T> {
         place: &mut Place,
         item: impl FnOnce() -> Option<T>,
     ) -> Poll<Result<(), Unsent>> {
+        // Before there is a lock: a waker is code of somebody else's.
+        let waker = context.waker().clone();
         let mut state = lock(&self.0.state);
         if state.is_read && state.items.len() >= self.0.capacity {
             state.has_waiting = true;
-            let last = self.0.room.register(place, context.waker());
+            let last = self.0.room.register(place, waker);
             drop(state);
             drop(last); // Without the lock: a waker is code of somebody else's.
             return Poll::Pending;
