@@ -142,6 +142,11 @@ pub(crate) fn for_call(now: Instant, method: Timeout, call_timeout: Duration) ->
     earlier(own, INHERITED.get())
 }
 
+/// The deadline of a wait that has none of its own: that of [`within`], and of the call that a handler is answering.
+pub(crate) fn in_force() -> Option<Instant> {
+    earlier(CHOSEN.get(), INHERITED.get())
+}
+
 fn earlier(left: Option<Instant>, right: Option<Instant>) -> Option<Instant> {
     match (left, right) {
         (Some(left), Some(right)) => Some(left.min(right)),

@@ -64,7 +64,9 @@ impl<'ast> Visit<'ast> for Check<'_> {
             Place::Output if ends_in(ty, &["Error"]) => {
                 "a boxed error cannot be sent; return `plugin_core::Error`, or an error type of your own"
             }
-            Place::Output => "returning a trait object is not supported yet; return a type that serde can send",
+            Place::Output => {
+                "a trait object cannot be sent as it is; return `Remote<dyn Other>`, an object of a plugin interface that is called where it lives"
+            }
             Place::Argument if ends_in(ty, &["Fn", "FnMut", "FnOnce"]) => {
                 "a function is lent for the time of the call, and nowhere but as an argument of its own; write `&mut dyn FnMut(..)`"
             }
@@ -167,7 +169,7 @@ fn option_argument_of(path: &TypePath) -> Option<&Type> {
 }
 
 /// The types among the last segment's generic arguments.
-fn type_arguments(ty: &TypePath) -> impl Iterator<Item = &Type> {
+pub(crate) fn type_arguments(ty: &TypePath) -> impl Iterator<Item = &Type> {
     let arguments = ty.path.segments.last().map(|last| &last.arguments);
     let arguments = match arguments {
         Some(PathArguments::AngleBracketed(arguments)) => Some(&arguments.args),

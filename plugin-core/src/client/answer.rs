@@ -69,10 +69,20 @@ impl Answer {
 
 /// Why the other side's runtime has no answer from the method.
 fn failed(plugin: &str, name: &str, payload: &[u8], limit: Duration, max_message: usize) -> Error {
-    let failure = match codec::from_slice::<Failure>(payload) {
-        Ok(failure) => failure,
-        Err(error) => return bad_answer(plugin, name, &error),
-    };
+    match codec::from_slice::<Failure>(payload) {
+        Ok(failure) => explain_failure(plugin, name, failure, limit, max_message),
+        Err(error) => bad_answer(plugin, name, &error),
+    }
+}
+
+/// What a failure of method `name` means to its caller, who has waited until `limit`.
+pub(crate) fn explain_failure(
+    plugin: &str,
+    name: &str,
+    failure: Failure,
+    limit: Duration,
+    max_message: usize,
+) -> Error {
     let (plugin, method) = (plugin.to_owned(), name.to_owned());
     let message = failure.message;
     match failure.kind {

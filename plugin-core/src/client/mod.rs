@@ -5,6 +5,7 @@ mod binding;
 mod prepared;
 
 pub use answer::Answer;
+pub(crate) use answer::explain_failure;
 pub(crate) use binding::{check_version, number_methods};
 pub(crate) use prepared::Prepared;
 

@@ -102,6 +102,11 @@ impl<'de> Decoder<'de> {
         Ok(())
     }
 
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Refuses what is left over.
     ///
     /// # Errors

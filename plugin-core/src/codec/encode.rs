@@ -39,6 +39,11 @@ impl Encoder {
         Self { payload: Buffer::new(), bulk: Vec::new(), limit, things: Vec::new() }
     }
 
+    /// Goes on behind `payload`, which may grow to `limit` bytes.
+    pub(crate) fn behind(payload: Buffer, limit: usize) -> Self {
+        Self { payload, bulk: Vec::new(), limit, things: Vec::new() }
+    }
+
     /// Announces how many values follow.
     ///
     /// # Errors

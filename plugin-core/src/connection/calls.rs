@@ -260,7 +260,7 @@ impl Connection {
 
     /// Waits for the answer until `deadline`, reading for everybody while nobody else does, and running what the other side asks
     /// of this call.
-    fn wait(
+    pub(super) fn wait(
         self: &Arc<Self>,
         call: u32,
         waiter: &Waiter,

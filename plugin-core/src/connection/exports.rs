@@ -18,18 +18,41 @@ use crate::{
     },
 };
 
+/// How many streams of each side may be open.
+pub(crate) const MAX_STREAMS: usize = 4096;
+
 /// Something that this side gives the other.
 pub(crate) trait Export: Send + Sync {
     /// What it goes by: a number of its own in this process, for as long as it lives.
     fn target(&self) -> u32;
 
     fn into_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync>;
+
+    /// Whether it can be given to the other side; why not.
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// Whether it is a stream.
+    fn is_stream(&self) -> bool {
+        false
+    }
+
+    /// The other side wants `bytes` more of a stream. Never blocks.
+    fn demanded(&self, _connection: &Arc<Connection>, _bytes: u32) -> Result<(), Violation> {
+        Err(Violation::NoStream(self.target()))
+    }
+
+    /// The other side has let go of it. Never blocks.
+    fn released(&self) {}
 }
 
 /// What the other side holds.
 #[derive(Default)]
 pub(super) struct Exports {
     held: HashMap<u32, Held>,
+    /// How many of them are streams.
+    streams: usize,
     /// The connection has ended, and nothing is held by anybody.
     is_closed: bool,
 }
@@ -40,8 +63,11 @@ struct Held {
 }
 
 /// There would be too many.
-#[derive(Debug)]
-pub(crate) struct TooManyObjects;
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TooMany {
+    Objects,
+    Streams,
+}
 
 /// What one message refers to: of this side, taken back unless the message leaves; and of the other, released behind it.
 struct Given {
@@ -78,26 +104,26 @@ impl Connection {
         self: &Arc<Self>,
         exports: &[Arc<dyn Export>],
         returned: &[Arc<Import>],
-    ) -> Result<Cargo, TooManyObjects> {
+    ) -> Result<Cargo, TooMany> {
         let mut given = Given {
             connection: Arc::downgrade(self),
             targets: Vec::with_capacity(exports.len()),
             has_left: AtomicBool::new(false),
             _returned: returned.to_vec(),
         };
-        let is_admitted = exports.len() <= MAX_OBJECTS && {
+        let admitted = if exports.len() > MAX_OBJECTS {
+            Err(TooMany::Objects)
+        } else {
             let mut table = lock(&self.exports);
-            exports.iter().all(|export| {
-                let is_added = table.add(export);
-                if is_added {
-                    given.targets.push(export.target());
-                }
-                is_added
+            exports.iter().try_for_each(|export| {
+                table.add(export)?;
+                given.targets.push(export.target());
+                Ok(())
             })
         };
         // Where it is not, what has been noted is taken back here, without the lock.
         let cargo = Cargo::new(Arc::new(given));
-        if is_admitted { Ok(cargo) } else { Err(TooManyObjects) }
+        admitted.map(|()| cargo)
     }
 
     /// What the other side calls by `target`, if it holds that.
@@ -123,40 +149,53 @@ impl Connection {
         let freed = lock(&self.exports).remove(target, count);
         match freed {
             Ok(None) => {}
-            Ok(Some(freed)) => self.handler.discard(vec![freed]),
+            Ok(Some(freed)) => {
+                freed.released();
+                self.handler.discard(vec![freed]);
+            }
             Err(held) => return Err(Violation::ReleaseOfUnheld { target, released: count, held }),
         }
         Ok(())
     }
 
-    /// The other side holds nothing any more.
-    pub(super) fn release_all(&self) {
+    /// The other side wants more of a stream. One that it has let go of meanwhile gives nothing more.
+    pub(super) fn demanded(self: &Arc<Self>, target: u32, bytes: u32) -> Result<(), Violation> {
+        self.exported(target).map_or(Ok(()), |stream| stream.demanded(self, bytes))
+    }
+
+    /// The other side holds nothing any more; what it held is for the caller to drop.
+    pub(crate) fn take_exports(&self) -> Vec<Arc<dyn Export>> {
         let held = {
             let mut table = lock(&self.exports);
             table.is_closed = true;
             std::mem::take(&mut table.held)
         };
-        if !held.is_empty() {
-            self.handler.discard(held.into_values().map(|held| held.export).collect());
+        for held in held.values() {
+            held.export.released();
         }
+        held.into_values().map(|held| held.export).collect()
     }
 }
 
 impl Exports {
-    /// Counts one more reference; `false` where there are too many objects.
-    fn add(&mut self, export: &Arc<dyn Export>) -> bool {
+    /// Counts one more reference, unless there are too many.
+    fn add(&mut self, export: &Arc<dyn Export>) -> Result<(), TooMany> {
         if self.is_closed {
-            return true; // The message will not leave.
+            return Ok(()); // The message will not leave.
         }
-        let is_full = self.held.len() >= MAX_OBJECTS;
         let target = export.target();
-        if is_full && !self.held.contains_key(&target) {
-            return false;
+        if !self.held.contains_key(&target) {
+            if export.is_stream() && self.streams >= MAX_STREAMS {
+                return Err(TooMany::Streams);
+            }
+            if self.held.len() >= MAX_OBJECTS {
+                return Err(TooMany::Objects);
+            }
+            self.streams += usize::from(export.is_stream());
         }
         let held = self.held.entry(target).or_insert_with(|| Held { export: Arc::clone(export), references: 0 });
-        let Some(references) = held.references.checked_add(1) else { return false };
-        held.references = references;
-        true
+        held.references = held.references.checked_add(1).ok_or(TooMany::Objects)?;
+        Ok(())
     }
 
     /// Takes so many references off; gives what has none left, or how many there were.
@@ -166,7 +205,9 @@ impl Exports {
         if held.references > 0 {
             return Ok(None);
         }
-        Ok(self.held.remove(&target).map(|held| held.export))
+        let freed = self.held.remove(&target).map(|held| held.export);
+        self.streams -= usize::from(freed.as_ref().is_some_and(|freed| freed.is_stream()));
+        Ok(freed)
     }
 }
 

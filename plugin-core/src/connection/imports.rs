@@ -83,10 +83,6 @@ impl Freight for Brought {
 }
 
 impl Brought {
-    pub(crate) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
-    }
-
     /// What the other side calls `target`, if it has sent that along.
     pub(crate) fn import(&self, target: u32) -> Option<Arc<Import>> {
         let place = self.imports.binary_search_by_key(&target, |import| import.target).ok()?;
@@ -176,13 +172,12 @@ mod tests {
     fn sent(link: &crate::transport::memory::MemoryLink, deframer: &mut Deframer, count: usize) -> Vec<Header> {
         let mut headers = Vec::new();
         while headers.len() < count {
-            match deframer.next().unwrap() {
-                Some(frame) => headers.push(frame.header),
-                None => {
-                    let count = link.read(deframer.space()).unwrap();
-                    deframer.filled(count);
-                }
+            if let Some(frame) = deframer.next().unwrap() {
+                headers.push(frame.header);
+                continue;
             }
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
         }
         headers
     }

@@ -22,6 +22,7 @@ mod oneway;
 mod outbox;
 mod read;
 mod resume;
+mod streams;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -36,10 +37,11 @@ pub(crate) use baton::{Attendance, Presence};
 pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES};
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
-pub(crate) use exports::{Export, TooManyObjects};
+pub(crate) use exports::{Export, MAX_STREAMS, TooMany};
 pub(crate) use imports::{Brought, Import};
 pub(crate) use outbox::{Sent, Unsent};
 pub(crate) use read::{Progress, Recalled};
+pub(crate) use streams::Inward;
 
 use std::{any::Any, io, time::Duration};
 
@@ -65,6 +67,7 @@ use exports::Exports;
 use imports::Imports;
 use outbox::{LeftBehind, Outbox};
 use resume::Inbox;
+use streams::Inlets;
 
 /// What a side does with what the other one starts. None of it may block: the reader runs it.
 pub(crate) trait Handler: Send + Sync {
@@ -144,6 +147,11 @@ pub(crate) trait Handler: Send + Sync {
         drop(exports);
     }
 
+    /// Runs what may block, on another thread. Drops it where there is none any more.
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        drop(job);
+    }
+
     /// What errors call the other side.
     fn peer(&self) -> Arc<str> {
         "the other side".into()
@@ -206,6 +214,8 @@ pub(crate) struct Connection {
     /// What the other side holds of this one's, and this one of the other's.
     exports: Mutex<Exports>,
     imports: Mutex<Imports>,
+    /// The other side's streams that are read here.
+    inlets: Mutex<Inlets>,
     /// Signalled when the writer has something to do.
     work: Condvar,
     /// Signalled when the outbox has room again, when a link comes or goes, and at the end.
@@ -264,6 +274,7 @@ impl Connection {
             calls: Mutex::default(),
             exports: Mutex::default(),
             imports: Mutex::default(),
+            inlets: Mutex::default(),
             declarations: Mutex::default(),
             work: Condvar::new(),
             changed: Signal::default(),
@@ -284,6 +295,11 @@ impl Connection {
     /// Whether threads read in turn.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared.load(Ordering::Relaxed)
+    }
+
+    /// Runs what may block, on another thread. Drops it where there is none any more.
+    pub(crate) fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        self.handler.run(job);
     }
 
     /// What errors call the other side.
@@ -324,7 +340,10 @@ impl Connection {
         for waiter in waiting {
             waiter.wake();
         }
-        self.release_all();
+        let held = self.take_exports();
+        if !held.is_empty() {
+            self.handler.discard(held);
+        }
         drop(unsent);
     }
 

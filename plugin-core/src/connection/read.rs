@@ -242,7 +242,8 @@ impl Connection {
 
     fn route(self: &Arc<Self>, mut message: Message, woken: &mut Vec<Arc<Waiter>>) -> Result<(), Violation> {
         // What cannot be read is told by whoever decodes the values behind it.
-        let metadata = message.meta.then(|| Metadata::read(&message.payload).unwrap_or_default()).unwrap_or_default();
+        let metadata =
+            if message.meta { Metadata::read(&message.payload).unwrap_or_default() } else { Metadata::default() };
         if metadata.has_objects() {
             message.cargo = self.take_over(&metadata)?;
         }
@@ -256,6 +257,8 @@ impl Connection {
             Kind::Notice => return self.notice_arrived(message, woken),
             Kind::Declare => return self.interface_declared(&message),
             Kind::Release => return self.released(message.target, message.call),
+            Kind::Items | Kind::End => return self.stream_arrived(message, woken),
+            Kind::Demand => return self.demanded(message.target, message.call),
             Kind::Value | Kind::Error | Kind::Failure | Kind::Pong => {
                 let answered = lock(&self.calls).answer(message);
                 // One that nobody waits for is dropped without the lock: it may have brought objects.

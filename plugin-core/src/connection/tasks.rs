@@ -138,11 +138,16 @@ impl Connection {
             let call = calls.register(&waiter)?;
             (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1)
         };
+        self.arrange(alarm);
+        Some(Registered { connection: self, waiter, call, has_company, is_queued: false, is_over: false })
+    }
+
+    /// Has somebody look after tasks when it is time for that.
+    pub(super) fn arrange(self: &Arc<Self>, alarm: Option<Instant>) {
         if alarm.is_some_and(|alarm| !self.handler.look_at(self, alarm)) {
             // The next that calls tries again.
             lock(&self.calls).tasks.alarm = None;
         }
-        Some(Registered { connection: self, waiter, call, has_company, is_queued: false, is_over: false })
     }
 
     /// Wakes tasks whose time is over, and looks for signs of life as long as any wait; when to come again, if at all. `due`

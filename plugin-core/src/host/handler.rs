@@ -188,6 +188,10 @@ impl Handler for HostHandler {
         self.service().discard(exports);
     }
 
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        self.service().run(job);
+    }
+
     fn peer(&self) -> Arc<str> {
         Arc::clone(&self.plugin)
     }

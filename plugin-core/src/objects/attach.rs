@@ -6,7 +6,7 @@ use super::interfaces;
 use crate::{
     buffer::Buffer,
     codec::{EncodeError, Encoder, along::Thing},
-    connection::{Connection, Export, Import, TooManyObjects},
+    connection::{Connection, Export, Import, MAX_STREAMS, TooMany},
     error::whose,
     interface::Descriptor,
     protocol::{
@@ -82,7 +82,7 @@ impl Parcel {
 }
 
 impl Attachments {
-    fn of(things: Vec<Thing>) -> Self {
+    pub(crate) fn of(things: Vec<Thing>) -> Self {
         if things.is_empty() {
             return Self(None);
         }
@@ -103,7 +103,7 @@ impl Attachments {
         Self(Some(all))
     }
 
-    fn metadata(&self, parent: Option<u32>) -> Metadata {
+    pub(crate) fn metadata(&self, parent: Option<u32>) -> Metadata {
         let Some(all) = &self.0 else { return Metadata { parent, ..Metadata::default() } };
         let objects = all.given.iter().map(|export| export.target()).collect();
         let returned = all.returned.iter().map(|import| import.target()).collect();
@@ -119,14 +119,24 @@ impl Attachments {
         for import in &all.returned {
             check_home(import, connection)?;
         }
+        for export in &all.given {
+            export.check().map_err(|why| EncodeError::Failed(why.into()))?;
+        }
         for descriptor in &all.interfaces {
             declare(descriptor, connection)?;
         }
-        let cargo = connection.give(&all.given, &all.returned).map_err(|TooManyObjects| {
+        let cargo = connection.give(&all.given, &all.returned).map_err(|too_many| {
             let peer = whose(&connection.peer());
-            EncodeError::Failed(format!(
-                "{peer} would hold more than {MAX_OBJECTS} objects of this process; drop some first"
-            ))
+            EncodeError::Failed(match too_many {
+                TooMany::Objects => {
+                    format!("{peer} would hold more than {MAX_OBJECTS} objects of this process; drop some first")
+                }
+                TooMany::Streams => {
+                    format!(
+                        "more than {MAX_STREAMS} streams from here to {peer} would be open; read or drop some first"
+                    )
+                }
+            })
         })?;
         Ok(Message { cargo, ..message })
     }

@@ -32,10 +32,10 @@ const AS_LONG_AS_ITS_CALL: Duration = Duration::MAX;
 
 /// Something of the other side's.
 #[derive(Clone)]
-pub(super) struct Callee {
+pub(crate) struct Callee {
     pub(super) connection: Arc<Connection>,
     /// What errors call the other side.
-    pub(super) peer: Arc<str>,
+    pub(crate) peer: Arc<str>,
     pub(super) target: u32,
     pub(super) hold: Hold,
 }
@@ -201,18 +201,18 @@ impl Callee {
     ) -> Result<()> {
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
-        let sent = send(&self.connection, deadline);
-        sent.map_err(|(unsent, message)| self.explain(called.name, began, deadline, &failure(unsent, message)))
+        let outcome = send(&self.connection, deadline);
+        outcome.map_err(|(unsent, message)| self.explain(called.name, began, deadline, &failure(unsent, message)))
     }
 
     /// Waits until all is known that [`explain`](Self::explain) tells.
-    pub(super) async fn settle(&self, deadline: Option<Instant>) {
+    pub(crate) async fn settle(&self, deadline: Option<Instant>) {
         if let Hold::Held { keeper: Some(keeper), .. } = &self.hold {
             keeper.settle(deadline).await;
         }
     }
 
-    pub(super) fn explain(
+    pub(crate) fn explain(
         &self,
         method: &str,
         began: Instant,
@@ -242,7 +242,7 @@ impl Callee {
     }
 
     /// What this side holds.
-    pub(super) fn held(import: Arc<Import>) -> Self {
+    pub(crate) fn held(import: Arc<Import>) -> Self {
         let connection = Arc::clone(import.connection());
         let keeper = connection.keeper().and_then(|keeper| keeper.downcast().ok());
         Self { peer: connection.peer(), target: import.target(), connection, hold: Hold::Held { keeper, import } }

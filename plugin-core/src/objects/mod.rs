@@ -18,7 +18,8 @@ mod lent;
 pub(crate) mod object;
 mod remote;
 
-pub(crate) use attach::{Attachments, Parcel};
+pub(crate) use attach::{Attachment, Attachments, Parcel};
+pub(crate) use callee::Callee;
 pub use remote::Remote;
 
 pub use borrowed::{Function, borrow};

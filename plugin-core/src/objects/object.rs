@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
+use super::interfaces;
 use crate::{
     connection::{Connection, Export, lock},
     interface::{Dispatch, Interface},
@@ -80,6 +81,11 @@ impl Object {
     /// The value, if it is behind that interface.
     pub(super) fn value<I: ?Sized + 'static>(&self) -> Option<&Arc<I>> {
         self.value.downcast_ref()
+    }
+
+    /// What stands for all objects of its interface.
+    pub(crate) fn place(&self) -> u32 {
+        FIRST_OBJECT + interfaces::number(self.dispatcher.descriptor())
     }
 
     /// Decides where its async methods run: in the runtime from which it is sent, if there is one.

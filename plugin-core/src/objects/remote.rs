@@ -165,21 +165,22 @@ impl<I: ?Sized> fmt::Debug for Remote<I> {
             Home::Here(object) => remote.field("interface", &object.dispatcher.descriptor().name),
             Home::There(distant) => remote.field("interface", &distant.interface()).field("lives_in", &distant.peer()),
         };
-        remote.finish()
+        remote.finish_non_exhaustive()
     }
 }
 
 /// What stands for an object in a message: its target, and the number of its interface, or nothing if it comes back home.
 type Reference = (u32, Option<u32>);
 
-impl<I: Interface + ?Sized + 'static> Serialize for Remote<I> {
+/// Whatever `I` is: nobody can have made one of what is no interface, and one error in a signature is enough.
+impl<I: ?Sized> Serialize for Remote<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (reference, attachment): (Reference, _) = match &self.home {
             Home::Here(object) => {
                 object.settle();
-                let interface = interfaces::number(I::DESCRIPTOR);
+                let descriptor = object.dispatcher.descriptor();
                 let export = Arc::clone(object) as Arc<dyn Export>;
-                ((object.target(), Some(interface)), Attachment::Given(export, Some(I::DESCRIPTOR)))
+                ((object.target(), Some(interfaces::number(descriptor))), Attachment::Given(export, Some(descriptor)))
             }
             Home::There(distant) => {
                 let import = distant.import().ok_or_else(|| ser::Error::custom("what is lent cannot be passed on"))?;

@@ -53,10 +53,16 @@ pub(crate) enum Kind {
     Credit = 28,
     /// A function that a call has lent is to be called, and nothing answers.
     Notice = 29,
+    /// The next bytes of a stream.
+    Items = 30,
+    /// There are no more.
+    End = 31,
+    /// So many more bytes of a stream are wanted.
+    Demand = 32,
 }
 
 impl Kind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 20] = [
         Self::Hello,
         Self::Welcome,
         Self::Refused,
@@ -74,6 +80,9 @@ impl Kind {
         Self::Oneway,
         Self::Credit,
         Self::Notice,
+        Self::Items,
+        Self::End,
+        Self::Demand,
     ];
 
     /// Frames from here up that this side does not know are ignored; unknown ones below are a violation.

@@ -62,11 +62,13 @@ impl Incoming {
             Kind::Request | Kind::Oneway | Kind::Value | Kind::Error | Kind::Failure => {
                 self.begin(kind, &header, frame.payload)
             }
+            Kind::Items if header.flags & MORE == 0 => Ok(Some(first(kind, &header, frame.payload))),
             _ if header.flags != 0 => Err(Violation::ReservedFlags(header.flags)),
             Kind::Cancel => {
                 self.forget(header.call, false);
                 Ok(Some(Message::control(kind, header.call)))
             }
+            Kind::Items | Kind::End | Kind::Demand => Ok(Some(first(kind, &header, frame.payload))),
             Kind::Notice | Kind::Declare | Kind::Release => {
                 self.check_length(kind, frame.payload.len())?;
                 Ok(Some(first(kind, &header, frame.payload)))

@@ -196,7 +196,8 @@ impl Failure {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// As much of a text as is worth reading.
+pub(crate) fn shortened(text: &str) -> String {
     const LIMIT: usize = 8 * 1024;
     match text.char_indices().find(|(place, letter)| place + letter.len_utf8() > LIMIT) {
         Some((place, _)) => format!("{} …", &text[..place]),

@@ -36,7 +36,7 @@ impl Service {
         began: Instant,
     ) -> (Sent, Instant) {
         let place = task.place();
-        let Task { mut request, call } = task;
+        let Task { mut request, call, .. } = task;
         let (number, bytes) = (request.call, request.payload.len());
         let handler = || {
             let Some(_level) = depth::enter() else { return Err(Failure::new(FailureKind::TooDeep, "")) };

@@ -64,6 +64,7 @@ fn structure(interface: &Interface) -> TokenStream {
         #(#cfgs)*
         #[doc = #doc]
         #(#hidden)*
+        #[allow(deprecated)]
         #vis struct #dispatcher<S: ?::core::marker::Sized>(
             ::std::sync::Arc<dyn #ident>,
             ::core::marker::PhantomData<fn(&S)>,
@@ -71,6 +72,7 @@ fn structure(interface: &Interface) -> TokenStream {
 
         #(#cfgs)*
         #[automatically_derived]
+        #[allow(deprecated)]
         impl<S: #ident + 'static> #dispatcher<S> {
             /// Routes requests to `implementation`.
             #vis fn new(implementation: S) -> Self {
