@@ -112,7 +112,11 @@ mod unix {
                 "releases-unheld" => Frame { target: 70_000, ..Frame::new(kind::RELEASE, 3, Vec::new()) }.to_bytes(),
                 "gives-one-too-often" => [giving((0..70_000).map(|_| 1)), value(vec![7])].concat(),
                 "gives-and-takes" => [giving(0..20_000).repeat(2), value(vec![7])].concat(),
-                "gives-and-does-not-read" => [giving(0..60_000).repeat(20), value(vec![7])].concat(),
+                "gives-and-does-not-read" => {
+                    // The host hangs up meanwhile.
+                    let _ = stream.write_all(&[giving(0..60_000).repeat(20), value(vec![7])].concat());
+                    return wait();
+                }
                 "credits-unsent" => Frame::new(kind::CREDIT, 1, Vec::new()).to_bytes(),
                 "hangs-up-and-dies" => {
                     drop(stream);
