@@ -330,7 +330,8 @@ impl Handler for Service {
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
         let task = self.begin(connection, request);
         if self.answer(connection, task, Instant::now()).0 == Sent::Partly {
-            self.stalled(connection);
+            // Not this service's own: in a host, others write.
+            connection.stalled();
         }
     }
 
