@@ -2,10 +2,12 @@
 
 mod answer;
 mod binding;
+mod calling;
 mod prepared;
 
 pub use answer::Answer;
 pub(crate) use binding::{check_version, number_methods};
+pub(crate) use calling::Calling;
 pub(crate) use prepared::Prepared;
 
 use std::{

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Answer, Attempt, Client, Times, unsent};
+use super::{Answer, Attempt, Client, Crash, Times, unsent};
 use crate::{
     Result,
     buffer::Buffer,
@@ -26,22 +26,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Makes the call. Dropping the future cancels it.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub(crate) async fn call(self) -> Result<Answer> {
+    /// Makes the call, whatever has to be waited for.
+    pub(super) async fn call_slowly(self) -> Result<Answer> {
         let deadline = self.deadline();
         let Self { client, method, began, payload, .. } = self;
-        let called = &client.descriptor.methods[method];
-        let mut payload = payload?;
-        let mut crash = None;
-        loop {
-            match client.attempt_async(method, payload, began, deadline).await {
-                Ok(answer) => return Ok(answer),
-                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
-            }
-        }
+        client.make(method, payload?, Times { began, deadline }, None).await
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
@@ -80,13 +69,30 @@ impl Prepared {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let method = &self.client.descriptor.methods[self.method];
         self.scope.for_call(self.began, method.timeout, self.client.plugin.call_timeout())
     }
 }
 
 impl Client {
+    /// Makes a call, again where it may be made again.
+    pub(super) async fn make(
+        self,
+        method: usize,
+        mut payload: Buffer,
+        times: Times,
+        mut crash: Option<Crash>,
+    ) -> Result<Answer> {
+        let called = &self.descriptor.methods[method];
+        loop {
+            match self.attempt_async(method, payload, times.began, times.deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(attempt) => payload = attempt.again(&mut crash, called, times.deadline)?,
+            }
+        }
+    }
+
     /// As [`attempt`](Self::attempt), for a task.
     async fn attempt_async(
         &self,

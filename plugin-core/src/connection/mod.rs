@@ -18,6 +18,7 @@ pub(crate) mod greeting;
 mod liveness;
 mod oneway;
 mod outbox;
+mod prompt;
 mod read;
 mod resume;
 mod tasks;
@@ -35,6 +36,7 @@ pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES};
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
 pub(crate) use outbox::{Sent, Unsent};
+pub(crate) use prompt::Prompt;
 pub(crate) use read::{Progress, Recalled};
 
 use std::{io, time::Duration};
@@ -189,6 +191,8 @@ pub(crate) struct Connection {
     handler: Arc<dyn Handler>,
     /// Callers read the present link in turn.
     is_shared: AtomicBool,
+    /// The outbox says that the connection has ended.
+    has_ended: AtomicBool,
     /// How often something has been received: a sign of life.
     heard: AtomicU64,
     pulse: Mutex<Pulse>,
@@ -243,6 +247,7 @@ impl Connection {
             changed: Signal::default(),
             handler,
             is_shared: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             pulse: Mutex::default(),
             is_unresponsive: AtomicBool::new(false),
@@ -258,6 +263,11 @@ impl Connection {
     /// Whether threads read in turn.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection has ended for good; as [`end`](Self::end), without a lock.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// The most bytes that a message may have.

@@ -10,7 +10,7 @@ use super::{
     Cause, Connection,
     baton::{Attendance, Left, Reading},
     lock,
-    waiter::Waiter,
+    waiter::Woken,
 };
 use crate::{
     protocol::{
@@ -182,10 +182,8 @@ impl Connection {
         let taken = self.take_frames_locked(reading, &mut woken);
         // Without a lock, and while this thread is known to be awake: what the woken ones send next is written with whatever
         // else this thread writes before it waits again.
-        let are_several = woken.iter().filter(|waiter| waiter.task().is_none()).count() > 1;
-        for waiter in woken.drain(..) {
-            waiter.wake();
-        }
+        let are_several = woken.iter().filter(|woken| woken.is_thread()).count() > 1;
+        woken.drain(..).for_each(Woken::wake);
         reading.woken = woken;
         if are_several {
             // Or they would find this thread gone, or waiting, and each would have to write for itself.
@@ -205,11 +203,7 @@ impl Connection {
         }
     }
 
-    fn take_frames_locked(
-        self: &Arc<Self>,
-        reading: &mut Reading,
-        woken: &mut Vec<Arc<Waiter>>,
-    ) -> Result<Taken, Violation> {
+    fn take_frames_locked(self: &Arc<Self>, reading: &mut Reading, woken: &mut Vec<Woken>) -> Result<Taken, Violation> {
         // Until the end, so that what the next link brings comes behind all of this.
         let mut inbox = lock(&self.inbox);
         if inbox.generation != reading.generation {
@@ -240,7 +234,7 @@ impl Connection {
         Ok(Taken::Frames(count))
     }
 
-    fn route(self: &Arc<Self>, message: Message, woken: &mut Vec<Arc<Waiter>>) -> Result<(), Violation> {
+    fn route(self: &Arc<Self>, message: Message, woken: &mut Vec<Woken>) -> Result<(), Violation> {
         match message.kind {
             Kind::Oneway => return self.oneway_arrived(message),
             Kind::Credit => return self.credited(message.call),

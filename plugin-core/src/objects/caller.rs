@@ -1,5 +1,7 @@
 //! What a proxy holds: an interface of a plugin, or an object of the other side.
 
+use std::future::Future;
+
 use super::{Lent, LentByTask, borrowed::Borrowed};
 use crate::{
     Result,
@@ -115,8 +117,8 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn call(self) -> Result<Answer> {
-        self.0?.call().await
+    pub fn call(self) -> impl Future<Output = Result<Answer>> + Send {
+        self.0.map_or_else(client::Calling::failed, client::Prepared::call)
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.

@@ -1,0 +1,145 @@
+//! The future of an async method's call.
+//!
+//! Nearly all calls find the plugin running, room for what they send, and an answer: that takes no more memory than is kept here,
+//! and no step but sending and being woken. Whatever else may happen, [`Client::make`] sees to it, in a future of its own.
+
+use std::{
+    future::{Future, ready},
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use super::{Answer, Client, Prepared, Times};
+use crate::{
+    Error, Result,
+    buffer::Buffer,
+    connection::{CallFailure, Prompt},
+    host::Lease,
+    interface::BoxFuture,
+    protocol::{frame::Kind, message::Message},
+};
+
+/// Makes a call. Dropping it cancels the call.
+pub(crate) struct Calling(State);
+
+enum State {
+    Prepared(Prepared),
+    Sent(Sent),
+    Slow(BoxFuture<'static, Result<Answer>>),
+    Over,
+}
+
+/// A call that waits for its answer.
+struct Sent {
+    prompt: Prompt<Lease>,
+    client: Client,
+    method: usize,
+    times: Times,
+    /// Its arguments, if it may be repeated.
+    kept: Option<Buffer>,
+}
+
+impl Calling {
+    /// That of a call that cannot be made.
+    pub(crate) fn failed(why: Error) -> Self {
+        Self(State::Slow(Box::pin(ready(Err(why)))))
+    }
+}
+
+impl Prepared {
+    /// Makes the call. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub(crate) fn call(self) -> Calling {
+        Calling(State::Prepared(self))
+    }
+
+    fn begin(mut self, context: &Context<'_>) -> State {
+        match self.send(context) {
+            Some((prompt, times, kept)) => {
+                State::Sent(Sent { prompt, client: self.client, method: self.method, times, kept })
+            }
+            None => State::Slow(Box::pin(self.call_slowly())),
+        }
+    }
+
+    /// Sends the request, unless that takes waiting or fails.
+    fn send(&mut self, context: &Context<'_>) -> Option<(Prompt<Lease>, Times, Option<Buffer>)> {
+        let (client, began, deadline) = (&self.client, self.began, self.deadline());
+        let called = &client.descriptor.methods[self.method];
+        let lease = client.plugin.acquire_at_once(called.name, deadline)?.ok()?;
+        let (target, method) = client.bind(&lease, self.method).ok()?;
+        let payload = mem::take(self.payload.as_mut().ok()?);
+        let kept = called.idempotent.then(|| payload.clone());
+        let request = Message { target, method, payload, ..Message::control(Kind::Request, 0) };
+        match Prompt::begin(lease, request, deadline, context) {
+            Ok(prompt) => Some((prompt, Times { began, deadline }, kept)),
+            Err(request) => {
+                self.payload = Ok(request.payload);
+                None
+            }
+        }
+    }
+}
+
+impl Sent {
+    /// What the outcome comes to, or what is still to be done for that.
+    fn conclude(self, outcome: Result<Message, CallFailure>) -> Result<Result<Answer>, State> {
+        if outcome.is_err() {
+            return Err(State::Slow(Box::pin(self.conclude_slowly(outcome))));
+        }
+        let Self { prompt, client, method, times, kept } = self;
+        let called = &client.descriptor.methods[method];
+        match client.conclude(prompt.connection(), called, kept, outcome, times) {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(attempt) => attempt.again(&mut None, called, times.deadline).map_or_else(
+                |error| Ok(Err(error)),
+                |payload| Err(State::Slow(Box::pin(client.make(method, payload, times, None)))),
+            ),
+        }
+    }
+
+    async fn conclude_slowly(self, outcome: Result<Message, CallFailure>) -> Result<Answer> {
+        let Self { prompt, client, method, times, kept } = self;
+        let called = &client.descriptor.methods[method];
+        prompt.connection().settle(times.deadline).await;
+        match client.conclude(prompt.connection(), called, kept, outcome, times) {
+            Ok(answer) => Ok(answer),
+            Err(attempt) => {
+                let mut crash = None;
+                let payload = attempt.again(&mut crash, called, times.deadline)?;
+                drop(prompt);
+                client.make(method, payload, times, crash).await
+            }
+        }
+    }
+}
+
+impl Future for Calling {
+    type Output = Result<Answer>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Answer>> {
+        let state = &mut self.0;
+        if let State::Prepared(_) = state {
+            let State::Prepared(prepared) = mem::replace(state, State::Over) else { return Poll::Pending };
+            *state = prepared.begin(context);
+            if let State::Sent(_) = state {
+                return Poll::Pending;
+            }
+        }
+        if let State::Sent(sent) = state {
+            let outcome = ready!(Pin::new(&mut sent.prompt).poll(context));
+            let State::Sent(sent) = mem::replace(state, State::Over) else { return Poll::Pending };
+            match sent.conclude(outcome) {
+                Ok(answer) => return Poll::Ready(answer),
+                Err(slow) => *state = slow,
+            }
+        }
+        let State::Slow(slow) = state else { return Poll::Pending };
+        let answer = ready!(slow.as_mut().poll(context));
+        *state = State::Over;
+        Poll::Ready(answer)
+    }
+}
