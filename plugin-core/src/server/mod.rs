@@ -16,6 +16,7 @@ mod lane;
 mod leaders;
 mod lifeline;
 mod listen;
+mod numbers;
 mod outcome;
 mod pace;
 mod panics;

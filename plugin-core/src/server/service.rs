@@ -12,6 +12,7 @@ use super::{
     executor::Executor,
     lane::{Lane, Resting},
     leaders::Leaders,
+    numbers::Numbers,
     outcome::{answer, is_async, run_oneway, stopping},
     pace::{Pace, Paces, Place},
     stop::{Stop, StopReason},
@@ -35,8 +36,7 @@ use crate::{
 /// The values a plugin serves, and the threads that serve them.
 pub(crate) struct Service {
     pub(super) me: Weak<Self>,
-    /// In the order of the greeting; emptied when serving ends.
-    dispatchers: Mutex<Vec<Arc<dyn Dispatch>>>,
+    state: Mutex<State>,
     pub(super) paces: Paces,
     pub(super) workers: Arc<Workers>,
     /// Runs oneway calls.
@@ -44,10 +44,6 @@ pub(crate) struct Service {
     pub(super) leaders: Leaders,
     pub(super) watchdog: Watchdog,
     writer: Writer,
-    /// Requests for whoever leads to run where it stands.
-    quick: Mutex<VecDeque<Task>>,
-    /// The calls that are being answered or wait for a thread, by number.
-    running: Mutex<HashMap<u32, Arc<CallState>>>,
     pub(super) executor: Executor,
     pub(super) spawned: Arc<Spawned>,
     stop: Arc<Stop>,
@@ -55,10 +51,42 @@ pub(crate) struct Service {
     peer: Arc<str>,
 }
 
+/// What every request has to do with: one lock for all of it.
+struct State {
+    /// In the order of the greeting; emptied when serving ends.
+    dispatchers: Vec<Arc<dyn Dispatch>>,
+    /// Requests for whoever leads to run where it stands.
+    quick: VecDeque<Task>,
+    /// When the first of those came that have come since one was taken: they came together.
+    came: Option<Instant>,
+    /// The calls that are being answered or wait for a thread, by number.
+    running: HashMap<u32, Arc<CallState>, Numbers>,
+}
+
+impl State {
+    fn dispatcher(&self, target: u32) -> Option<Arc<dyn Dispatch>> {
+        self.dispatchers.get(target as usize).cloned()
+    }
+
+    /// Takes note of a request that is going to be answered, and came at `now`.
+    fn begin(&mut self, request: Message, now: Instant) -> Task {
+        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
+        let limit = match request.deadline {
+            0 => None,
+            left => deadline::limited(now, Duration::from_millis(left.into())),
+        };
+        let call = CallState::new(limit);
+        self.running.insert(request.call, Arc::clone(&call));
+        Task { request, call, dispatcher: None }
+    }
+}
+
 /// A request, and what is known of its call.
 pub(super) struct Task {
     pub(super) request: Message,
     pub(super) call: Arc<CallState>,
+    /// What answers it, if that has been looked up.
+    dispatcher: Option<Arc<dyn Dispatch>>,
 }
 
 impl Task {
@@ -72,14 +100,17 @@ impl Service {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             paces: Paces::new(&dispatchers),
-            dispatchers: Mutex::new(dispatchers),
+            state: Mutex::new(State {
+                dispatchers,
+                quick: VecDeque::new(),
+                came: None,
+                running: HashMap::with_hasher(Numbers::new()),
+            }),
             workers: Arc::default(),
             lane: Arc::default(),
             leaders: Leaders::default(),
             watchdog: Watchdog::default(),
             writer: Writer::default(),
-            quick: Mutex::default(),
-            running: Mutex::default(),
             executor,
             spawned: Arc::default(),
             stop,
@@ -97,12 +128,12 @@ impl Service {
 
     /// What the greeting says of the interfaces.
     pub(crate) fn interfaces(&self) -> Vec<InterfaceEntry> {
-        lock(&self.dispatchers).iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
+        lock(&self.state).dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 
     /// How many calls have not been answered.
     pub(crate) fn running(&self) -> usize {
-        lock(&self.running).len()
+        lock(&self.state).running.len()
     }
 
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
@@ -116,14 +147,14 @@ impl Service {
     /// A value that a handler still uses is dropped when that handler returns.
     pub(crate) fn finish(&self, grace: Duration) {
         let deadline = deadline::after(Instant::now(), grace);
-        for call in lock(&self.running).values() {
+        for call in lock(&self.state).running.values() {
             call.stop();
         }
         self.lane.stop();
         // Those that do not end by themselves are ended early enough to let go of what they hold, while there is still
         // something that runs them.
         self.spawned.wait_none(deadline.checked_sub(grace / 5).unwrap_or(deadline));
-        let unfinished: Vec<_> = lock(&self.running).values().cloned().collect();
+        let unfinished: Vec<_> = lock(&self.state).running.values().cloned().collect();
         for call in unfinished {
             call.end();
         }
@@ -135,13 +166,17 @@ impl Service {
         if dropped > 0 {
             tracing::warn!(dropped, "the plugin is stopping, some oneway calls had no time left to run");
         }
-        let dispatchers = std::mem::take(&mut *lock(&self.dispatchers));
+        let dispatchers = std::mem::take(&mut lock(&self.state).dispatchers);
         drop(dispatchers);
     }
 
     /// The next request for whoever leads.
     pub(super) fn next_quick(&self) -> Option<Task> {
-        lock(&self.quick).pop_front()
+        let mut state = lock(&self.state);
+        state.came = None;
+        let mut task = state.quick.pop_front()?;
+        task.dispatcher = state.dispatcher(task.request.target);
+        Some(task)
     }
 
     pub(super) fn pace(&self, task: &Task) -> Pace {
@@ -156,10 +191,25 @@ impl Service {
         }
     }
 
-    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended.
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> (Sent, Instant) {
-        let dispatcher = lock(&self.dispatchers).get(task.request.target as usize).cloned();
-        match dispatcher {
+    /// Runs `body` where handlers may be run, of async methods, too.
+    pub(super) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+        self.executor.enter(body)
+    }
+
+    /// Runs a request's handler, now that it is `began`, and sends the answer.
+    fn answer(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> Sent {
+        self.enter(|| self.answer_entered(connection, task, began).0)
+    }
+
+    /// As [`answer`](Self::answer), in [`enter`](Self::enter); says when the handler ended, too.
+    pub(super) fn answer_entered(
+        &self,
+        connection: &Arc<Connection>,
+        mut task: Task,
+        began: Instant,
+    ) -> (Sent, Instant) {
+        let looked_up = task.dispatcher.take();
+        match looked_up.or_else(|| lock(&self.state).dispatcher(task.request.target)) {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
                 self.answer_async(connection, task, dispatcher, began)
             }
@@ -174,13 +224,13 @@ impl Service {
         dispatcher: Option<Arc<dyn Dispatch>>,
         began: Instant,
     ) -> (Sent, Instant) {
-        let Task { request, call } = task;
+        let Task { request, call, .. } = task;
         let place = Place { target: request.target, method: request.method };
         let context = self.context(connection, request.call);
         let Timed { outcome: answer, ended, longest } =
             context::timed(began, || answer(dispatcher, &request, &call, context, began));
         self.paces.note(place, longest);
-        lock(&self.running).remove(&request.call);
+        self.forget(request.call);
         call.put_back();
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
@@ -195,25 +245,16 @@ impl Service {
 
     /// Takes a call from among those that are being answered; whether there are others.
     pub(super) fn forget(&self, number: u32) -> bool {
-        let mut running = lock(&self.running);
-        running.remove(&number);
-        !running.is_empty()
+        let mut state = lock(&self.state);
+        let forgotten = state.running.remove(&number);
+        let are_others = !state.running.is_empty();
+        drop(state);
+        drop(forgotten);
+        are_others
     }
 
     pub(super) fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
         Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
-    }
-
-    /// Takes note of a request that is going to be answered.
-    fn begin(&self, request: Message) -> Task {
-        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
-        let limit = match request.deadline {
-            0 => None,
-            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
-        };
-        let call = CallState::new(limit);
-        lock(&self.running).insert(request.call, Arc::clone(&call));
-        Task { request, call }
     }
 
     /// Lets a thread of the pool answer.
@@ -222,12 +263,12 @@ impl Service {
         let (number, bytes) = (task.request.call, task.request.payload.len());
         let answering = Arc::clone(connection);
         let run = move || {
-            if me.answer(&answering, task, Instant::now()).0 == Sent::Partly {
+            if me.answer(&answering, task, Instant::now()) == Sent::Partly {
                 answering.write_rest();
             }
         };
         if let Err(why) = self.workers.submit(Job { bytes, run: Box::new(run) }) {
-            lock(&self.running).remove(&number);
+            self.forget(number);
             refuse(connection, number, why);
         }
     }
@@ -267,23 +308,29 @@ impl Handler for Service {
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(request);
-        if connection.is_shared() && self.pace(&task) != Pace::Slow {
-            lock(&self.quick).push_back(task);
+        let place = Place { target: request.target, method: request.method };
+        let mut state = lock(&self.state);
+        if connection.is_shared() && self.paces.of(place) != Pace::Slow {
+            let now = *state.came.get_or_insert_with(Instant::now);
+            let task = state.begin(request, now);
+            state.quick.push_back(task);
         } else {
+            let task = state.begin(request, Instant::now());
+            drop(state);
             self.submit(connection, task);
         }
     }
 
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(request);
-        if self.answer(connection, task, Instant::now()).0 == Sent::Partly {
+        let now = Instant::now();
+        let task = lock(&self.state).begin(request, now);
+        if self.answer(connection, task, now) == Sent::Partly {
             self.stalled(connection);
         }
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
-        let dispatcher = lock(&self.dispatchers).get(call.target as usize).cloned();
+        let dispatcher = lock(&self.state).dispatcher(call.target);
         let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
         self.lane.tell_rest(|| resting(connection));
         let executor = self.executor.clone();
@@ -302,7 +349,7 @@ impl Handler for Service {
 
     fn cancel(&self, call: u32) {
         // Without the lock: the task that this wakes may be dropped, and take itself from among the running ones.
-        let call = lock(&self.running).get(&call).cloned();
+        let call = lock(&self.state).running.get(&call).cloned();
         if let Some(call) = call {
             call.cancel();
         }
