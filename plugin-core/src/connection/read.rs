@@ -211,23 +211,37 @@ impl Connection {
         }
         let mut count = 0;
         let mut acknowledged = None;
+        // Kept from one answer to the next, and for nothing else.
+        let mut calls = None;
         loop {
             let (header, message) = match reading.deframer.next()? {
                 Some(frame) => (frame.header, inbox.incoming.accept(&frame)?),
-                None => match receive_fragment(reading, &mut inbox.incoming, count < MAX_FRAMES)? {
-                    Some(Fragment { header, message }) => (header, message),
-                    None => break,
-                },
+                None => {
+                    calls = None;
+                    match receive_fragment(reading, &mut inbox.incoming, count < MAX_FRAMES)? {
+                        Some(Fragment { header, message }) => (header, message),
+                        None => break,
+                    }
+                }
             };
             if acknowledged != Some(header.ack) {
                 acknowledged = Some(header.ack);
+                calls = None;
                 self.acknowledged(header.ack)?;
             }
             count += 1;
-            if let Some(message) = message {
-                self.route(message, woken)?;
+            match message {
+                Some(answer) if answer.kind.is_answer() => {
+                    woken.extend(calls.get_or_insert_with(|| lock(&self.calls)).answer(answer));
+                }
+                Some(message) => {
+                    calls = None;
+                    self.route(message, woken)?;
+                }
+                None => {}
             }
         }
+        drop(calls);
         if count > 0 {
             self.received(inbox.incoming.received());
         }
@@ -242,11 +256,18 @@ impl Connection {
             Kind::Request => self.handler.request(self, message),
             Kind::Notice => return self.notice_arrived(message, woken),
             Kind::Declare => return self.interface_declared(&message),
-            Kind::Value | Kind::Error | Kind::Failure | Kind::Pong => woken.extend(lock(&self.calls).answer(message)),
             Kind::Ping => self.send_control(Message::control(Kind::Pong, message.call)),
             Kind::Goodbye => self.handler.goodbye(),
             Kind::Cancel => self.handler.cancel(message.call),
-            Kind::Ack | Kind::Hello | Kind::Welcome | Kind::Refused => {}
+            // Those that answer have gone to whom they answer.
+            Kind::Value
+            | Kind::Error
+            | Kind::Failure
+            | Kind::Pong
+            | Kind::Ack
+            | Kind::Hello
+            | Kind::Welcome
+            | Kind::Refused => {}
         }
         Ok(())
     }
