@@ -77,7 +77,11 @@ impl Buffer {
         let end = self.length + slice.len();
         match self.bytes.get_mut(self.length..end) {
             Some(place) => {
-                place.copy_from_slice(slice);
+                match (place, slice) {
+                    // What values begin with: copied without a call.
+                    ([place], [byte]) => *place = *byte,
+                    (place, slice) => place.copy_from_slice(slice),
+                }
                 self.length = end;
             }
             None => self.extend(slice),
@@ -135,6 +139,9 @@ impl Buffer {
     }
 
     fn move_to(&mut self, mut other: Vec<u8>) {
+        if self.length == 0 {
+            return keep(std::mem::replace(&mut self.bytes, other));
+        }
         let over = self.length.min(other.len());
         other[..over].copy_from_slice(&self.bytes[..over]);
         other.extend_from_slice(&self.bytes[over..self.length]);

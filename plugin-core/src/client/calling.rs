@@ -21,72 +21,63 @@ use crate::{
 };
 
 /// Makes a call. Dropping it cancels the call.
-pub(crate) struct Calling(State);
+pub(crate) struct Calling<'a>(State<'a>);
 
-enum State {
-    Prepared(Prepared),
-    Sent(Sent),
-    Slow(BoxFuture<'static, Result<Answer>>),
+enum State<'a> {
+    Prepared(Prepared<'a>),
+    Sent(Sent<'a>),
+    Slow(BoxFuture<'a, Result<Answer>>),
     Over,
 }
 
 /// A call that waits for its answer.
-struct Sent {
+struct Sent<'a> {
     prompt: Prompt<Lease>,
-    client: Client,
+    client: &'a Client,
     method: usize,
     times: Times,
     /// Its arguments, if it may be repeated.
     kept: Option<Buffer>,
 }
 
-impl Calling {
+impl Calling<'_> {
     /// That of a call that cannot be made.
     pub(crate) fn failed(why: Error) -> Self {
         Self(State::Slow(Box::pin(ready(Err(why)))))
     }
 }
 
-impl Prepared {
+impl<'a> Prepared<'a> {
     /// Makes the call. Dropping the future cancels it.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub(crate) fn call(self) -> Calling {
+    pub(crate) fn call(self) -> Calling<'a> {
         Calling(State::Prepared(self))
     }
 
-    fn begin(mut self, context: &Context<'_>) -> State {
-        match self.send(context) {
-            Some((prompt, times, kept)) => {
-                State::Sent(Sent { prompt, client: self.client, method: self.method, times, kept })
-            }
-            None => State::Slow(Box::pin(self.call_slowly())),
-        }
-    }
-
     /// Sends the request, unless that takes waiting or fails.
-    fn send(&mut self, context: &Context<'_>) -> Option<(Prompt<Lease>, Times, Option<Buffer>)> {
-        let (client, began, deadline) = (&self.client, self.began, self.deadline());
+    fn send(&mut self, context: &Context<'_>) -> Option<Sent<'a>> {
+        let (client, began, deadline) = (self.client, self.began, self.deadline());
         let called = &client.descriptor.methods[self.method];
         let lease = client.plugin.acquire_at_once(called.name, deadline)?.ok()?;
         let (target, method) = client.bind(&lease, self.method).ok()?;
-        let payload = mem::take(self.payload.as_mut().ok()?);
+        let payload = mem::take(&mut self.payload);
         let kept = called.idempotent.then(|| payload.clone());
         let request = Message { target, method, payload, ..Message::control(Kind::Request, 0) };
         match Prompt::begin(lease, request, deadline, context) {
-            Ok(prompt) => Some((prompt, Times { began, deadline }, kept)),
+            Ok(prompt) => Some(Sent { prompt, client, method: self.method, times: Times { began, deadline }, kept }),
             Err(request) => {
-                self.payload = Ok(request.payload);
+                self.payload = request.payload;
                 None
             }
         }
     }
 }
 
-impl Sent {
+impl<'a> Sent<'a> {
     /// What the outcome comes to, or what is still to be done for that.
-    fn conclude(self, outcome: Result<Message, CallFailure>) -> Result<Result<Answer>, State> {
+    fn conclude(self, outcome: Result<Message, CallFailure>) -> Result<Result<Answer>, State<'a>> {
         if outcome.is_err() {
             return Err(State::Slow(Box::pin(self.conclude_slowly(outcome))));
         }
@@ -117,17 +108,18 @@ impl Sent {
     }
 }
 
-impl Future for Calling {
+impl Future for Calling<'_> {
     type Output = Result<Answer>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Answer>> {
         let state = &mut self.0;
-        if let State::Prepared(_) = state {
-            let State::Prepared(prepared) = mem::replace(state, State::Over) else { return Poll::Pending };
-            *state = prepared.begin(context);
-            if let State::Sent(_) = state {
+        if let State::Prepared(prepared) = state {
+            if let Some(sent) = prepared.send(context) {
+                *state = State::Sent(sent);
                 return Poll::Pending;
             }
+            let State::Prepared(prepared) = mem::replace(state, State::Over) else { return Poll::Pending };
+            *state = State::Slow(Box::pin(prepared.call_slowly()));
         }
         if let State::Sent(sent) = state {
             let outcome = ready!(Pin::new(&mut sent.prompt).poll(context));

@@ -151,9 +151,9 @@ impl Client {
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Prepared {
-        let payload = self.encode(&self.descriptor.methods[method], None, arguments, encode);
-        Prepared { client: self.clone(), method, began: Instant::now(), scope: Scope::current(), payload }
+    ) -> Result<Prepared<'_>> {
+        let payload = self.encode(&self.descriptor.methods[method], None, arguments, encode)?;
+        Ok(Prepared { client: self, method, began: Instant::now(), scope: Scope::current(), payload })
     }
 
     fn encode(

@@ -16,21 +16,21 @@ use crate::{
 
 /// A call of an async method that is ready to be made.
 #[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(super) client: Client,
+pub(crate) struct Prepared<'a> {
+    pub(super) client: &'a Client,
     pub(super) method: usize,
     /// When and under which deadlines its method was called.
     pub(super) began: Instant,
     pub(super) scope: Scope,
-    pub(super) payload: Result<Buffer>,
+    pub(super) payload: Buffer,
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Makes the call, whatever has to be waited for.
     pub(super) async fn call_slowly(self) -> Result<Answer> {
         let deadline = self.deadline();
         let Self { client, method, began, payload, .. } = self;
-        client.make(method, payload?, Times { began, deadline }, None).await
+        client.make(method, payload, Times { began, deadline }, None).await
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
@@ -39,9 +39,8 @@ impl Prepared {
     /// As [`Client::call`].
     pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, payload, .. } = self;
+        let Self { client, method, began, mut payload, .. } = self;
         let called = &client.descriptor.methods[method];
-        let mut payload = payload?;
         let mut crash = None;
         loop {
             match client.attempt_lending_async(method, payload, Times { began, deadline }, lent).await {
@@ -57,9 +56,8 @@ impl Prepared {
     /// As [`Client::call_oneway`].
     pub(crate) async fn call_oneway(self) -> Result<()> {
         let deadline = self.deadline();
-        let Self { client, method, began, payload, .. } = self;
+        let Self { client, method, began, mut payload, .. } = self;
         let called = &client.descriptor.methods[method];
-        let mut payload = payload?;
         loop {
             let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
             let (target, number) = client.bind(&lease, method)?;
@@ -78,7 +76,7 @@ impl Prepared {
 impl Client {
     /// Makes a call, again where it may be made again.
     pub(super) async fn make(
-        self,
+        &self,
         method: usize,
         mut payload: Buffer,
         times: Times,

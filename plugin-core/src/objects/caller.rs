@@ -99,9 +99,9 @@ impl Client {
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Prepared {
+    ) -> Prepared<'_> {
         Prepared(match &self.0 {
-            Callee::Plugin(client) => Ok(client.prepare(method, arguments, encode)),
+            Callee::Plugin(client) => client.prepare(method, arguments, encode),
             Callee::Borrowed(object) => Err(object.not_in_async()),
         })
     }
@@ -110,14 +110,14 @@ impl Client {
 /// A call that is ready to be sent.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Prepared(Result<client::Prepared>);
+pub struct Prepared<'a>(Result<client::Prepared<'a>>);
 
-impl Prepared {
+impl<'a> Prepared<'a> {
     /// Makes the call.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub fn call(self) -> impl Future<Output = Result<Answer>> + Send {
+    pub fn call(self) -> impl Future<Output = Result<Answer>> + Send + 'a {
         self.0.map_or_else(client::Calling::failed, client::Prepared::call)
     }
 
