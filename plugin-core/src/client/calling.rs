@@ -23,10 +23,12 @@ use crate::{
 /// Makes a call. Dropping it cancels the call.
 pub(crate) struct Calling<'a>(State<'a>);
 
+type Slow<'a> = BoxFuture<'a, Result<Answer>>;
+
 enum State<'a> {
     Prepared(Prepared<'a>),
     Sent(Sent<'a>),
-    Slow(BoxFuture<'a, Result<Answer>>),
+    Slow(Slow<'a>),
     Over,
 }
 
@@ -77,9 +79,9 @@ impl<'a> Prepared<'a> {
 
 impl<'a> Sent<'a> {
     /// What the outcome comes to, or what is still to be done for that.
-    fn conclude(self, outcome: Result<Message, CallFailure>) -> Result<Result<Answer>, State<'a>> {
+    fn conclude(self, outcome: Result<Message, CallFailure>) -> Result<Result<Answer>, Slow<'a>> {
         if outcome.is_err() {
-            return Err(State::Slow(Box::pin(self.conclude_slowly(outcome))));
+            return Err(Box::pin(self.conclude_slowly(outcome)));
         }
         let Self { prompt, client, method, times, kept } = self;
         let called = &client.descriptor.methods[method];
@@ -87,7 +89,7 @@ impl<'a> Sent<'a> {
             Ok(answer) => Ok(Ok(answer)),
             Err(attempt) => attempt.again(&mut None, called, times.deadline).map_or_else(
                 |error| Ok(Err(error)),
-                |payload| Err(State::Slow(Box::pin(client.make(method, payload, times, None)))),
+                |payload| Err(Box::pin(client.make(method, payload, times, None)) as Slow<'a>),
             ),
         }
     }
@@ -126,7 +128,7 @@ impl Future for Calling<'_> {
             let State::Sent(sent) = mem::replace(state, State::Over) else { return Poll::Pending };
             match sent.conclude(outcome) {
                 Ok(answer) => return Poll::Ready(answer),
-                Err(slow) => *state = slow,
+                Err(slow) => *state = State::Slow(slow),
             }
         }
         let State::Slow(slow) = state else { return Poll::Pending };

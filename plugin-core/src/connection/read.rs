@@ -214,14 +214,13 @@ impl Connection {
         // Kept from one answer to the next, and for nothing else.
         let mut calls = None;
         loop {
-            let (header, message) = match reading.deframer.next()? {
-                Some(frame) => (frame.header, inbox.incoming.accept(&frame)?),
-                None => {
-                    calls = None;
-                    match receive_fragment(reading, &mut inbox.incoming, count < MAX_FRAMES)? {
-                        Some(Fragment { header, message }) => (header, message),
-                        None => break,
-                    }
+            let (header, message) = if let Some(frame) = reading.deframer.next()? {
+                (frame.header, inbox.incoming.accept(&frame)?)
+            } else {
+                calls = None;
+                match receive_fragment(reading, &mut inbox.incoming, count < MAX_FRAMES)? {
+                    Some(Fragment { header, message }) => (header, message),
+                    None => break,
                 }
             };
             if acknowledged != Some(header.ack) {
