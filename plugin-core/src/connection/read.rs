@@ -183,7 +183,7 @@ impl Connection {
         // Without a lock, and while this thread is known to be awake: what the woken ones send next is written with whatever
         // else this thread writes before it waits again.
         let are_several = woken.iter().filter(|woken| woken.is_thread()).count() > 1;
-        woken.drain(..).for_each(Woken::wake);
+        Woken::wake_all(&mut woken);
         reading.woken = woken;
         if are_several {
             // Or they would find this thread gone, or waiting, and each would have to write for itself.

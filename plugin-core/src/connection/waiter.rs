@@ -12,7 +12,7 @@ use super::{baton::Reading, callbacks::Waiting, lock};
 use crate::{
     protocol::message::Message,
     signal::wake,
-    sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread_local},
+    sync::{Arc, Condvar, FOLLOWERS, Instant, Mutex, PoisonError, thread_local},
 };
 
 /// Where one caller waits.
@@ -31,7 +31,15 @@ struct Wait {
     state: State,
     /// Of the task that waits, unless it has been woken since it looked.
     waker: Option<Waker>,
+    /// A thread sleeps, and looks whom it is to wake when it is woken.
+    is_asleep: bool,
+    has_followers: bool,
+    /// `None` until there are some for the first time.
+    followers: Option<Box<Followers>>,
 }
+
+/// Threads that another wakes, which is woken first.
+type Followers = [Option<Arc<Waiter>>; FOLLOWERS];
 
 /// What is known of a task that waits. It neither sleeps nor reads: it is woken, and looks.
 #[derive(Debug)]
@@ -51,6 +59,31 @@ impl Woken {
         match self {
             Self::Thread(waiter) => waiter.changed.notify_one(),
             Self::Task(waker) => wake(waker),
+        }
+    }
+
+    /// Wakes all of them. If they are many, the first of some threads wakes the others: they are nearer to sleep again than whoever
+    /// has read for all of them, so that they interrupt each other less where they share a processor.
+    pub(super) fn wake_all(woken: &mut Vec<Self>) {
+        if woken.len() <= FOLLOWERS {
+            return woken.drain(..).for_each(Self::wake);
+        }
+        let mut woken = woken.drain(..);
+        while let Some(next) = woken.next() {
+            let Self::Thread(first) = next else {
+                next.wake();
+                continue;
+            };
+            let mut followers = Followers::default();
+            for (place, follower) in followers.iter_mut().zip(&mut woken) {
+                match follower {
+                    Self::Thread(follower) => *place = Some(follower),
+                    task @ Self::Task(_) => task.wake(),
+                }
+            }
+            let left = first.precede(followers);
+            first.changed.notify_one();
+            wake_followers(left);
         }
     }
 
@@ -180,6 +213,17 @@ impl Waiter {
         lock(&self.wait).waker.take().map(Woken::Task)
     }
 
+    /// Has the thread that sleeps wake others when it is woken; gives them back if it does not sleep. It may be woken already,
+    /// and sleep in another call.
+    fn precede(&self, followers: Followers) -> Followers {
+        let mut wait = lock(&self.wait);
+        if !wait.is_asleep || wait.has_followers {
+            return followers;
+        }
+        wait.has_followers = true;
+        std::mem::replace(&mut **wait.followers.get_or_insert_default(), followers)
+    }
+
     /// Lets the caller read; gives the reading back unless it is parked.
     pub(super) fn promote(&self, reading: Box<Reading>) -> Option<Box<Reading>> {
         let mut wait = lock(&self.wait);
@@ -213,22 +257,37 @@ impl Waiter {
     /// Sleeps while parked, but not past `until`.
     pub(super) fn sleep(&self, until: Option<Instant>) -> State {
         let mut wait = lock(&self.wait);
-        while let State::Parked = wait.state {
-            wait = match until {
-                None => self.changed.wait(wait).unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    self.changed.wait_timeout(wait, left).unwrap_or_else(PoisonError::into_inner).0
+        wait.is_asleep = true;
+        loop {
+            // Under the lock under which they are given: either they are found here, or this thread is not found asleep.
+            if std::mem::take(&mut wait.has_followers) {
+                let followers = wait.followers.as_deref_mut().map(std::mem::take).unwrap_or_default();
+                drop(wait);
+                wake_followers(followers);
+                wait = lock(&self.wait);
+            } else if !matches!(wait.state, State::Parked) {
+                break;
+            } else if let Some(until) = until {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
                 }
-            };
+                wait = self.changed.wait_timeout(wait, left).unwrap_or_else(PoisonError::into_inner).0;
+            } else {
+                wait = self.changed.wait(wait).unwrap_or_else(PoisonError::into_inner);
+            }
         }
+        wait.is_asleep = false;
         match std::mem::take(&mut wait.state) {
             State::Parked => State::Waiting,
             state => state,
         }
+    }
+}
+
+fn wake_followers(followers: Followers) {
+    for follower in followers.into_iter().flatten() {
+        follower.changed.notify_one();
     }
 }
 
