@@ -5,7 +5,7 @@ use std::{collections::HashSet, io, time::Duration};
 use crate::{
     codec::{Encoder, scan},
     connection::{Attendance, Connection, End, Handler, Lender, Presence, Sent, lock},
-    protocol::{frame::Kind, message::Message, metadata},
+    protocol::{frame::Kind, message::Message, metadata::Metadata},
     server::QUICK,
     sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread},
 };
@@ -243,7 +243,7 @@ impl Handler for Answering {
 /// A request for `target` that says from which call it is made.
 pub(crate) fn from_call(parent: u32, target: u32, payload: &[u8]) -> Message {
     let mut encoder = Encoder::new(usize::MAX);
-    metadata::write_parent(&mut encoder, parent).expect("there is room");
+    Metadata::from_call(parent).write(&mut encoder).expect("there is room");
     let mut request = Message { target, meta: true, ..Message::control(Kind::Request, 0) };
     request.payload = encoder.into_buffer();
     request.payload.extend_from_slice(payload);

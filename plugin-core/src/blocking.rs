@@ -1,12 +1,13 @@
-//! Blocking work on behalf of a task: rare operations, each on a thread of its own.
+//! Blocking work on behalf of a task: rare operations, each on a thread of its own; and waiting for a task on a thread.
 
 use std::{
     future::poll_fn,
     io,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Mutex},
-    task::{Poll, Waker},
-    thread,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
 };
 
 use crate::{connection::lock, deadline::Scope, signal::wake};
@@ -48,4 +49,39 @@ pub(crate) async fn unblock<R: Send + 'static>(name: &str, work: impl FnOnce() -
         Poll::Pending
     });
     Ok(outcome.await.unwrap_or_else(|panic| resume_unwind(panic)))
+}
+
+/// Polls on this thread until that gives something, and sleeps in between; if `deadline` comes first, gives how long it has waited.
+pub(crate) fn wait<R>(
+    deadline: Option<Instant>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+) -> Result<R, Duration> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    // What is there at once needs no waker.
+    if let Poll::Ready(outcome) = poll(&mut Context::from_waker(Waker::noop())) {
+        return Ok(outcome);
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut context = Context::from_waker(&waker);
+    let mut began = None;
+    loop {
+        if let Poll::Ready(outcome) = poll(&mut context) {
+            return Ok(outcome);
+        }
+        let Some(deadline) = deadline else {
+            thread::park();
+            continue;
+        };
+        let now = Instant::now();
+        let began = *began.get_or_insert(now);
+        if deadline <= now {
+            return Err(now - began);
+        }
+        thread::park_timeout(deadline - now);
+    }
 }

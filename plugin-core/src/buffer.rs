@@ -72,6 +72,12 @@ impl Buffer {
         Self::default()
     }
 
+    /// An empty one that holds `count` bytes, many of them, before it has to grow.
+    pub(crate) fn with_room(count: usize) -> Self {
+        let kept = lock_large().take(count, LargeOnes::take_fitting);
+        Self { bytes: kept.unwrap_or_else(|| Vec::with_capacity(count)), length: 0 }
+    }
+
     #[inline]
     pub(crate) fn extend_from_slice(&mut self, slice: &[u8]) {
         let end = self.length + slice.len();
@@ -114,6 +120,16 @@ impl Buffer {
     pub(crate) fn grow(&mut self, count: usize) {
         self.length += count;
         debug_assert!(self.length <= self.bytes.len());
+    }
+
+    /// Forgets all but the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
+    /// Writes over the bytes from `place` on, all of which are there.
+    pub(crate) fn replace(&mut self, place: usize, with: &[u8]) {
+        self.bytes[..self.length][place..place + with.len()].copy_from_slice(with);
     }
 
     /// The bytes alone, which then are not used again.

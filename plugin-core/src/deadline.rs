@@ -15,6 +15,9 @@ use std::{
 
 use crate::{environment, interface::Timeout};
 
+/// How long a call may take where nobody says otherwise.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
 thread_local! {
     static CHOSEN: Cell<Option<Instant>> = const { Cell::new(None) };
     static INHERITED: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -137,6 +140,11 @@ pub(crate) fn for_call(now: Instant, method: Timeout, call_timeout: Duration) ->
         Timeout::Unlimited => None,
     });
     earlier(own, INHERITED.get())
+}
+
+/// The deadline of a wait that has none of its own: that of [`within`], and of the call that a handler is answering.
+pub(crate) fn in_force() -> Option<Instant> {
+    earlier(CHOSEN.get(), INHERITED.get())
 }
 
 fn earlier(left: Option<Instant>, right: Option<Instant>) -> Option<Instant> {

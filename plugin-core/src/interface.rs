@@ -42,6 +42,12 @@ pub trait Interface: Send + Sync {
     /// Decodes the arguments, calls method number `method` of the descriptor, and encodes what it returned.
     #[doc(hidden)]
     fn __dispatch(&self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
+
+    /// Wraps a shared value in the dispatcher that routes requests to it.
+    #[doc(hidden)]
+    fn __dispatcher(value: Arc<Self>) -> Arc<dyn Dispatch>
+    where
+        Self: 'static;
 }
 
 /// Routes requests for one interface to one value.
@@ -235,6 +241,10 @@ pub trait Implements<I: ?Sized + Interface>: Sized {
     /// Wraps the value in the dispatcher that routes requests to it.
     #[doc(hidden)]
     fn into_dispatcher(self) -> Arc<dyn Dispatch>;
+
+    /// Makes the value a shared one of the interface.
+    #[doc(hidden)]
+    fn into_shared(self) -> Arc<I>;
 }
 
 /// The other half of [`Implements`], implemented by the attribute in the trait's own crate, where coherence allows it.
@@ -242,11 +252,18 @@ pub trait Implements<I: ?Sized + Interface>: Sized {
 pub trait Wraps<T>: Interface {
     /// Wraps `value` in the interface's dispatcher.
     fn wrap(value: T) -> Arc<dyn Dispatch>;
+
+    /// Makes `value` a shared one of the interface.
+    fn share(value: T) -> Arc<Self>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<I: ?Sized + Wraps<T>, T> Implements<I> for T {
     fn into_dispatcher(self) -> Arc<dyn Dispatch> {
         I::wrap(self)
+    }
+
+    fn into_shared(self) -> Arc<I> {
+        I::share(self)
     }
 }

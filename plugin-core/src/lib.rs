@@ -117,6 +117,11 @@
 //! # Ok::<(), plugin_core::Error>(())
 //! ```
 //!
+//! # Objects
+//!
+//! A [`Remote<dyn Trait>`](Remote) is an object that outlives the call it is passed in: a session that a plugin opens, a listener that a
+//! host registers. It goes either way, anywhere in arguments and results, and calls on it go to where it lives.
+//!
 //! # Debugging
 //!
 //! With `PLUGIN_CORE_DEBUG=1` in the environment of the host, all timeouts are suspended, in the host and in the plugins that it
@@ -155,6 +160,7 @@ mod reply;
 mod report;
 mod server;
 mod signal;
+pub mod stream;
 mod sync;
 mod transport;
 
@@ -165,6 +171,8 @@ pub use host::{
     State, Wait, attach, attach_async, connect, connect_async, in_process,
 };
 pub use interface::{Implements, Interface};
+pub use objects::Remote;
 pub use plugin_macros::plugin_interface;
 pub use report::ExitReport;
 pub use server::{Call, Server, serve, serve_async};
+pub use stream::{ByteSender, ByteStream, Stream, StreamSender};

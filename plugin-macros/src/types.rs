@@ -64,7 +64,9 @@ impl<'ast> Visit<'ast> for Check<'_> {
             Place::Output if ends_in(ty, &["Error"]) => {
                 "a boxed error cannot be sent; return `plugin_core::Error`, or an error type of your own"
             }
-            Place::Output => "returning a trait object is not supported yet; return a type that serde can send",
+            Place::Output => {
+                "a trait object cannot be sent as it is; return `Remote<dyn Other>`, an object of a plugin interface that is called where it lives"
+            }
             Place::Argument if ends_in(ty, &["Fn", "FnMut", "FnOnce"]) => {
                 "a function is lent for the time of the call, and nowhere but as an argument of its own; write `&mut dyn FnMut(..)`"
             }
@@ -112,9 +114,8 @@ impl<'ast> Visit<'ast> for Check<'_> {
         if ty.path.segments.first().is_some_and(|first| first.ident == "Self") {
             return self.errors.at(ty, "`Self` differs between host and plugin; name a concrete type");
         }
-        let has_arguments = matches!(last.arguments, PathArguments::AngleBracketed(_));
-        if has_arguments && (last.ident == "Stream" || last.ident == "Remote") {
-            return self.errors.at(ty, format!("`{}` in a signature is not supported yet", last.ident));
+        if last.ident == "Remote" && matches!(last.arguments, PathArguments::AngleBracketed(_)) {
+            return; // Of a plugin interface, as rustc makes sure.
         }
         if let Some(argument) = option_argument_of(ty) {
             self.check_option(ty, argument);
@@ -168,7 +169,7 @@ fn option_argument_of(path: &TypePath) -> Option<&Type> {
 }
 
 /// The types among the last segment's generic arguments.
-fn type_arguments(ty: &TypePath) -> impl Iterator<Item = &Type> {
+pub(crate) fn type_arguments(ty: &TypePath) -> impl Iterator<Item = &Type> {
     let arguments = ty.path.segments.last().map(|last| &last.arguments);
     let arguments = match arguments {
         Some(PathArguments::AngleBracketed(arguments)) => Some(&arguments.args),

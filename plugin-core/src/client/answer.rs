@@ -5,12 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     Error, Result,
     buffer::Buffer,
-    codec::{self, DecodeError, Decoder},
+    codec::{self, DecodeError, Decoder, along},
     interface::Verdict,
     objects::depth,
     protocol::{
         frame::Kind,
-        message::{Failure, FailureKind, Message},
+        message::{Cargo, Failure, FailureKind, Message},
     },
 };
 
@@ -19,6 +19,9 @@ use crate::{
 pub struct Answer {
     verdict: Verdict,
     payload: Buffer,
+    /// Whether the payload begins with metadata.
+    meta: bool,
+    cargo: Cargo,
     plugin: Arc<str>,
     method: &'static str,
 }
@@ -43,7 +46,8 @@ impl Answer {
             Kind::Error => Verdict::Error,
             _ => return Err(failed(&plugin, method, &answer.payload, limit, max_message)),
         };
-        Ok(Self { verdict, payload: answer.payload, plugin, method })
+        let Message { payload, meta, cargo, .. } = answer;
+        Ok(Self { verdict, payload, meta, cargo, plugin, method })
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -51,19 +55,34 @@ impl Answer {
     }
 
     /// Decodes the answer's one value.
-    pub(crate) fn read<T>(&self, decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T> {
+    pub(crate) fn read<T>(mut self, decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T> {
         let mut decoder = Decoder::new(&self.payload);
-        let value = decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value));
+        let value = along::coming(self.cargo.take(), || {
+            if self.meta {
+                decoder.skip()?;
+            }
+            decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value))
+        });
         value.map_err(|error| bad_answer(&self.plugin, self.method, &error))
     }
 }
 
 /// Why the other side's runtime has no answer from the method.
 fn failed(plugin: &str, name: &str, payload: &[u8], limit: Duration, max_message: usize) -> Error {
-    let failure = match codec::from_slice::<Failure>(payload) {
-        Ok(failure) => failure,
-        Err(error) => return bad_answer(plugin, name, &error),
-    };
+    match codec::from_slice::<Failure>(payload) {
+        Ok(failure) => explain_failure(plugin, name, failure, limit, max_message),
+        Err(error) => bad_answer(plugin, name, &error),
+    }
+}
+
+/// What a failure of method `name` means to its caller, who has waited until `limit`.
+pub(crate) fn explain_failure(
+    plugin: &str,
+    name: &str,
+    failure: Failure,
+    limit: Duration,
+    max_message: usize,
+) -> Error {
     let (plugin, method) = (plugin.to_owned(), name.to_owned());
     let message = failure.message;
     match failure.kind {

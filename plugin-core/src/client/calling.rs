@@ -4,7 +4,7 @@
 //! and no step but sending and being woken. Whatever else may happen, [`Client::make`] sees to it, in a future of its own.
 
 use std::{
-    future::{Future, ready},
+    future::Future,
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -12,12 +12,13 @@ use std::{
 
 use super::{Answer, Client, Prepared, Times};
 use crate::{
-    Error, Result,
+    Result,
     buffer::Buffer,
     connection::{CallFailure, Prompt},
     host::Lease,
     interface::BoxFuture,
-    protocol::{frame::Kind, message::Message},
+    objects::{Attachments, Parcel},
+    protocol::message::Message,
 };
 
 /// Makes a call. Dropping it cancels the call.
@@ -40,12 +41,14 @@ struct Sent<'a> {
     times: Times,
     /// Its arguments, if it may be repeated.
     kept: Option<Buffer>,
+    meta: bool,
+    attachments: Attachments,
 }
 
-impl Calling<'_> {
-    /// That of a call that cannot be made.
-    pub(crate) fn failed(why: Error) -> Self {
-        Self(State::Slow(Box::pin(ready(Err(why)))))
+impl<'a> Calling<'a> {
+    /// That of a call of another kind, or of none.
+    pub(crate) fn of(call: impl Future<Output = Result<Answer>> + Send + 'a) -> Self {
+        Self(State::Slow(Box::pin(call)))
     }
 }
 
@@ -63,14 +66,15 @@ impl<'a> Prepared<'a> {
         let (client, began, deadline) = (self.client, self.began, self.deadline());
         let called = &client.descriptor.methods[self.method];
         let lease = client.plugin.acquire_at_once(called.name, deadline)?.ok()?;
-        let (target, method) = client.bind(&lease, self.method).ok()?;
-        let payload = mem::take(&mut self.payload);
-        let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method, payload, ..Message::control(Kind::Request, 0) };
+        let (request, kept) = client.address_async(self.method, &mut self.parcel, &lease).ok()?;
         match Prompt::begin(lease, request, deadline, context) {
-            Ok(prompt) => Some(Sent { prompt, client, method: self.method, times: Times { began, deadline }, kept }),
+            Ok(prompt) => {
+                let attachments = mem::take(&mut self.parcel.attachments);
+                let times = Times { began, deadline };
+                Some(Sent { prompt, client, method: self.method, times, kept, meta: self.parcel.meta, attachments })
+            }
             Err(request) => {
-                self.payload = request.payload;
+                self.parcel.payload = request.payload;
                 None
             }
         }
@@ -83,19 +87,22 @@ impl<'a> Sent<'a> {
         if outcome.is_err() {
             return Err(Box::pin(self.conclude_slowly(outcome)));
         }
-        let Self { prompt, client, method, times, kept } = self;
+        let Self { prompt, client, method, times, kept, meta, attachments } = self;
         let called = &client.descriptor.methods[method];
         match client.conclude(prompt.connection(), called, kept, outcome, times) {
             Ok(answer) => Ok(Ok(answer)),
             Err(attempt) => attempt.again(&mut None, called, times.deadline).map_or_else(
                 |error| Ok(Err(error)),
-                |payload| Err(Box::pin(client.make(method, payload, times, None)) as Slow<'a>),
+                |payload| {
+                    let parcel = Parcel { payload, bulk: Vec::new(), meta, attachments };
+                    Err(Box::pin(client.make(method, parcel, times, None)) as Slow<'a>)
+                },
             ),
         }
     }
 
     async fn conclude_slowly(self, outcome: Result<Message, CallFailure>) -> Result<Answer> {
-        let Self { prompt, client, method, times, kept } = self;
+        let Self { prompt, client, method, times, kept, meta, attachments } = self;
         let called = &client.descriptor.methods[method];
         prompt.connection().settle(times.deadline).await;
         match client.conclude(prompt.connection(), called, kept, outcome, times) {
@@ -104,7 +111,8 @@ impl<'a> Sent<'a> {
                 let mut crash = None;
                 let payload = attempt.again(&mut crash, called, times.deadline)?;
                 drop(prompt);
-                client.make(method, payload, times, crash).await
+                let parcel = Parcel { payload, bulk: Vec::new(), meta, attachments };
+                client.make(method, parcel, times, crash).await
             }
         }
     }

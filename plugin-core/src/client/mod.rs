@@ -6,6 +6,7 @@ mod calling;
 mod prepared;
 
 pub use answer::Answer;
+pub(crate) use answer::explain_failure;
 pub(crate) use binding::{check_version, number_methods};
 pub(crate) use calling::Calling;
 pub(crate) use prepared::Prepared;
@@ -24,11 +25,11 @@ use crate::{
     deadline::{self, Scope},
     host::{Handle, Instance, Lease, explain, limit},
     interface::{Descriptor, Method, Timeout},
-    objects::{Lending, Lent, context, depth},
+    objects::{Attachments, Lending, Lent, Parcel, context, depth},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, Message},
-        metadata,
+        metadata::Metadata,
     },
 };
 use binding::{Binding, Bindings};
@@ -109,8 +110,9 @@ impl Client {
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
         let parent = context::call_of(|connection| self.plugin.is_connected_by(connection));
-        let payload = self.encode(called, parent, arguments, encode)?;
-        Ok(Call { method, meta: parent.is_some(), payload, times: Times { began, deadline } })
+        let parcel = self.encode(called, parent, arguments, encode)?;
+        let Parcel { payload, meta, attachments, .. } = parcel;
+        Ok(Call { method, meta, payload, attachments, times: Times { began, deadline } })
     }
 
     /// Sends a call of oneway method number `method` of the descriptor, with `arguments` values, which `encode` writes.
@@ -126,11 +128,12 @@ impl Client {
         let called = &self.descriptor.methods[method];
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        let mut payload = self.encode(called, None, arguments, encode)?;
+        let Parcel { mut payload, meta, attachments, .. } = self.encode(called, None, arguments, encode)?;
         loop {
             let lease = self.plugin.acquire(called.name, began, deadline)?;
             let (target, number) = self.bind(&lease, method)?;
-            let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
+            let call = Message { target, method: number, meta, payload, ..Message::control(Kind::Oneway, 0) };
+            let call = self.attach(&attachments, call, called, &lease)?;
             let failure = match lease.connection.send_oneway(call, deadline) {
                 Ok(()) => return Ok(()),
                 // It goes to the next run, if there is to be one.
@@ -152,8 +155,8 @@ impl Client {
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Prepared<'_>> {
-        let payload = self.encode(&self.descriptor.methods[method], None, arguments, encode)?;
-        Ok(Prepared { client: self, method, began: Instant::now(), scope: Scope::current(), payload })
+        let parcel = self.encode(&self.descriptor.methods[method], None, arguments, encode)?;
+        Ok(Prepared { client: self, method, began: Instant::now(), scope: Scope::current(), parcel })
     }
 
     fn encode(
@@ -162,9 +165,15 @@ impl Client {
         parent: Option<u32>,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Result<Buffer> {
+    ) -> Result<Parcel> {
         let encoded = encode_call(self.plugin.max_message(), parent, arguments, encode);
         encoded.map_err(|error| unsent(self.plugin.name(), called.name, error))
+    }
+
+    /// Has what the arguments refer to go along with them.
+    fn attach(&self, attachments: &Attachments, call: Message, called: &Method, run: &Instance) -> Result<Message> {
+        let attached = attachments.attach(call, &run.connection);
+        attached.map_err(|error| unsent(self.plugin.name(), called.name, error))
     }
 
     /// Calls the method in the run that there is now.
@@ -186,7 +195,9 @@ impl Client {
         lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
         let payload = std::mem::take(&mut call.payload);
         let kept = called.idempotent.then(|| payload.clone());
-        Ok((lease, Message { target, method: number, meta, payload, ..Message::control(Kind::Request, 0) }, kept))
+        let request = Message { target, method: number, meta, payload, ..Message::control(Kind::Request, 0) };
+        let request = self.attach(&call.attachments, request, called, &lease)?;
+        Ok((lease, request, kept))
     }
 
     /// What an attempt has come to, whose request was `kept` if it may be repeated.
@@ -235,14 +246,15 @@ pub(crate) fn encode_call(
     parent: Option<u32>,
     arguments: u32,
     encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-) -> Result<Buffer, EncodeError> {
+) -> Result<Parcel, EncodeError> {
     let mut encoder = Encoder::new(max_message);
     if let Some(parent) = parent {
-        metadata::write_parent(&mut encoder, parent)?;
+        Metadata::from_call(parent).write(&mut encoder)?;
     }
+    let metadata = encoder.len();
     encoder.array(arguments)?;
     encode(&mut encoder)?;
-    Ok(encoder.into_buffer())
+    Parcel::seal(encoder, max_message, parent, metadata)
 }
 
 /// Why the arguments of a call cannot be sent.
@@ -302,6 +314,8 @@ struct Call {
     /// Whether its payload begins with metadata.
     meta: bool,
     payload: Buffer,
+    /// What the arguments refer to.
+    attachments: Attachments,
     times: Times,
 }
 

@@ -10,7 +10,7 @@ use crate::{
     deadline::Scope,
     host::{Lease, explain},
     interface::Method,
-    objects::{Lending, LentByTask},
+    objects::{Lending, LentByTask, Parcel},
     protocol::{frame::Kind, message::Message},
 };
 
@@ -22,15 +22,15 @@ pub(crate) struct Prepared<'a> {
     /// When and under which deadlines its method was called.
     pub(super) began: Instant,
     pub(super) scope: Scope,
-    pub(super) payload: Buffer,
+    pub(super) parcel: Parcel,
 }
 
 impl Prepared<'_> {
     /// Makes the call, whatever has to be waited for.
     pub(super) async fn call_slowly(self) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, payload, .. } = self;
-        client.make(method, payload, Times { began, deadline }, None).await
+        let Self { client, method, began, parcel, .. } = self;
+        client.make(method, parcel, Times { began, deadline }, None).await
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
@@ -39,13 +39,13 @@ impl Prepared<'_> {
     /// As [`Client::call`].
     pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, mut payload, .. } = self;
+        let Self { client, method, began, mut parcel, .. } = self;
         let called = &client.descriptor.methods[method];
         let mut crash = None;
         loop {
-            match client.attempt_lending_async(method, payload, Times { began, deadline }, lent).await {
+            match client.attempt_lending_async(method, &mut parcel, Times { began, deadline }, lent).await {
                 Ok(answer) => return Ok(answer),
-                Err(attempt) => payload = attempt.again(&mut crash, called, deadline)?,
+                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, deadline)?,
             }
         }
     }
@@ -56,12 +56,14 @@ impl Prepared<'_> {
     /// As [`Client::call_oneway`].
     pub(crate) async fn call_oneway(self) -> Result<()> {
         let deadline = self.deadline();
-        let Self { client, method, began, mut payload, .. } = self;
+        let Self { client, method, began, parcel, .. } = self;
         let called = &client.descriptor.methods[method];
+        let Parcel { mut payload, meta, attachments, .. } = parcel;
         loop {
             let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
             let (target, number) = client.bind(&lease, method)?;
-            let call = Message { target, method: number, payload, ..Message::control(Kind::Oneway, 0) };
+            let call = Message { target, method: number, meta, payload, ..Message::control(Kind::Oneway, 0) };
+            let call = client.attach(&attachments, call, called, &lease)?;
             let Err((unsent, call)) = lease.connection.send_oneway_async(call, deadline).await else { return Ok(()) };
             payload = client.unsent_oneway(&lease, called, unsent, call, Times { began, deadline }).await?;
         }
@@ -78,15 +80,15 @@ impl Client {
     pub(super) async fn make(
         &self,
         method: usize,
-        mut payload: Buffer,
+        mut parcel: Parcel,
         times: Times,
         mut crash: Option<Crash>,
     ) -> Result<Answer> {
         let called = &self.descriptor.methods[method];
         loop {
-            match self.attempt_async(method, payload, times.began, times.deadline).await {
+            match self.attempt_async(method, &mut parcel, times.began, times.deadline).await {
                 Ok(answer) => return Ok(answer),
-                Err(attempt) => payload = attempt.again(&mut crash, called, times.deadline)?,
+                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, times.deadline)?,
             }
         }
     }
@@ -95,15 +97,13 @@ impl Client {
     async fn attempt_async(
         &self,
         method: usize,
-        payload: Buffer,
+        parcel: &mut Parcel,
         began: Instant,
         deadline: Option<Instant>,
     ) -> Result<Answer, Attempt> {
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (target, number) = self.bind(&lease, method)?;
-        let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        let (request, kept) = self.address_async(method, parcel, &lease)?;
         let outcome = lease.connection.call_async(request, deadline).await;
         if outcome.is_err() {
             lease.settle(deadline).await;
@@ -115,16 +115,14 @@ impl Client {
     async fn attempt_lending_async(
         &self,
         method: usize,
-        payload: Buffer,
+        parcel: &mut Parcel,
         times: Times,
         lent: &mut [LentByTask<'_>],
     ) -> Result<Answer, Attempt> {
         let Times { began, deadline } = times;
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (target, number) = self.bind(&lease, method)?;
-        let kept = called.idempotent.then(|| payload.clone());
-        let request = Message { target, method: number, payload, ..Message::control(Kind::Request, 0) };
+        let (request, kept) = self.address_async(method, parcel, &lease)?;
         let mut lending = Lending::new(lent, self.plugin.shared_name());
         lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
         let outcome = lease.connection.call_lending_async(request, deadline, &mut lending).await;
@@ -132,6 +130,22 @@ impl Client {
             lease.settle(deadline).await;
         }
         self.conclude(&lease, called, kept, outcome, times)
+    }
+
+    /// The request for that run, and what is kept of it if it may be repeated.
+    pub(super) fn address_async(
+        &self,
+        method: usize,
+        parcel: &mut Parcel,
+        lease: &Lease,
+    ) -> Result<(Message, Option<Buffer>)> {
+        let called = &self.descriptor.methods[method];
+        let (target, number) = self.bind(lease, method)?;
+        let payload = std::mem::take(&mut parcel.payload);
+        let kept = called.idempotent.then(|| payload.clone());
+        let request =
+            Message { target, method: number, meta: parcel.meta, payload, ..Message::control(Kind::Request, 0) };
+        Ok((self.attach(&parcel.attachments, request, called, lease)?, kept))
     }
 
     /// The arguments of a oneway call to send to the next run, or why there is none.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::scan;
+use super::{along, scan};
 
 /// Why a value could not be decoded.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -102,11 +102,17 @@ impl<'de> Decoder<'de> {
         Ok(())
     }
 
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Refuses what is left over.
     ///
     /// # Errors
     /// When values follow that nobody asked for.
     pub fn finish(&self) -> Result<(), DecodeError> {
+        along::decoded();
         match self.rest.len() {
             0 => Ok(()),
             left => Err(DecodeError::Trailing(left)),

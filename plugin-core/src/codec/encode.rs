@@ -4,6 +4,7 @@ use std::io;
 
 use serde::Serialize;
 
+use super::along::{self, Thing};
 use crate::buffer::Buffer;
 
 /// Why a value could not be encoded.
@@ -25,6 +26,8 @@ pub struct Encoder {
     bulk: Vec<u8>,
     /// `payload.len() + bulk.len() <= limit`
     limit: usize,
+    /// What goes along besides bytes.
+    things: Vec<Thing>,
 }
 
 /// So many bytes are worth keeping apart; fewer are copied as quickly.
@@ -33,7 +36,12 @@ const BULK: usize = 16 * 1024;
 impl Encoder {
     /// An empty payload that may grow to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { payload: Buffer::new(), bulk: Vec::new(), limit }
+        Self { payload: Buffer::new(), bulk: Vec::new(), limit, things: Vec::new() }
+    }
+
+    /// Goes on behind `payload`, which may grow to `limit` bytes.
+    pub(crate) fn behind(payload: Buffer, limit: usize) -> Self {
+        Self { payload, bulk: Vec::new(), limit, things: Vec::new() }
     }
 
     /// Announces how many values follow.
@@ -62,9 +70,12 @@ impl Encoder {
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         let limit = self.limit;
         let mut serializer = rmp_serde::Serializer::new(Limited { encoder: self, overflow: false }).with_struct_map();
-        let outcome = value.serialize(&mut serializer);
+        let (outcome, mut things) = along::putting(|| value.serialize(&mut serializer));
         if serializer.get_ref().overflow {
             return Err(EncodeError::TooLarge(limit));
+        }
+        if !things.is_empty() {
+            self.things.append(&mut things);
         }
         outcome.map_err(|error| EncodeError::Failed(error.to_string()))
     }
@@ -99,6 +110,26 @@ impl Encoder {
     /// What was written, the end of it perhaps in memory of its own.
     pub(crate) fn into_parts(self) -> (Buffer, Vec<u8>) {
         (self.payload, self.bulk)
+    }
+
+    /// How many bytes have been written.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len() + self.bulk.len()
+    }
+
+    /// Takes what goes along besides bytes.
+    pub(crate) fn take_things(&mut self) -> Vec<Thing> {
+        std::mem::take(&mut self.things)
+    }
+
+    /// Appends what has been encoded already.
+    pub(crate) fn encoded(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        if bytes.len() > self.limit.saturating_sub(self.payload.len() + self.bulk.len()) {
+            return Err(EncodeError::TooLarge(self.limit));
+        }
+        self.join();
+        self.payload.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// Copies what was kept apart: nothing else can be written behind it.

@@ -2,8 +2,9 @@
 //!
 //! The envelope (how many arguments, in which order) is positional; the user's own types travel as named maps, so that
 //! fields may be added. Byte strings travel as MessagePack `bin` whatever alias they hide behind: see [`bytes`].
-//! Nothing is decoded before [`scan`] has bounded its nesting.
+//! What values refer to besides bytes goes [`along`]. Nothing is decoded before [`scan`] has bounded its nesting.
 
+pub(crate) mod along;
 mod bytes;
 mod decode;
 mod encode;

@@ -114,9 +114,7 @@ enum Asked {
 
 impl Connection {
     /// A request has arrived that says something beside its arguments.
-    pub(super) fn request_arrived(self: &Arc<Self>, request: Message, woken: &mut Vec<Woken>) {
-        // What cannot be read is told by whoever decodes the arguments.
-        let parent = if request.meta { metadata::parent(&request.payload).ok().flatten() } else { None };
+    pub(super) fn request_arrived(self: &Arc<Self>, request: Message, parent: Option<u32>, woken: &mut Vec<Woken>) {
         match self.ask(parent, request) {
             Asked::Caller(asleep) => woken.extend(asleep),
             Asked::TooMuch(request) => {
@@ -252,7 +250,10 @@ mod tests {
     use crate::{
         codec::{self, Encoder},
         connection::tests::{connect, promptly},
-        protocol::frame::{Deframer, Frame, Header},
+        protocol::{
+            frame::{Deframer, Frame, Header},
+            metadata::Metadata,
+        },
         transport::{Link as _, memory::MemoryLink},
     };
 
@@ -275,7 +276,7 @@ mod tests {
     /// Metadata that name `parent`, and no arguments.
     fn from_call(parent: u32) -> Vec<u8> {
         let mut encoder = Encoder::new(100);
-        metadata::write_parent(&mut encoder, parent).unwrap();
+        Metadata::from_call(parent).write(&mut encoder).unwrap();
         encoder.array(0).unwrap();
         encoder.into_payload()
     }

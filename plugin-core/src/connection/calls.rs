@@ -158,13 +158,13 @@ impl Calls {
         }
     }
 
-    /// Gives an answer to whom it belongs, and whom to wake for it. One that nobody waits for is dropped.
-    pub(super) fn answer(&mut self, answer: Message) -> Option<Woken> {
-        let slot = self.waiting.remove(&answer.call)?;
+    /// Gives an answer to whom it belongs; whom to wake for it. One that nobody waits for is given back.
+    pub(super) fn answer(&mut self, answer: Message) -> Result<Option<Woken>, Message> {
+        let Some(slot) = self.waiting.remove(&answer.call) else { return Err(answer) };
         self.tasks.left(&slot);
         match slot {
-            Slot::Waited(waiter) => waiter.answer(answer),
-            Slot::Abandoned => None,
+            Slot::Waited(waiter) => Ok(waiter.answer(answer)),
+            Slot::Abandoned => Err(answer),
         }
     }
 
@@ -209,20 +209,26 @@ impl Connection {
             return Err(CallFailure::Unsent(request));
         };
         request.call = call;
-        let outcome = match self.send(request, deadline) {
+        let outcome = match self.send_request(request, deadline) {
             Ok(sent) => self.wait_for_answer(call, &waiter, deadline, sent, lender),
-            Err((unsent, request)) => {
-                lock(&self.calls).leave_unanswered(call, false);
-                Err(match unsent {
-                    Unsent::Closed => CallFailure::Unsent(request),
-                    Unsent::Late => CallFailure::Late { may_have_run: false },
-                })
-            }
+            Err(failure) => Err(failure),
         };
         // Whatever has come of it, the calls do not know the waiter any more.
         self.refuse_waiting(&waiter);
         waiter.put_back();
         outcome
+    }
+
+    /// Sends the request of a call that is registered, or forgets the call.
+    fn send_request(self: &Arc<Self>, request: Message, deadline: Option<Instant>) -> Result<Sent, CallFailure> {
+        let call = request.call;
+        self.send(request, deadline).map_err(|(unsent, request)| {
+            lock(&self.calls).leave_unanswered(call, false);
+            match unsent {
+                Unsent::Closed => CallFailure::Unsent(request),
+                Unsent::Late => CallFailure::Late { may_have_run: false },
+            }
+        })
     }
 
     fn wait_for_answer(
@@ -254,7 +260,7 @@ impl Connection {
 
     /// Waits for the answer until `deadline`, reading for everybody while nobody else does, and running what the other side asks
     /// of this call.
-    fn wait(
+    pub(super) fn wait(
         self: &Arc<Self>,
         call: u32,
         waiter: &Waiter,

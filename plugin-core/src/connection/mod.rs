@@ -12,15 +12,18 @@ mod callbacks;
 mod calls;
 mod cut;
 mod declarations;
+mod exports;
 #[cfg(test)]
 mod fault_tests;
 pub(crate) mod greeting;
+mod imports;
 mod liveness;
 mod oneway;
 mod outbox;
 mod prompt;
 mod read;
 mod resume;
+mod streams;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -35,11 +38,14 @@ pub(crate) use baton::{Attendance, Presence};
 pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES};
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
+pub(crate) use exports::{Export, MAX_OBJECTS, MAX_STREAMS, TooMany};
+pub(crate) use imports::{Brought, Import};
 pub(crate) use outbox::{Sent, Unsent};
 pub(crate) use prompt::Prompt;
 pub(crate) use read::{Progress, Recalled};
+pub(crate) use streams::Inward;
 
-use std::{io, time::Duration};
+use std::{any::Any, io, time::Duration};
 
 use crate::{
     codec, deadline,
@@ -59,8 +65,11 @@ use crate::{
 };
 use calls::Calls;
 use declarations::Declarations;
+use exports::Exports;
+use imports::Imports;
 use outbox::{LeftBehind, Outbox};
 use resume::Inbox;
+use streams::Inlets;
 
 /// What a side does with what the other one starts. None of it may block: the reader runs it.
 pub(crate) trait Handler: Send + Sync {
@@ -135,6 +144,26 @@ pub(crate) trait Handler: Send + Sync {
         let _ = connection.oneway_finished();
     }
 
+    /// The other side holds these no more, and they are to be dropped: not here, where code of others must not run.
+    fn discard(&self, exports: Vec<Arc<dyn Export>>) {
+        drop(exports);
+    }
+
+    /// Runs what may block, on another thread. Drops it where there is none any more.
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        drop(job);
+    }
+
+    /// What errors call the other side.
+    fn peer(&self) -> Arc<str> {
+        "the other side".into()
+    }
+
+    /// What is to be held by whoever holds an object of the other side, so that there is somebody to call.
+    fn keeper(&self, _connection: &Arc<Connection>) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
+
     /// Nobody waits for the answer to `call` any more.
     fn cancel(&self, _call: u32) {}
 
@@ -184,6 +213,11 @@ pub(crate) struct Connection {
     declarations: Mutex<Declarations>,
     outbox: Mutex<Outbox>,
     calls: Mutex<Calls>,
+    /// What the other side holds of this one's, and this one of the other's.
+    exports: Mutex<Exports>,
+    imports: Mutex<Imports>,
+    /// The other side's streams that are read here.
+    inlets: Mutex<Inlets>,
     /// Signalled when the writer has something to do.
     work: Condvar,
     /// Signalled when the outbox has room again, when a link comes or goes, and at the end.
@@ -242,6 +276,9 @@ impl Connection {
             inbox: Mutex::new(Inbox::new(options.max_message)),
             outbox: Mutex::default(),
             calls: Mutex::default(),
+            exports: Mutex::default(),
+            imports: Mutex::default(),
+            inlets: Mutex::default(),
             declarations: Mutex::default(),
             work: Condvar::new(),
             changed: Signal::default(),
@@ -268,6 +305,21 @@ impl Connection {
     /// Whether the connection has ended for good; as [`end`](Self::end), without a lock.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Runs what may block, on another thread. Drops it where there is none any more.
+    pub(crate) fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        self.handler.run(job);
+    }
+
+    /// What errors call the other side.
+    pub(crate) fn peer(&self) -> Arc<str> {
+        self.handler.peer()
+    }
+
+    /// What is to be held by whoever holds an object of the other side.
+    pub(crate) fn keeper(self: &Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.handler.keeper(self)
     }
 
     /// The most bytes that a message may have.
@@ -298,6 +350,7 @@ impl Connection {
         for waiter in waiting {
             waiter.wake();
         }
+        self.release_all();
     }
 
     /// Tells the other side goodbye, behind everything sent so far.

@@ -185,6 +185,17 @@ pub(crate) enum Sent {
     Partly,
 }
 
+/// A short message, and what is left to do for it.
+#[must_use = "the message may lie unwritten"]
+pub(super) enum Queued<'a> {
+    /// There is nobody to tell any more.
+    Ended,
+    /// It is to be written.
+    Unwritten(MutexGuard<'a, Outbox>),
+    /// The other side has too many unread.
+    NoRoom,
+}
+
 /// Why a message was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unsent {
@@ -218,6 +229,16 @@ impl Connection {
         self.push(outbox, message)
     }
 
+    /// As [`send`](Self::send), without waiting: gives the message back where there is no room for it now.
+    pub(crate) fn try_send(&self, message: Message) -> Result<Sent, Message> {
+        let outbox = lock(&self.outbox);
+        if !outbox.admits(message.length(), line::OUTSIDE) {
+            return Err(message);
+        }
+        // Where the connection has ended, there is nobody to tell.
+        self.push(outbox, message).or(Ok(Sent::Cared))
+    }
+
     /// Queues a message for which there is room, unless the connection has ended.
     pub(super) fn push(&self, mut outbox: MutexGuard<'_, Outbox>, message: Message) -> Result<Sent, (Unsent, Message)> {
         if outbox.end.is_some() {
@@ -240,20 +261,33 @@ impl Connection {
 
     /// Queues a short message that must not get lost, without ever waiting. Where the connection has ended, there is nobody
     /// to tell.
-    pub(super) fn send_control(self: &Arc<Self>, message: Message) {
+    pub(crate) fn send_control(self: &Arc<Self>, message: Message) {
+        self.send_queued(self.queue_control(message));
+    }
+
+    /// Only queues it. What is left to do is [`send_queued`](Self::send_queued)'s, once the caller holds no lock any more.
+    pub(super) fn queue_control(&self, message: Message) -> Queued<'_> {
         let mut outbox = lock(&self.outbox);
         if outbox.end.is_some() {
-            return;
-        }
-        if outbox.queue.has_room_for_control() {
+            Queued::Ended
+        } else if outbox.queue.has_room_for_control() {
             outbox.queue.push(message);
-            if self.write_unless_reader_does(outbox) == Sent::Partly {
-                self.handler.stalled(self);
-            }
-            return;
+            Queued::Unwritten(outbox)
+        } else {
+            Queued::NoRoom
         }
-        drop(outbox);
-        self.close(Cause::Local("the other side asks without reading the answers"));
+    }
+
+    pub(super) fn send_queued(self: &Arc<Self>, queued: Queued<'_>) {
+        match queued {
+            Queued::Ended => {}
+            Queued::Unwritten(outbox) => {
+                if self.write_unless_reader_does(outbox) == Sent::Partly {
+                    self.handler.stalled(self);
+                }
+            }
+            Queued::NoRoom => self.close(Cause::Local("the other side asks without reading the answers")),
+        }
     }
 
     /// Writes what waits; whether the socket was full and somebody must see to the rest.
@@ -285,7 +319,10 @@ impl Connection {
                 return Sent::Cared; // Whoever writes looks at the queue again before it stops.
             }
             let Some((link, generation, mut batch)) = outbox.begin_batch(Writing::Sender) else { return Sent::Cared };
+            let departed = outbox.queue.departed();
             drop(outbox);
+            // Without the lock: it may be the last that refers to an object of the other side, whose release is sent then.
+            drop(departed);
             let written = write_without_waiting(&*link, &mut batch);
             outbox = lock(&self.outbox);
             if outbox.generation != generation || outbox.link.is_none() {

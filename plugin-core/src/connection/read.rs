@@ -19,7 +19,7 @@ use crate::{
         frame::Kind,
         incoming::Incoming,
         message::Message,
-        metadata,
+        metadata::{self, Metadata},
     },
     sync::{Arc, Instant, thread},
     transport::{Link, Pollable, TICK},
@@ -230,8 +230,10 @@ impl Connection {
             }
             count += 1;
             match message {
-                Some(answer) if answer.kind.is_answer() => {
-                    woken.extend(calls.get_or_insert_with(|| lock(&self.calls)).answer(answer));
+                // With it, nothing is dropped but bytes, should nobody wait for it.
+                Some(answer) if answer.kind.is_answer() && !answer.meta => {
+                    let answered = calls.get_or_insert_with(|| lock(&self.calls)).answer(answer);
+                    woken.extend(answered.unwrap_or_default());
                 }
                 Some(message) => {
                     calls = None;
@@ -247,26 +249,34 @@ impl Connection {
         Ok(Taken::Frames(count))
     }
 
-    fn route(self: &Arc<Self>, message: Message, woken: &mut Vec<Woken>) -> Result<(), Violation> {
+    fn route(self: &Arc<Self>, mut message: Message, woken: &mut Vec<Woken>) -> Result<(), Violation> {
+        // What cannot be read is told by whoever decodes the values behind it.
+        let metadata =
+            if message.meta { Metadata::read(&message.payload).unwrap_or_default() } else { Metadata::default() };
+        if metadata.has_objects() {
+            message.cargo = self.take_over(&metadata)?;
+        }
         match message.kind {
             Kind::Oneway => return self.oneway_arrived(message),
             Kind::Credit => return self.credited(message.call),
-            Kind::Request if message.meta || metadata::is_lent(message.target) => self.request_arrived(message, woken),
+            Kind::Request if message.meta || metadata::is_lent(message.target) => {
+                self.request_arrived(message, metadata.parent, woken);
+            }
             Kind::Request => self.handler.request(self, message),
             Kind::Notice => return self.notice_arrived(message, woken),
             Kind::Declare => return self.interface_declared(&message),
+            Kind::Release => return self.released(message.target, message.call),
+            Kind::Items | Kind::End => return self.stream_arrived(message, woken),
+            Kind::Demand => return self.demanded(message.target, message.call),
+            Kind::Value | Kind::Error | Kind::Failure | Kind::Pong => {
+                let answered = lock(&self.calls).answer(message);
+                // One that nobody waits for is dropped without the lock: it may have brought objects.
+                woken.extend(answered.unwrap_or_default());
+            }
             Kind::Ping => self.send_control(Message::control(Kind::Pong, message.call)),
             Kind::Goodbye => self.handler.goodbye(),
             Kind::Cancel => self.handler.cancel(message.call),
-            // Those that answer have gone to whom they answer.
-            Kind::Value
-            | Kind::Error
-            | Kind::Failure
-            | Kind::Pong
-            | Kind::Ack
-            | Kind::Hello
-            | Kind::Welcome
-            | Kind::Refused => {}
+            Kind::Ack | Kind::Hello | Kind::Welcome | Kind::Refused => {}
         }
         Ok(())
     }

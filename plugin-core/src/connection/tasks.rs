@@ -132,6 +132,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Has somebody look after tasks when it is time for that.
+    pub(super) fn arrange(self: &Arc<Self>, alarm: Option<Instant>) {
+        if alarm.is_some_and(|alarm| !self.handler.look_at(self, alarm)) {
+            // The next that calls tries again.
+            lock(&self.calls).tasks.alarm = None;
+        }
+    }
+
     /// Wakes tasks whose time is over, and looks for signs of life as long as any wait; when to come again, if at all. `due`
     /// is when this was to be called: if another time has been arranged since, this is not to be called again.
     pub(crate) fn look_after_tasks(self: &Arc<Self>, due: Instant) -> Option<Instant> {
@@ -221,10 +229,7 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
         };
         // From here on, whoever leaves the reading finds that a task waits.
         at.attend_to(attendance);
-        if alarm.is_some_and(|alarm| !at.handler.look_at(at, alarm)) {
-            // The next that calls tries again.
-            lock(&at.calls).tasks.alarm = None;
-        }
+        at.arrange(alarm);
         Some(Self { connection, waiter, call, has_company, is_queued: false, is_over: false })
     }
 

@@ -14,9 +14,12 @@ impl fmt::Debug for Error {
 /// What a side calls its host in place of a plugin's name.
 pub(crate) const HOST: &str = "the host";
 
+/// What errors say in place of a plugin's name of what has never left this process.
+pub(crate) const HERE: &str = "this process";
+
 /// Whose method it is that errors are about.
-pub(super) fn whose(plugin: &str) -> String {
-    if plugin == HOST { HOST.into() } else { format!("plugin `{plugin}`") }
+pub(crate) fn whose(plugin: &str) -> String {
+    if [HOST, HERE].contains(&plugin) { plugin.into() } else { format!("plugin `{plugin}`") }
 }
 
 /// Names in a sentence.
@@ -27,7 +30,8 @@ pub(super) fn list(names: &[String]) -> String {
 /// What to do about a call that was late.
 pub(super) fn late(silent_for: Option<Duration>) -> String {
     let Some(silent_for) = silent_for else {
-        return "allow more with `plugin_core::within`, `#[method(timeout)]` or `Launcher::call_timeout`".into();
+        return "allow more with `plugin_core::within` (`within_async` for a future), `#[method(timeout)]` or `Launcher::call_timeout`"
+            .into();
     };
     format!("it has given no sign of life for {:.1} s: is it stopped, or its machine asleep?", silent_for.as_secs_f64())
 }

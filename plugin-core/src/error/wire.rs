@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Error, text::causes};
+use crate::protocol::message::shortened;
 
 impl Error {
     /// The name of the variant as it goes over the wire.
@@ -38,8 +39,27 @@ impl Error {
             Self::Overloaded { .. } => "overloaded",
             Self::CallEnded { .. } => "call-ended",
             Self::TooDeep { .. } => "too-deep",
+            Self::Unread => "unread",
             Self::Remote { kind, .. } => kind,
             Self::Custom(_) => "custom",
+        }
+    }
+}
+
+impl Error {
+    /// What arrives of the error on the other side, no longer than fits a frame.
+    pub(crate) fn shortened(&self) -> Self {
+        const CAUSES: usize = 5;
+        let (message, chain) = self.texts();
+        let chain = chain.iter().take(CAUSES).map(|cause| shortened(cause)).collect();
+        Self::Remote { kind: shortened(self.kind()), message: shortened(&message), chain }
+    }
+
+    /// Its message, and those of its causes.
+    fn texts(&self) -> (String, Vec<String>) {
+        match self {
+            Self::Remote { message, chain, .. } => (message.clone(), chain.clone()),
+            _ => (self.to_string(), causes(self)),
         }
     }
 }
@@ -55,10 +75,7 @@ struct Sent {
 
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (message, chain) = match self {
-            Self::Remote { message, chain, .. } => (message.clone(), chain.clone()),
-            _ => (self.to_string(), causes(self)),
-        };
+        let (message, chain) = self.texts();
         Sent { kind: self.kind().into(), message, chain }.serialize(serializer)
     }
 }

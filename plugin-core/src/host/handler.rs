@@ -3,7 +3,8 @@
 #[cfg(unix)]
 use std::io;
 use std::{
-    sync::{Arc, Mutex, Weak},
+    any::Any,
+    sync::{Arc, Mutex, OnceLock, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -14,8 +15,12 @@ use super::driver::Drivers;
 use super::watch::Sight;
 use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor, timer};
 use crate::{
-    connection::{Cause, Connection, Cut, End, Handler, lock},
-    protocol::message::{Failure, FailureKind, Message},
+    connection::{Cause, Connection, Cut, End, Export, Handler, lock},
+    protocol::{
+        message::{Failure, FailureKind, Message},
+        metadata::FIRST_OBJECT,
+    },
+    server::Service,
 };
 
 /// A cut that lasts shorter and ends with the process's death is told as a crash alone.
@@ -32,6 +37,8 @@ pub(super) struct HostHandler {
     /// `None` where there is none.
     way_back: Option<WayBack>,
     events: Arc<CutEvents>,
+    /// Answers for the objects that the plugin holds, from when it is first needed.
+    service: OnceLock<Arc<Service>>,
     #[cfg(unix)]
     sight: Arc<Sight>,
     #[cfg(all(unix, feature = "tokio"))]
@@ -61,11 +68,16 @@ impl HostHandler {
             resume_timeout,
             way_back,
             events: Arc::new(CutEvents { supervisor, cut: Mutex::default() }),
+            service: OnceLock::new(),
             #[cfg(unix)]
             sight: Arc::default(),
             #[cfg(all(unix, feature = "tokio"))]
             drivers: Arc::default(),
         }
+    }
+
+    fn service(&self) -> &Arc<Service> {
+        self.service.get_or_init(|| Service::to_plugin(Arc::clone(&self.plugin)))
     }
 }
 
@@ -139,8 +151,44 @@ impl Handler for HostHandler {
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let failure = Failure::new(FailureKind::UnknownMethod, "this host serves nothing to plugins");
-        connection.refuse(request.call, &failure);
+        if request.target < FIRST_OBJECT {
+            return refuse(connection, &request);
+        }
+        self.service().request_elsewhere(connection, request);
+    }
+
+    fn nested(&self, connection: &Arc<Connection>, request: Message) {
+        if request.target < FIRST_OBJECT {
+            return refuse(connection, &request);
+        }
+        self.service().nested(connection, request);
+    }
+
+    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
+        self.service().oneway(connection, call);
+    }
+
+    fn cancel(&self, call: u32) {
+        if let Some(service) = self.service.get() {
+            service.cancel(call);
+        }
+    }
+
+    fn discard(&self, exports: Vec<Arc<dyn Export>>) {
+        self.service().discard(exports);
+    }
+
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        self.service().run(job);
+    }
+
+    fn peer(&self) -> Arc<str> {
+        Arc::clone(&self.plugin)
+    }
+
+    fn keeper(&self, connection: &Arc<Connection>) -> Option<Arc<dyn Any + Send + Sync>> {
+        let keeper = self.events.supervisor.upgrade()?.keeper(connection)?;
+        Some(Arc::new(keeper))
     }
 
     /// Waits for the plugin to dial again, or dials, on a thread of its own. If the process has ended, whoever waits for that
@@ -180,7 +228,17 @@ impl Handler for HostHandler {
     fn closed(&self, _end: &End) {
         #[cfg(unix)]
         self.sight.changed();
+        if let Some(service) = self.service.get() {
+            service.abandon();
+        }
     }
+}
+
+/// A plugin may call what this host has given it, and nothing else.
+fn refuse(connection: &Arc<Connection>, request: &Message) {
+    let failure =
+        Failure::new(FailureKind::UnknownMethod, "this host serves nothing to plugins but objects it has sent them");
+    connection.refuse(request.call, &failure);
 }
 
 /// Waits for the plugin to come back, and keeps it possible.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Output, Plugin, Process, Restart, start::program_name};
-use crate::{Interface, Result, connection};
+use crate::{Interface, Result, connection, deadline};
 
 /// Starts the plugin program `what` and connects to its interface `I`, with all defaults.
 ///
@@ -116,7 +116,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             start_timeout: Duration::from_secs(10),
-            call_timeout: Duration::from_secs(30),
+            call_timeout: deadline::CALL_TIMEOUT,
             stop_timeout: Duration::from_secs(2),
             resume_timeout: Duration::from_secs(10),
             idle_timeout: None,

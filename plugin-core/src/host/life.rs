@@ -81,11 +81,12 @@ impl Life {
     pub(super) async fn wait_end_async(&self, deadline: Instant) {
         let (mut alarm, mut waiting) = (Alarm::default(), Waiting { signal: &self.changed, place: Place::default() });
         poll_fn(|context| {
+            let waker = context.waker().clone();
             let state = lock(&self.state);
             if state.report.is_some() {
                 return Poll::Ready(());
             }
-            let last = self.changed.register(&mut waiting.place, context.waker());
+            let last = self.changed.register(&mut waiting.place, waker);
             drop(state);
             drop(last);
             if alarm.is_over(context, Some(deadline)) { Poll::Ready(()) } else { Poll::Pending }

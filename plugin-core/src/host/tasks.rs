@@ -9,10 +9,11 @@ use std::{
 };
 
 use super::{
+    acquire::Step,
     instance::{Body, Instance},
     life::Waiting,
     phase::State,
-    supervisor::{Step, Supervisor},
+    supervisor::Supervisor,
     timer::Alarm,
     usage::Lease,
 };
@@ -97,6 +98,8 @@ impl InLine<'_> {
         deadline: Option<Instant>,
     ) -> Poll<Result<Result<Lease, Arc<Instance>>>> {
         let supervisor = self.supervisor;
+        // Without the lock: a waker is code of somebody else's.
+        let waker = context.waker().clone();
         let mut state = lock(&supervisor.state);
         loop {
             match supervisor.next_step(&mut state, method, self.has_waited) {
@@ -116,7 +119,7 @@ impl InLine<'_> {
             if !std::mem::replace(&mut self.has_waited, true) {
                 state.waiting += 1;
             }
-            let last = supervisor.changed.register(&mut self.waiting.place, context.waker());
+            let last = supervisor.changed.register(&mut self.waiting.place, waker);
             drop(state);
             drop(last);
             if self.alarm.is_over(context, deadline) {

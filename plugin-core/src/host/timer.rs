@@ -26,8 +26,8 @@ pub(super) fn at(when: Instant, task: Task) -> std::io::Result<()> {
 /// Wakes a task once its time is over.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
-    /// Shared with the timer once it is set.
-    waker: Option<Arc<Mutex<Waker>>>,
+    /// Shared with the timer once it is set; the timer takes it.
+    waker: Option<Arc<Mutex<Option<Waker>>>>,
 }
 
 impl Alarm {
@@ -39,15 +39,15 @@ impl Alarm {
         }
         let waker = context.waker().clone();
         if let Some(set) = &self.waker {
-            let last = std::mem::replace(&mut *lock(set), waker);
+            let last = lock(set).replace(waker);
             drop(last); // Without the lock: a waker is code of somebody else's.
             return false;
         }
-        let waker = Arc::new(Mutex::new(waker));
+        let waker = Arc::new(Mutex::new(Some(waker)));
         let rings = Arc::downgrade(&waker);
         self.waker = Some(waker);
         let ring = move || {
-            let waker = rings.upgrade().map(|waker| lock(&waker).clone());
+            let waker = rings.upgrade().and_then(|waker| lock(&waker).take());
             if let Some(waker) = waker {
                 wake(waker);
             }

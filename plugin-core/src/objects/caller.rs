@@ -1,8 +1,14 @@
 //! What a proxy holds: an interface of a plugin, or an object of the other side.
 
-use std::future::Future;
+use std::{
+    future::{Future, ready},
+    sync::Arc,
+};
 
-use super::{Lent, LentByTask, borrowed::Borrowed};
+use super::{
+    Lent, LentByTask,
+    distant::{self, Distant},
+};
 use crate::{
     Result,
     client::{self, Answer},
@@ -17,14 +23,14 @@ pub struct Client(Callee);
 #[derive(Clone)]
 enum Callee {
     Plugin(client::Client),
-    Borrowed(Borrowed),
+    Distant(Arc<Distant>),
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
             Callee::Plugin(client) => client.fmt(f),
-            Callee::Borrowed(object) => f.debug_tuple("Borrowed").field(&object.interface()).finish(),
+            Callee::Distant(object) => f.debug_tuple("Distant").field(&object.interface()).finish(),
         }
     }
 }
@@ -34,15 +40,15 @@ impl Client {
         Self(Callee::Plugin(client))
     }
 
-    pub(super) fn borrowed(object: Borrowed) -> Self {
-        Self(Callee::Borrowed(object))
+    pub(super) fn distant(object: Arc<Distant>) -> Self {
+        Self(Callee::Distant(object))
     }
 
     /// Whether the other side has method number `method` of the descriptor.
     pub fn supports(&self, method: usize) -> bool {
         match &self.0 {
             Callee::Plugin(client) => client.supports(method),
-            Callee::Borrowed(object) => object.supports(method),
+            Callee::Distant(object) => object.supports(method),
         }
     }
 
@@ -72,7 +78,7 @@ impl Client {
     ) -> Result<Answer> {
         match &self.0 {
             Callee::Plugin(client) => client.call(method, arguments, encode, lent),
-            Callee::Borrowed(object) => object.call(method, arguments, encode, lent),
+            Callee::Distant(object) => object.call(method, arguments, encode, lent),
         }
     }
 
@@ -88,7 +94,7 @@ impl Client {
     ) -> Result<()> {
         match &self.0 {
             Callee::Plugin(client) => client.call_oneway(method, arguments, encode),
-            Callee::Borrowed(object) => object.call_oneway(method, arguments, encode),
+            Callee::Distant(object) => object.call_oneway(method, arguments, encode),
         }
     }
 
@@ -101,8 +107,10 @@ impl Client {
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Prepared<'_> {
         Prepared(match &self.0 {
-            Callee::Plugin(client) => client.prepare(method, arguments, encode),
-            Callee::Borrowed(object) => Err(object.not_in_async()),
+            Callee::Plugin(client) => client.prepare(method, arguments, encode).map(Of::Plugin),
+            Callee::Distant(object) => {
+                object.prepare(method, arguments, encode).map(|call| Of::Distant(Box::new(call)))
+            }
         })
     }
 }
@@ -110,7 +118,15 @@ impl Client {
 /// A call that is ready to be sent.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Prepared<'a>(Result<client::Prepared<'a>>);
+pub struct Prepared<'a>(Result<Of<'a>>);
+
+/// Whose method is called.
+#[derive(Debug)]
+enum Of<'a> {
+    Plugin(client::Prepared<'a>),
+    /// Boxed: a future is as large as the largest of what it may hold.
+    Distant(Box<distant::Prepared>),
+}
 
 impl<'a> Prepared<'a> {
     /// Makes the call.
@@ -118,7 +134,11 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// As [`Client::call`].
     pub fn call(self) -> impl Future<Output = Result<Answer>> + Send + 'a {
-        self.0.map_or_else(client::Calling::failed, client::Prepared::call)
+        match self.0 {
+            Ok(Of::Plugin(call)) => call.call(),
+            Ok(Of::Distant(call)) => client::Calling::of(async move { call.call_lending(&mut []).await }),
+            Err(error) => client::Calling::of(ready(Err(error))),
+        }
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
@@ -126,7 +146,10 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// As [`Client::call`].
     pub async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
-        self.0?.call_lending(lent).await
+        match self.0? {
+            Of::Plugin(call) => call.call_lending(lent).await,
+            Of::Distant(call) => Box::pin(call.call_lending(lent)).await,
+        }
     }
 
     /// Sends the oneway call.
@@ -134,6 +157,9 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// As [`Client::call_oneway`].
     pub async fn call_oneway(self) -> Result<()> {
-        self.0?.call_oneway().await
+        match self.0? {
+            Of::Plugin(call) => call.call_oneway().await,
+            Of::Distant(call) => Box::pin(call.call_oneway()).await,
+        }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn timed<R>(began: Instant, handler: impl FnOnce() -> R) -> Timed<R> 
 }
 
 /// Takes note that this thread has waited since `began`.
-pub(super) fn note_wait(began: Instant) {
+pub(crate) fn note_wait(began: Instant) {
     if let Some(Work { since, longest }) = WORK.get() {
         let longest = longest.max(began.saturating_duration_since(since));
         WORK.set(Some(Work { since: Instant::now(), longest }));

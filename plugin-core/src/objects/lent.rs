@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{context::Context, depth, interfaces};
+use super::{attach, context::Context, depth, interfaces};
 use crate::{
     codec::{Decoder, EncodeError, Encoder},
     connection::{Connection, Lender},
@@ -128,19 +128,16 @@ impl<'a, L: IsLent> Lending<'a, L> {
             if let Some(method) = descriptor.methods.iter().find(|method| method.is_async) {
                 let (name, method) = (descriptor.name, method.name);
                 let why = format!(
-                    "interface `{name}` cannot be lent yet, since its method `{method}` is async; lend one of sync methods"
+                    "interface `{name}` cannot be lent yet, since its method `{method}` is async; pass a `Remote` instead, or lend one of sync methods"
                 );
                 return Err(EncodeError::Failed(why));
             }
-            if !connection.declare(interfaces::number(descriptor), || interfaces::entry(descriptor)) {
-                let why = format!("interface `{}` has too many methods to be lent", descriptor.name);
-                return Err(EncodeError::Failed(why));
-            }
+            attach::declare(descriptor, connection)?;
         }
         Ok(())
     }
 
-    fn answer(&mut self, connection: &Arc<Connection>, request: &Message) -> (Arc<CallState>, Outcome) {
+    fn answer(&mut self, connection: &Arc<Connection>, request: &mut Message) -> (Arc<CallState>, Outcome) {
         let limit = match request.deadline {
             0 => None,
             left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
@@ -163,10 +160,10 @@ impl<'a, L: IsLent> Lending<'a, L> {
 }
 
 impl<L: IsLent> Lender for Lending<'_, L> {
-    fn run(&mut self, connection: &Arc<Connection>, request: Message) -> Option<Message> {
-        let (call, outcome) = self.answer(connection, &request);
+    fn run(&mut self, connection: &Arc<Connection>, mut request: Message) -> Option<Message> {
+        let (call, outcome) = self.answer(connection, &mut request);
         let answer = if request.kind == Kind::Request {
-            Some(message(request.call, &call, outcome))
+            Some(message(request.call, &call, outcome, connection))
         } else {
             if let Err(Failure { kind, message, location }) = outcome {
                 let plugin = &**self.peer;

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Failure = 19,
     /// The caller no longer waits for an answer.
     Cancel = 20,
+    /// The other side does not hold an object any more.
+    Release = 21,
     /// An interface that is not in the greeting, before it is referred to.
     Declare = 22,
     /// Nothing but the acknowledgement in the header.
@@ -51,10 +53,16 @@ pub(crate) enum Kind {
     Credit = 28,
     /// A function that a call has lent is to be called, and nothing answers.
     Notice = 29,
+    /// The next bytes of a stream.
+    Items = 30,
+    /// There are no more.
+    End = 31,
+    /// So many more bytes of a stream are wanted.
+    Demand = 32,
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 20] = [
         Self::Hello,
         Self::Welcome,
         Self::Refused,
@@ -63,6 +71,7 @@ impl Kind {
         Self::Error,
         Self::Failure,
         Self::Cancel,
+        Self::Release,
         Self::Declare,
         Self::Ack,
         Self::Ping,
@@ -71,6 +80,9 @@ impl Kind {
         Self::Oneway,
         Self::Credit,
         Self::Notice,
+        Self::Items,
+        Self::End,
+        Self::Demand,
     ];
 
     /// Frames from here up that this side does not know are ignored; unknown ones below are a violation.

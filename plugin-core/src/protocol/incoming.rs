@@ -62,12 +62,14 @@ impl Incoming {
             Kind::Request | Kind::Oneway | Kind::Value | Kind::Error | Kind::Failure => {
                 self.begin(kind, &header, frame.payload)
             }
+            Kind::Items if header.flags & MORE == 0 => Ok(Some(first(kind, &header, frame.payload))),
             _ if header.flags != 0 => Err(Violation::ReservedFlags(header.flags)),
             Kind::Cancel => {
                 self.forget(header.call, false);
                 Ok(Some(Message::control(kind, header.call)))
             }
-            Kind::Notice | Kind::Declare => {
+            Kind::Items | Kind::End | Kind::Demand => Ok(Some(first(kind, &header, frame.payload))),
+            Kind::Notice | Kind::Declare | Kind::Release => {
                 self.check_length(kind, frame.payload.len())?;
                 Ok(Some(first(kind, &header, frame.payload)))
             }
@@ -176,14 +178,12 @@ fn check_fragment(header: &Header) -> Result<(), Violation> {
 
 fn first(kind: Kind, header: &Header, payload: &[u8]) -> Message {
     Message {
-        kind,
-        call: header.call,
         target: header.target,
         method: header.method,
         deadline: header.deadline,
         meta: header.flags & META != 0,
         payload: if header.flags & MORE == 0 { payload.into() } else { growing(payload) },
-        bulk: Vec::new(),
+        ..Message::control(kind, header.call)
     }
 }
 
@@ -269,8 +269,9 @@ mod tests {
         ) {
             let mut outgoing = Outgoing::default();
             let mut messages: Vec<Message> = (1_u32..).zip(&lengths).map(|(call, length)| Message {
-                kind: Kind::Request, call, target: call, method: 7, deadline: 9, meta: call % 2 == 0,
+                target: call, method: 7, deadline: 9, meta: call % 2 == 0,
                 payload: (0..*length).map(|byte| byte as u8).collect::<Vec<_>>().into(), bulk: vec![call as u8; *length % 3 * 40_000],
+                ..Message::control(Kind::Request, call)
             }).collect();
             for message in &messages {
                 outgoing.push(message.clone());

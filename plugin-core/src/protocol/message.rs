@@ -1,5 +1,7 @@
 //! Whole messages, and the payloads of those that the runtime itself reads.
 
+use std::{any::Any, fmt, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
 use super::frame::Kind;
@@ -19,12 +21,72 @@ pub(crate) struct Message {
     pub(crate) payload: Buffer,
     /// More of the payload, in memory of its own: only in messages to be sent.
     pub(crate) bulk: Vec<u8>,
+    pub(crate) cargo: Cargo,
+}
+
+/// What goes along with a message besides its bytes, as those know it who put it there.
+#[derive(Clone, Default)]
+pub(crate) struct Cargo(Option<Arc<dyn Freight>>);
+
+/// One such thing.
+pub(crate) trait Freight: Send + Sync {
+    /// The whole message has been handed out, and will arrive unless the session ends.
+    fn left(&self) {}
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl Cargo {
+    pub(crate) fn new(freight: Arc<dyn Freight>) -> Self {
+        Self(Some(freight))
+    }
+
+    /// Says that the message has been handed out; whether there is something to let go of.
+    pub(super) fn left(&self) -> bool {
+        if let Some(freight) = &self.0 {
+            freight.left();
+        }
+        self.0.is_some()
+    }
+
+    /// Takes what is there.
+    pub(crate) fn take(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.0.take().map(Freight::into_any)
+    }
+}
+
+impl PartialEq for Cargo {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Cargo {}
+
+impl fmt::Debug for Cargo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Cargo" } else { "None" })
+    }
 }
 
 impl Message {
     /// A message without payload that belongs to `call`, or to none if that is 0.
     pub(crate) fn control(kind: Kind, call: u32) -> Self {
-        Self { kind, call, target: 0, method: 0, deadline: 0, meta: false, payload: Buffer::new(), bulk: Vec::new() }
+        Self {
+            kind,
+            call,
+            target: 0,
+            method: 0,
+            deadline: 0,
+            meta: false,
+            payload: Buffer::new(),
+            bulk: Vec::new(),
+            cargo: Cargo::default(),
+        }
     }
 
     /// A message that answers `call`.
@@ -134,7 +196,8 @@ impl Failure {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// As much of a text as is worth reading.
+pub(crate) fn shortened(text: &str) -> String {
     const LIMIT: usize = 8 * 1024;
     match text.char_indices().find(|(place, letter)| place + letter.len_utf8() > LIMIT) {
         Some((place, _)) => format!("{} …", &text[..place]),

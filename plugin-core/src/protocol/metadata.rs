@@ -1,4 +1,4 @@
-//! What a request says beside its arguments: a map in front of them, whose unknown keys are ignored.
+//! What a message says beside its values: a map in front of them, whose unknown keys are ignored.
 
 use crate::{
     buffer::Buffer,
@@ -8,6 +8,14 @@ use crate::{
 /// The key of the call that a request is made from.
 const PARENT: &str = "parent";
 
+/// The keys of the objects that the message gives the other side, and of those of the other side's own that it brings back: an
+/// array with the target of each reference.
+const OBJECTS: &str = "objects";
+const RETURNED: &str = "returned";
+
+/// Targets from here up to those that are lent are objects that belong to no call; each goes by its own until it is released.
+pub(crate) const FIRST_OBJECT: u32 = 1 << 16;
+
 /// Targets from here up are what a call lends to the other side until it ends: its first is this one, its second the next.
 pub(crate) const FIRST_LENT: u32 = 1 << 31;
 
@@ -16,35 +24,82 @@ pub(crate) fn is_lent(target: u32) -> bool {
     target >= FIRST_LENT
 }
 
-/// Writes what says that a request is made from call `parent` of the other side.
-pub(crate) fn write_parent(to: &mut Encoder, parent: u32) -> Result<(), EncodeError> {
-    to.map(1)?;
-    to.value(PARENT)?;
-    to.value(&parent)
+/// What this version knows of metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Metadata {
+    /// The call of the other side that a request is made from.
+    pub(crate) parent: Option<u32>,
+    /// The targets that the values refer to, one for each reference: of objects that they give,
+    pub(crate) objects: Vec<u32>,
+    /// and of those of the receiving side.
+    pub(crate) returned: Vec<u32>,
 }
 
-/// The call that a request with metadata is made from, if it says so.
-pub(crate) fn parent(payload: &Buffer) -> Result<Option<u32>, DecodeError> {
-    let mut from = Decoder::new(payload);
-    let mut parent = None;
-    for _ in 0..from.map()? {
-        // A key that is no string is nothing this version knows.
-        let is_parent = from.optional_str()? == Some(PARENT);
-        if is_parent {
-            parent = Some(from.value()?);
-        } else {
-            from.skip()?;
-        }
+impl Metadata {
+    /// Metadata that name the call that a request is made from.
+    pub(crate) fn from_call(parent: u32) -> Self {
+        Self { parent: Some(parent), ..Self::default() }
     }
-    Ok(parent)
+
+    /// Whether the values refer to objects.
+    pub(crate) fn has_objects(&self) -> bool {
+        !self.objects.is_empty() || !self.returned.is_empty()
+    }
+
+    pub(crate) fn write(&self, to: &mut Encoder) -> Result<(), EncodeError> {
+        let lists = [(OBJECTS, &self.objects), (RETURNED, &self.returned)];
+        let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        let count = usize::from(self.parent.is_some()) + lists.clone().count();
+        to.map(u32::try_from(count).unwrap_or(u32::MAX))?;
+        if let Some(parent) = self.parent {
+            to.value(PARENT)?;
+            to.value(&parent)?;
+        }
+        for (key, list) in lists {
+            to.value(key)?;
+            to.value(list)?;
+        }
+        Ok(())
+    }
+
+    /// What is said before the values of `payload`.
+    pub(crate) fn read(payload: &Buffer) -> Result<Self, DecodeError> {
+        let mut from = Decoder::new(payload);
+        let mut metadata = Self::default();
+        for _ in 0..from.map()? {
+            // A key that is no string is nothing this version knows.
+            match from.optional_str()? {
+                Some(PARENT) => metadata.parent = Some(from.value()?),
+                Some(OBJECTS) => metadata.objects = from.value()?,
+                Some(RETURNED) => metadata.returned = from.value()?,
+                _ => from.skip()?,
+            }
+        }
+        Ok(metadata)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn written(metadata: &Metadata) -> Buffer {
+        let mut to = Encoder::new(1000);
+        metadata.write(&mut to).unwrap();
+        to.into_buffer()
+    }
+
     #[test]
-    fn the_parent_is_found_among_what_is_not_known() {
+    fn what_is_written_is_read() {
+        let (objects, returned) = (vec![FIRST_OBJECT, u32::MAX], vec![FIRST_OBJECT; 3]);
+        let all = Metadata { parent: Some(u32::MAX), objects, returned };
+        for metadata in [Metadata::default(), Metadata::from_call(1), all] {
+            assert_eq!(Metadata::read(&written(&metadata)).unwrap(), metadata);
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_found_among_what_is_not() {
         let mut to = Encoder::new(100);
         to.map(3).unwrap();
         to.value(&7).unwrap();
@@ -53,14 +108,16 @@ mod tests {
         to.value(&5_u32).unwrap();
         to.value("trace").unwrap();
         to.value("x").unwrap();
-        assert_eq!(parent(&to.into_buffer()).unwrap(), Some(5));
-        let mut to = Encoder::new(100);
-        write_parent(&mut to, u32::MAX).unwrap();
-        let mut payload = to.into_buffer();
-        assert_eq!(parent(&payload).unwrap(), Some(u32::MAX));
+        assert_eq!(Metadata::read(&to.into_buffer()).unwrap(), Metadata::from_call(5));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let mut payload = written(&Metadata::from_call(u32::MAX));
         payload = payload[..4].into();
-        assert!(parent(&payload).is_err());
-        assert_eq!(parent(&[0x80][..].into()).unwrap(), None);
-        assert!(parent(&[0xdf, 0xff, 0xff, 0xff, 0xff][..].into()).is_err(), "a length is not believed");
+        assert!(Metadata::read(&payload).is_err());
+        assert!(Metadata::read(&[0xdf, 0xff, 0xff, 0xff, 0xff][..].into()).is_err(), "a length is not believed");
+        let list = [&[0x81, 0xa7], &b"objects"[..], &[0xdd, 0xff, 0xff, 0xff, 0xff]].concat();
+        assert!(Metadata::read(&list[..].into()).is_err(), "nor is that of a list");
     }
 }

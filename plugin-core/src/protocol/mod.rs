@@ -3,7 +3,7 @@
 //! In reading order: [`frame`] is the 24-byte header and the cutting of a byte stream into frames; [`message`] is what
 //! whole messages say; [`outgoing`] and [`incoming`] are the two directions of a session, which cut messages into frames
 //! and put them together again, [`batch`] and [`direct`] spare them copies of what is large; [`oneway`] bounds the messages that nothing answers; [`metadata`] is what a request says beside its
-//! arguments; [`handshake`] is how the two sides
+//! arguments; [`items`] cuts the items of a stream into frames, and [`flow`] bounds how many bytes of them are under way; [`handshake`] is how the two sides
 //! agree before all that; [`pulse`] asks whether the other side lives, [`backoff`] how long to wait before the next try.
 //!
 //! `docs/protocol.md` describes the same for writers of plugins in other languages.
@@ -11,9 +11,11 @@
 pub(crate) mod backoff;
 pub(crate) mod batch;
 pub(crate) mod direct;
+pub(crate) mod flow;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod incoming;
+pub(crate) mod items;
 pub(crate) mod message;
 pub(crate) mod metadata;
 pub(crate) mod oneway;
@@ -54,6 +56,18 @@ pub(crate) enum Violation {
     CallbackOverrun(u32),
     #[error("declares an interface that cannot be read: {0}")]
     BadDeclaration(String),
+    #[error("sent more of stream {0} than was asked for")]
+    StreamOverrun(u32),
+    #[error("sent items of stream {target} with metadata that cannot be read: {why}")]
+    BadMetadata { target: u32, why: String },
+    #[error("asks for bytes of {0}, which is no stream")]
+    NoStream(u32),
+    #[error("asks for {demanded} bytes of a stream of which {owed} are owed")]
+    DemandTooLarge { owed: u32, demanded: u32 },
     #[error("declares more than {0} interfaces")]
     TooManyDeclarations(usize),
+    #[error("gives more than {0} objects")]
+    TooManyObjects(usize),
+    #[error("releases {released} references to object {target}, of {held}")]
+    ReleaseOfUnheld { target: u32, released: u32, held: u32 },
 }

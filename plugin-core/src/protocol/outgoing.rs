@@ -11,7 +11,7 @@ use super::{
     batch::{Batch, Content},
     frame::{HEADER, Header, Kind, MAX_PAYLOAD, META, MORE},
     incoming::Received,
-    message::Message,
+    message::{Cargo, Message},
     oneway::{Backlog, Window},
 };
 use crate::buffer::Buffer;
@@ -45,7 +45,7 @@ const LINGERING: usize = ACK_BYTES + (ACK_FRAMES as usize + 1) * (HEADER + 64);
 pub(crate) struct Outgoing {
     small: VecDeque<Message>,
     large: VecDeque<Large>,
-    /// Oneway messages of any length, and the goodbye behind them, in the order in which they leave.
+    /// Oneway messages of any length and what must not overtake them, such as the goodbye, in the order in which they leave.
     lane: VecDeque<Message>,
     /// One of the lane is in `large`, and the next waits for its end.
     is_lane_busy: bool,
@@ -67,6 +67,8 @@ pub(crate) struct Outgoing {
     told: Received,
     /// Much has been received since: if nothing else goes out, an acknowledgement goes alone.
     owes_ack: bool,
+    /// What went along with messages that have left, until somebody lets go of it.
+    departed: Vec<Cargo>,
     /// Oneway messages under way to the other side, and from there.
     oneways: Window,
     backlog: Backlog,
@@ -143,8 +145,9 @@ impl Kept {
 pub(crate) enum Withdrawn {
     /// Nothing: the other side never heard of it. Here it is.
     Unsent(Message),
-    /// Some fragments. A cancellation goes out in place of the rest, so that the other side forgets them.
-    Partly,
+    /// Some fragments. A cancellation goes out in place of the rest, so that the other side forgets them. Here is what went
+    /// along.
+    Partly(Cargo),
     /// All of it.
     Sent,
 }
@@ -173,7 +176,7 @@ impl Outgoing {
         if message.kind == Kind::Oneway {
             self.oneways.add(message.length());
         }
-        if matches!(message.kind, Kind::Oneway | Kind::Goodbye) {
+        if matches!(message.kind, Kind::Oneway | Kind::Goodbye | Kind::Release) {
             self.lane.push_back(message);
         } else if message.length() <= MAX_PAYLOAD {
             self.small.push_back(message);
@@ -262,6 +265,18 @@ impl Outgoing {
         }
     }
 
+    /// Takes note that the whole of a message has been handed out, with which that went along.
+    fn cargo_left(&mut self, cargo: Cargo) {
+        if cargo.left() {
+            self.departed.push(cargo);
+        }
+    }
+
+    /// What went along with messages that have left: to be let go of where nothing is locked.
+    pub(crate) fn departed(&mut self) -> Vec<Cargo> {
+        std::mem::take(&mut self.departed)
+    }
+
     /// The next of the lane begins when the last has left whole. One has its turn whatever else fills the batch.
     fn fill_from_lane(&mut self, batch: &mut Batch, ack: u32, limit: usize) {
         let mut is_first = true;
@@ -277,11 +292,12 @@ impl Outgoing {
         }
     }
 
-    fn whole(&mut self, batch: &mut Batch, ack: u32, message: Message) {
+    fn whole(&mut self, batch: &mut Batch, ack: u32, mut message: Message) {
         let length = message.length();
         self.unsent -= HEADER + length;
         let flags = if message.meta { META } else { 0 };
         let header = header(&message, length, flags);
+        self.cargo_left(std::mem::take(&mut message.cargo));
         self.hand_out(batch, ack, Kept { header, payload: Payload::of(message) });
     }
 
@@ -314,6 +330,7 @@ impl Outgoing {
         if is_last {
             self.begun -= large.payload.len();
             self.is_lane_busy &= large.head.kind != Kind::Oneway;
+            self.cargo_left(std::mem::take(&mut large.head.cargo));
         }
         large.offset = range.end;
         self.hand_out(batch, ack, Kept { header, payload: Payload::Part(Arc::clone(&large.payload), range) });
@@ -348,7 +365,7 @@ impl Outgoing {
             // Ahead of everything else, so that the other side has forgotten it before the next large message begins.
             self.unsent += HEADER;
             self.small.push_front(Message::control(Kind::Cancel, call));
-            return Withdrawn::Partly;
+            return Withdrawn::Partly(large.head.cargo);
         }
         // Nothing was handed out, so nobody else holds the payload, and it is not cloned.
         let Content { payload, bulk } = Arc::unwrap_or_clone(large.payload);
@@ -383,7 +400,7 @@ impl Outgoing {
 
     /// As [`fill`](Self::fill), into plain bytes; the limit is for what is added.
     #[cfg(test)]
-    pub(super) fn fill_bytes(&mut self, bytes: &mut Vec<u8>, limit: usize) {
+    pub(crate) fn fill_bytes(&mut self, bytes: &mut Vec<u8>, limit: usize) {
         let mut batch = Batch::default();
         self.fill(&mut batch, limit);
         batch.unwritten().for_each(|piece| bytes.extend_from_slice(piece));

@@ -1,16 +1,10 @@
 //! Where async handlers that are not done at once go on: on tokio, where there is a runtime of it, else on the threads that run
 //! slow methods.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Wake},
-    thread::{self, Thread},
-};
+use std::{future::Future, pin::pin, sync::Arc};
 
 use super::workers::Workers;
-use crate::interface::Dispatch;
+use crate::{blocking, interface::Dispatch};
 
 /// Runs futures to their end.
 #[derive(Clone)]
@@ -63,8 +57,8 @@ impl Executor {
             Self::Pool => {
                 let workers = Arc::clone(workers);
                 let schedule = move |runnable: async_task::Runnable| {
-                    // Where it is rejected, it is dropped, and with it the future.
-                    let _ = workers.go_on(Box::new(move || {
+                    // Where it is dropped, so is the future.
+                    workers.go_on(Box::new(move || {
                         runnable.run();
                     }));
                 };
@@ -79,21 +73,51 @@ impl Executor {
 
     /// Runs a future to its end on this thread.
     pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        struct Unpark(Thread);
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
+        let mut future = pin!(future);
+        let outcome = self.enter(|| blocking::wait(None, |context| future.as_mut().poll(context)));
+        outcome.unwrap_or_else(|_| unreachable!("there is no deadline"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        sync::mpsc,
+        task::Poll,
+        thread::{self, ThreadId},
+        time::Duration,
+    };
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Tells where it is dropped.
+    struct Tells(mpsc::Sender<ThreadId>);
+
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().id());
         }
-        self.enter(|| {
-            let waker = Arc::new(Unpark(thread::current())).into();
-            let (mut context, mut future) = (Context::from_waker(&waker), pin!(future));
-            loop {
-                match future.as_mut().poll(&mut context) {
-                    Poll::Ready(outcome) => return outcome,
-                    Poll::Pending => thread::park(),
-                }
-            }
-        })
+    }
+
+    #[test]
+    fn who_wakes_a_future_that_cannot_go_on_does_not_drop_it() {
+        let workers = Arc::<Workers>::default();
+        let ((polled, wakers), (dropped, places)) = (mpsc::channel(), mpsc::channel());
+        let tells = Tells(dropped);
+        Executor::Pool.spawn(&workers, async move {
+            let _tells = tells;
+            poll_fn(|context| {
+                polled.send(context.waker().clone()).unwrap();
+                Poll::<()>::Pending
+            })
+            .await;
+        });
+        let waker = wakers.recv_timeout(LONG).unwrap();
+        assert!(workers.stop(LONG));
+        waker.wake();
+        assert_ne!(places.recv_timeout(LONG).unwrap(), thread::current().id());
     }
 }

@@ -19,7 +19,7 @@ mod listen;
 mod numbers;
 mod outcome;
 mod pace;
-mod panics;
+pub(crate) mod panics;
 mod recovery;
 mod serve;
 mod service;

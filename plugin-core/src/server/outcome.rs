@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     Error,
-    codec::{self, Decoder, EncodeError, Encoder},
+    codec::{self, Decoder, EncodeError, Encoder, along},
+    connection::Connection,
     interface::{Dispatch, Fault, Verdict},
-    objects::{context::Context, depth},
+    objects::{Parcel, context::Context, depth},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, Message},
@@ -22,18 +23,19 @@ use crate::{
 /// Answers a request.
 pub(super) fn answer(
     dispatcher: Option<Arc<dyn Dispatch>>,
-    request: &Message,
+    request: &mut Message,
     call: &Arc<CallState>,
     context: Context,
     now: Instant,
 ) -> Message {
-    let limit = context.connection.max_message();
+    let connection = Arc::clone(&context.connection);
+    let limit = connection.max_message();
     let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
     let outcome = unless_over(call, now, || match dispatcher {
         Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
         None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
     });
-    message(request.call, call, outcome)
+    message(request.call, call, outcome, &connection)
 }
 
 /// Runs a handler, unless there is no point in it any more.
@@ -52,13 +54,14 @@ pub(super) fn unless_over<R>(
 }
 
 /// The answer to a call. If nobody waits for it when it is there, it is not worth sending.
-pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome) -> Message {
+pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome, connection: &Arc<Connection>) -> Message {
     match outcome {
         Ok(_) if call.is_given_up() => failed(number, &cancelled()),
         Ok((verdict, answer)) => {
             let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
-            let (payload, bulk) = answer.into_parts();
-            Message { bulk, ..Message::answer(kind, number, payload) }
+            let sealed = Parcel::seal(answer, connection.max_message(), None, 0);
+            let addressed = sealed.and_then(|parcel| parcel.address(Message::control(kind, number), connection));
+            addressed.unwrap_or_else(|error| failed(number, &answer_failure(error)))
         }
         Err(failure) => failed(number, &failure),
     }
@@ -84,7 +87,7 @@ pub(super) fn run_oneway(
         Run::new(dispatcher, &mut call, state, context).and_then(|run| executor.block_on(run))
     } else {
         let limit = context.connection.max_message();
-        context.run(|| state.run(|| run(&*dispatcher, &call, limit)))
+        context.run(|| state.run(|| run(&*dispatcher, &mut call, limit)))
     };
     match outcome {
         Ok((Verdict::Value, _)) => {}
@@ -100,7 +103,7 @@ pub(super) fn run_oneway(
 }
 
 /// Runs the method; the encoded answer, or why there is none.
-fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Outcome {
+fn run(dispatcher: &dyn Dispatch, request: &mut Message, limit: usize) -> Outcome {
     dispatched(dispatcher.descriptor().name, request, limit, |method, arguments, answer| {
         dispatcher.dispatch(method, arguments, answer)
     })
@@ -109,19 +112,37 @@ fn run(dispatcher: &dyn Dispatch, request: &Message, limit: usize) -> Outcome {
 /// As [`run`], of whatever `dispatch` does, which goes by `name`.
 pub(crate) fn dispatched(
     name: &str,
-    request: &Message,
+    request: &mut Message,
     limit: usize,
     dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
 ) -> Outcome {
     let mut arguments = Decoder::new(&request.payload);
-    let mut answer = Encoder::new(limit);
-    if request.meta {
-        arguments.skip().map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))?;
+    if let Err(failure) = skip_metadata(request, &mut arguments) {
+        return Err(failure);
     }
-    let outcome = panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer));
+    let mut answer = Encoder::new(limit);
+    let outcome = along::coming(request.cargo.take(), || {
+        panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer))
+    });
+    concluded(outcome, answer, name, request.method)
+}
+
+fn skip_metadata(request: &Message, arguments: &mut Decoder<'_>) -> Result<(), Failure> {
+    let skipped = if request.meta { arguments.skip() } else { Ok(()) };
+    skipped.map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))
+}
+
+/// What has come of a method. A function of its own, since what it needs of the stack is not needed while the method runs, which may
+/// wait for others.
+fn concluded(
+    outcome: Result<Result<Verdict, Fault>, panics::Panic>,
+    answer: Encoder,
+    name: &str,
+    method: u16,
+) -> Outcome {
     match outcome {
         Ok(Ok(verdict)) => Ok((verdict, answer)),
-        Ok(Err(fault)) => Err(fault_failure(fault, name, request.method)),
+        Ok(Err(fault)) => Err(fault_failure(fault, name, method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
 }
@@ -136,8 +157,15 @@ pub(super) fn fault_failure(fault: Fault, name: &str, method: u16) -> Failure {
             Failure::new(FailureKind::UnknownMethod, &format!("interface `{name}` has no method number {method}"))
         }
         Fault::Arguments(error) => Failure::new(FailureKind::BadArguments, &error.to_string()),
-        Fault::Answer(EncodeError::TooLarge(limit)) => Failure::new(FailureKind::AnswerTooLarge, &limit.to_string()),
-        Fault::Answer(EncodeError::Failed(message)) => Failure::new(FailureKind::BadAnswer, &message),
+        Fault::Answer(error) => answer_failure(error),
+    }
+}
+
+/// Why what a method returned cannot be sent.
+fn answer_failure(error: EncodeError) -> Failure {
+    match error {
+        EncodeError::TooLarge(limit) => Failure::new(FailureKind::AnswerTooLarge, &limit.to_string()),
+        EncodeError::Failed(message) => Failure::new(FailureKind::BadAnswer, &message),
     }
 }
 

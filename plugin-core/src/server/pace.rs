@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::interface::Dispatch;
+use crate::{interface::Dispatch, objects::interfaces, protocol::metadata::FIRST_OBJECT};
 
 /// A method that takes no longer than this runs on the thread that reads: handing it to another would take as long.
 const QUICK: u32 = 100;
@@ -31,7 +31,7 @@ pub(super) enum Pace {
 /// The running mean of the microseconds that each method takes, plus one; 0 where it has not been called.
 pub(super) struct Paces(Vec<Box<[AtomicU32]>>);
 
-/// Which method: its interface's place in the greeting, and its own in the interface.
+/// Which method: its interface's place in the greeting, or what stands for it as one of objects, and its own in the interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) target: u32,
@@ -47,6 +47,9 @@ impl Paces {
     }
 
     fn mean(&self, place: Place) -> Option<&AtomicU32> {
+        if let Some(interface) = place.target.checked_sub(FIRST_OBJECT) {
+            return interfaces::note(interface, place.method);
+        }
         self.0.get(place.target as usize)?.get(usize::from(place.method))
     }
 

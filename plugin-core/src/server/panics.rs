@@ -16,13 +16,13 @@ thread_local! {
 
 /// What a panic said.
 #[derive(Debug)]
-pub(super) struct Panic {
-    pub(super) message: String,
-    pub(super) location: Option<String>,
+pub(crate) struct Panic {
+    pub(crate) message: String,
+    pub(crate) location: Option<String>,
 }
 
 /// Runs `body`, turning a panic into an error.
-pub(super) fn catch<R>(body: impl FnOnce() -> R) -> Result<R, Panic> {
+pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R, Panic> {
     install_hook();
     // The value behind a panicking method stays in use, as in any server: the method's own state is its own to guard.
     panic::catch_unwind(AssertUnwindSafe(body))

@@ -4,7 +4,7 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use super::{Service, stop::Stop};
 use crate::{
-    connection::{Cause, Connection, Cut, End, Handler, Reading},
+    connection::{Cause, Connection, Cut, End, Export, Handler, Reading},
     protocol::message::Message,
 };
 
@@ -65,6 +65,18 @@ impl<R: Recovery> Handler for Recovering<R> {
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
         self.service.oneway(connection, call);
+    }
+
+    fn discard(&self, exports: Vec<Arc<dyn Export>>) {
+        self.service.discard(exports);
+    }
+
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        self.service.run(job);
+    }
+
+    fn peer(&self) -> Arc<str> {
+        self.service.peer()
     }
 
     fn cancel(&self, call: u32) {

@@ -15,6 +15,7 @@ use super::{
     numbers::Numbers,
     outcome::{answer, is_async, run_oneway, stopping},
     pace::{Pace, Paces, Place},
+    panics,
     stop::{Stop, StopReason},
     tasks::Spawned,
     watchdog::Watchdog,
@@ -22,13 +23,13 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    connection::{Cause, Connection, End, Handler, Reading, Sent, lock},
+    connection::{Cause, Connection, End, Export, Handler, Reading, Sent, lock},
     deadline,
     error::HOST,
     interface::Dispatch,
     objects::{
         context::{self, Context, Timed},
-        interfaces,
+        interfaces, object,
     },
     protocol::message::{Failure, FailureKind, InterfaceEntry, Message},
 };
@@ -69,7 +70,7 @@ impl State {
     }
 
     /// Takes note of a request that is going to be answered, and came at `now`.
-    fn begin(&mut self, request: Message, now: Instant) -> Task {
+    fn begin(&mut self, request: Message, place: Place, now: Instant) -> Task {
         // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
         let limit = match request.deadline {
             0 => None,
@@ -77,7 +78,7 @@ impl State {
         };
         let call = CallState::new(limit);
         self.running.insert(request.call, Arc::clone(&call));
-        Task { request, call, dispatcher: None }
+        Task { request, call, place, dispatcher: None }
     }
 }
 
@@ -85,18 +86,29 @@ impl State {
 pub(super) struct Task {
     pub(super) request: Message,
     pub(super) call: Arc<CallState>,
+    place: Place,
     /// What answers it, if that has been looked up.
     dispatcher: Option<Arc<dyn Dispatch>>,
 }
 
 impl Task {
     pub(super) fn place(&self) -> Place {
-        Place { target: self.request.target, method: self.request.method }
+        self.place
     }
 }
 
 impl Service {
+    /// One that serves a host.
     pub(crate) fn new(dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>, executor: Executor) -> Arc<Self> {
+        Self::to(HOST.into(), dispatchers, stop, executor)
+    }
+
+    /// One that answers for the objects that a plugin holds.
+    pub(crate) fn to_plugin(plugin: Arc<str>) -> Arc<Self> {
+        Self::to(plugin, Vec::new(), Arc::default(), Executor::Pool)
+    }
+
+    fn to(peer: Arc<str>, dispatchers: Vec<Arc<dyn Dispatch>>, stop: Arc<Stop>, executor: Executor) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             paces: Paces::new(&dispatchers),
@@ -114,7 +126,7 @@ impl Service {
             executor,
             spawned: Arc::default(),
             stop,
-            peer: HOST.into(),
+            peer,
         })
     }
 
@@ -208,10 +220,31 @@ impl Service {
         mut task: Task,
         began: Instant,
     ) -> (Sent, Instant) {
-        let looked_up = task.dispatcher.take();
-        match looked_up.or_else(|| lock(&self.state).dispatcher(task.request.target)) {
+        let Some(object) = object::find(connection, task.request.target) else {
+            let dispatcher = task.dispatcher.take().or_else(|| self.dispatcher(&task.request));
+            return self.answer_by(connection, task, dispatcher, &self.executor, began);
+        };
+        // Where it was made, there may be another one.
+        let (dispatcher, executor) = (Arc::clone(&object.dispatcher), object.executor());
+        executor.enter(|| self.answer_by(connection, task, Some(dispatcher), executor, began))
+    }
+
+    /// What answers to a target of the greeting.
+    fn dispatcher(&self, request: &Message) -> Option<Arc<dyn Dispatch>> {
+        lock(&self.state).dispatcher(request.target)
+    }
+
+    fn answer_by(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        dispatcher: Option<Arc<dyn Dispatch>>,
+        executor: &Executor,
+        began: Instant,
+    ) -> (Sent, Instant) {
+        match dispatcher {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, dispatcher, began)
+                self.answer_async(connection, task, dispatcher, executor, began)
             }
             dispatcher => self.answer_sync(connection, task, dispatcher, began),
         }
@@ -224,11 +257,10 @@ impl Service {
         dispatcher: Option<Arc<dyn Dispatch>>,
         began: Instant,
     ) -> (Sent, Instant) {
-        let Task { request, call, .. } = task;
-        let place = Place { target: request.target, method: request.method };
+        let Task { mut request, call, place, .. } = task;
         let context = self.context(connection, request.call);
         let Timed { outcome: answer, ended, longest } =
-            context::timed(began, || answer(dispatcher, &request, &call, context, began));
+            context::timed(began, || answer(dispatcher, &mut request, &call, context, began));
         self.paces.note(place, longest);
         self.forget(request.call);
         call.put_back();
@@ -255,6 +287,37 @@ impl Service {
 
     pub(super) fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
         Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
+    }
+
+    /// What is learnt of a method's pace is noted there. Objects come and go; what is learnt of one is good for all of its
+    /// interface.
+    fn place(connection: &Connection, request: &Message) -> Place {
+        let target = object::find(connection, request.target).map_or(request.target, |object| object.place());
+        Place { target, method: request.method }
+    }
+
+    /// Takes note of a request that is going to be answered, and has come now.
+    fn begin(&self, connection: &Connection, request: Message, now: Instant) -> Task {
+        let place = Self::place(connection, &request);
+        lock(&self.state).begin(request, place, now)
+    }
+
+    /// Has the pool answer a request.
+    pub(crate) fn request_elsewhere(&self, connection: &Arc<Connection>, request: Message) {
+        let task = self.begin(connection, request, Instant::now());
+        self.submit(connection, task);
+    }
+
+    /// The connection has ended: nobody waits for what still runs, or waits for a thread.
+    ///
+    /// The pool stays: what is now dropped, such as the objects that the other side held, is dropped there, and not on the thread
+    /// that has found the end.
+    pub(crate) fn abandon(&self) {
+        let running: Vec<_> = lock(&self.state).running.values().cloned().collect();
+        for call in running {
+            call.cancel();
+        }
+        self.lane.stop();
     }
 
     /// Lets a thread of the pool answer.
@@ -308,14 +371,14 @@ impl Handler for Service {
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let place = Place { target: request.target, method: request.method };
+        let place = Self::place(connection, &request);
         let mut state = lock(&self.state);
         if connection.is_shared() && self.paces.of(place) != Pace::Slow {
             let now = *state.came.get_or_insert_with(Instant::now);
-            let task = state.begin(request, now);
+            let task = state.begin(request, place, now);
             state.quick.push_back(task);
         } else {
-            let task = state.begin(request, Instant::now());
+            let task = state.begin(request, place, Instant::now());
             drop(state);
             self.submit(connection, task);
         }
@@ -323,17 +386,21 @@ impl Handler for Service {
 
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
         let now = Instant::now();
-        let task = lock(&self.state).begin(request, now);
+        let task = self.begin(connection, request, now);
         if self.answer(connection, task, now) == Sent::Partly {
             self.stalled(connection);
         }
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
-        let dispatcher = lock(&self.state).dispatcher(call.target);
+        // Found here, in the order of arrival: the other side may let go of the object behind this call.
+        let object = object::find(connection, call.target);
         let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
         self.lane.tell_rest(|| resting(connection));
-        let executor = self.executor.clone();
+        let (dispatcher, executor) = match &object {
+            Some(object) => (Some(Arc::clone(&object.dispatcher)), object.executor().clone()),
+            None => (self.dispatcher(&call), self.executor.clone()),
+        };
         let run = move |state: &Arc<CallState>| {
             run_oneway(&executor, dispatcher, call, state, context);
             if calling.oneway_finished() == Sent::Partly {
@@ -345,6 +412,21 @@ impl Handler for Service {
             // The thread that reads writes what that gives to write.
             let _ = connection.oneway_finished();
         }
+    }
+
+    fn discard(&self, exports: Vec<Arc<dyn Export>>) {
+        let discarded = Discarded(exports);
+        // Where the pool is stopping, it is dropped here, as what else is in it.
+        let _ = self.workers.go_on(Box::new(move || drop(discarded)));
+    }
+
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        // Where the pool is stopping, it is dropped here.
+        let _ = self.workers.go_on(job);
+    }
+
+    fn peer(&self) -> Arc<str> {
+        Arc::clone(&self.peer)
     }
 
     fn cancel(&self, call: u32) {
@@ -364,6 +446,18 @@ impl Handler for Service {
             Cause::Violation(violation) => StopReason::Violation(violation.to_string()),
             cause => StopReason::Disconnected(cause.to_string()),
         });
+    }
+}
+
+/// What nobody holds any more, each to be dropped whatever becomes of the others.
+struct Discarded(Vec<Arc<dyn Export>>);
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        for export in self.0.drain(..) {
+            // Its panic has been told, and there is no call that it could fail.
+            let _ = panics::catch(|| drop(export));
+        }
     }
 }
 
@@ -451,11 +545,13 @@ mod tests {
             }
             service.workers.stop(Duration::from_secs(20));
             service.cancel(7);
-            done.send(service.running()).unwrap();
+            while service.running() > 0 {
+                std::thread::yield_now();
+            }
+            done.send(()).unwrap();
         };
         std::thread::spawn(test);
-        let running = over.recv_timeout(Duration::from_secs(20)).expect("nobody waits for himself");
-        assert_eq!(running, 0, "its task was dropped");
+        over.recv_timeout(Duration::from_secs(20)).expect("nobody waits for himself, and its task is dropped");
     }
 
     #[test]
@@ -467,8 +563,13 @@ mod tests {
         let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
         let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, Deframer::new());
         let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
-        let answer =
-            answer(None, &Message::control(Kind::Request, 7), &call, service.context(&connection, 7), Instant::now());
+        let answer = answer(
+            None,
+            &mut Message::control(Kind::Request, 7),
+            &call,
+            service.context(&connection, 7),
+            Instant::now(),
+        );
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }

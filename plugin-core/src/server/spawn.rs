@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     call::CallState,
+    executor::Executor,
     outcome::{message, unless_over},
     service::{Service, Task},
     tasks::{Run, interrupted},
@@ -29,6 +30,7 @@ impl Service {
         connection: &Arc<Connection>,
         task: Task,
         dispatcher: Arc<dyn Dispatch>,
+        executor: &Executor,
         began: Instant,
     ) -> (Sent, Instant) {
         let place = task.place();
@@ -50,28 +52,28 @@ impl Service {
         self.paces.note(place, longest);
         let outcome = match outcome {
             Ok(Err(run)) => {
-                self.spawn(connection, Spawning { number, bytes, call }, run);
+                self.spawn(connection, Spawning { number, bytes, call }, executor, run);
                 return (Sent::Cared, ended);
             }
             Ok(Ok(answer)) => Ok(answer),
             Err(failure) => Err(failure),
         };
         self.forget(number);
-        let answer = message(number, &call, outcome);
+        let answer = message(number, &call, outcome, connection);
         call.put_back();
         (connection.send(answer, None).unwrap_or_default(), ended)
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
-    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, run: Run) {
+    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, executor: &Executor, run: Run) {
         let Some(me) = self.me.upgrade() else { return };
         let Spawning { number, bytes, call } = spawning;
         let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };
         let counted = self.spawned.begin(bytes);
-        self.executor.spawn(&self.workers, async move {
+        executor.spawn(&self.workers, async move {
             let outcome = run.await;
             let has_company = owed.service.forget(number);
-            let answer = message(number, &owed.call, outcome);
+            let answer = message(number, &owed.call, outcome, &owed.connection);
             owed.connection.answer_async(answer, has_company, &mut owed.is_paid).await;
             drop(counted);
         });

@@ -17,7 +17,10 @@ use super::{
     panics::{self, Panic},
 };
 use crate::{
-    codec::Encoder,
+    codec::{
+        Encoder,
+        along::{self, Thing},
+    },
     connection::lock,
     interface::{BoxFuture, Descriptor, Dispatch, Fault, Request, Verdict},
     objects::context::Context as Origin,
@@ -36,6 +39,8 @@ pub(super) struct Run {
     origin: Option<Origin>,
     interface: &'static Descriptor,
     method: u16,
+    /// What its arguments refer to, until they are decoded: when it is polled first.
+    brought: Option<Thing>,
 }
 
 impl Run {
@@ -47,12 +52,12 @@ impl Run {
         origin: Origin,
     ) -> Result<Self, Failure> {
         let limit = origin.connection.max_message();
-        let (method, meta) = (request.method, request.meta);
+        let (method, meta, brought) = (request.method, request.meta, request.cargo.take());
         let arguments = Request::new(std::mem::take(&mut request.payload), meta);
         let interface = dispatcher.descriptor();
         let future = panics::catch(|| dispatcher.dispatch_async(method.into(), arguments, Encoder::new(limit)));
         let future = future.map_err(|panic| Failure::panicked(&panic.message, panic.location.as_deref()))?;
-        Ok(Self { future: Some(future), call: Arc::clone(call), origin: Some(origin), interface, method })
+        Ok(Self { future: Some(future), call: Arc::clone(call), origin: Some(origin), interface, method, brought })
     }
 
     /// Ends it, whatever its method waits for: what the method holds is dropped here.
@@ -64,18 +69,17 @@ impl Run {
     /// Polls the method, whatever its caller says.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
         let (future, call) = (&mut self.future, &self.call);
-        let polled = Origin::run_again(&mut self.origin, || {
-            call.run(|| {
-                panics::catch(|| {
-                    let polled = future.as_mut()?.as_mut().poll(context);
-                    if polled.is_ready() {
-                        // Dropped here, for the method's own code may do so. A panic of a value's `Drop` has no other answer to
-                        // spoil than this one.
-                        *future = None;
-                    }
-                    Some(polled)
-                })
-            })
+        let mut poll = || {
+            let polled = future.as_mut()?.as_mut().poll(context);
+            if polled.is_ready() {
+                // Dropped here, for the method's own code may do so. A panic of a value's `Drop` has no other answer to spoil
+                // than this one.
+                *future = None;
+            }
+            Some(polled)
+        };
+        let polled = along::coming(self.brought.take(), || {
+            Origin::run_again(&mut self.origin, || call.run(|| panics::catch(&mut poll)))
         });
         let outcome = match polled {
             Ok(None | Some(Poll::Pending)) => return Poll::Pending,

@@ -37,7 +37,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
         #(#cfgs)*
         #[automatically_derived]
         #quiet
-        impl<__Implementor: #ident + 'static> #private::Dispatch for #dispatcher<__Implementor> {
+        impl<__Implementor: ?::core::marker::Sized + 'static> #private::Dispatch for #dispatcher<__Implementor> {
             fn descriptor(&self) -> &'static #private::Descriptor {
                 <dyn #ident as #private::Interface>::DESCRIPTOR
             }
@@ -48,7 +48,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
                 __arguments: &mut #private::Decoder<'_>,
                 __answer: &mut #private::Encoder,
             ) -> ::core::result::Result<#private::Verdict, #private::Fault> {
-                <dyn #ident as #private::Interface>::__dispatch(&self.0, __method, __arguments, __answer)
+                <dyn #ident as #private::Interface>::__dispatch(&*self.0, __method, __arguments, __answer)
             }
 
             #dispatch_async
@@ -56,7 +56,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
     }
 }
 
-pub(super) fn structure(interface: &Interface) -> TokenStream {
+fn structure(interface: &Interface) -> TokenStream {
     let (ident, vis, cfgs, dispatcher) =
         (&interface.item.ident, &interface.item.vis, &interface.cfgs, &interface.names.dispatcher);
     let (doc, hidden) = (format!("Routes a host's requests to an implementation of [`{ident}`]."), &interface.hidden);
@@ -64,15 +64,27 @@ pub(super) fn structure(interface: &Interface) -> TokenStream {
         #(#cfgs)*
         #[doc = #doc]
         #(#hidden)*
-        #[derive(::core::fmt::Debug)]
-        #vis struct #dispatcher<S>(S);
+        #[allow(deprecated)]
+        #vis struct #dispatcher<S: ?::core::marker::Sized>(
+            ::std::sync::Arc<dyn #ident>,
+            ::core::marker::PhantomData<fn(&S)>,
+        );
 
         #(#cfgs)*
         #[automatically_derived]
-        impl<S> #dispatcher<S> {
+        #[allow(deprecated)]
+        impl<S: #ident + 'static> #dispatcher<S> {
             /// Routes requests to `implementation`.
             #vis fn new(implementation: S) -> Self {
-                Self(implementation)
+                Self(::std::sync::Arc::new(implementation), ::core::marker::PhantomData)
+            }
+        }
+
+        #(#cfgs)*
+        #[automatically_derived]
+        impl<S: ?::core::marker::Sized> ::core::fmt::Debug for #dispatcher<S> {
+            fn fmt(&self, __to: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                __to.debug_struct(::core::stringify!(#dispatcher)).finish_non_exhaustive()
             }
         }
     }
@@ -157,7 +169,7 @@ pub(super) fn call(interface: &Interface, method: &Method, implementor: &TokenSt
     let (trait_ident, ident) = (&interface.item.ident, &method.ident);
     let arguments = method.arguments.iter().zip(locals).map(|(argument, local)| pass(interface, argument, local));
     let value = if method.is_async() {
-        quote_spanned!(Span::mixed_site()=> &self.0)
+        quote_spanned!(Span::mixed_site()=> &*self.0)
     } else {
         quote_spanned!(Span::mixed_site()=> self)
     };

@@ -43,7 +43,8 @@ fn arm(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let (cfgs, number) = (&method.cfgs, method.number());
     let (locals, receive) = dispatcher::receive(interface, &method.arguments);
-    let call = dispatcher::call(interface, method, &quote_spanned!(Span::mixed_site()=> __Implementor), &locals);
+    let trait_ident = &interface.item.ident;
+    let call = dispatcher::call(interface, method, &quote_spanned!(Span::mixed_site()=> dyn #trait_ident), &locals);
     let receive = quote_spanned! {Span::mixed_site()=>
         let __arguments = &mut #private::Request::arguments(&__request)?;
         #receive

@@ -30,6 +30,13 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
             }
 
             #dispatch
+
+            fn __dispatcher(__value: ::std::sync::Arc<Self>) -> ::std::sync::Arc<dyn #private::Dispatch>
+            where
+                Self: 'static,
+            {
+                ::std::sync::Arc::new(#dispatcher::<dyn #ident>(__value, ::core::marker::PhantomData))
+            }
         }
 
         #(#cfgs)*
@@ -38,6 +45,10 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
         impl<__Implementor: #ident + 'static> #private::Wraps<__Implementor> for dyn #ident {
             fn wrap(__value: __Implementor) -> ::std::sync::Arc<dyn #private::Dispatch> {
                 ::std::sync::Arc::new(#dispatcher::new(__value))
+            }
+
+            fn share(__value: __Implementor) -> ::std::sync::Arc<Self> {
+                ::std::sync::Arc::new(__value)
             }
         }
 

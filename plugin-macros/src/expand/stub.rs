@@ -11,7 +11,7 @@ use syn::{
     parse_quote_spanned,
 };
 
-use super::{asynchronous, declaration, dispatcher, methods};
+use super::{asynchronous, declaration, methods};
 use crate::{
     model::{Interface, is_outside},
     types,
@@ -21,7 +21,7 @@ pub(super) fn expand(mut interface: Interface) -> TokenStream {
     keep_first_of_each_constant(&mut interface);
     let declaration = declaration(&interface);
     let (implementation, proxy) = (implementation(&interface), proxy(&interface));
-    let (dispatcher, methods) = (dispatcher::structure(&interface), methods::expand(&interface));
+    let (dispatcher, methods) = (dispatcher(&interface), methods::expand(&interface));
     quote_spanned!(Span::mixed_site()=> #declaration #implementation #proxy #dispatcher #methods)
 }
 
@@ -135,6 +135,13 @@ fn implementation(interface: &Interface) -> TokenStream {
             ) -> ::core::result::Result<#private::Verdict, #private::Fault> {
                 ::core::panic!()
             }
+
+            fn __dispatcher(_: ::std::sync::Arc<Self>) -> ::std::sync::Arc<dyn #private::Dispatch>
+            where
+                Self: 'static,
+            {
+                ::core::panic!()
+            }
         }
 
         #(#cfgs)*
@@ -143,6 +150,27 @@ fn implementation(interface: &Interface) -> TokenStream {
         {
             fn wrap(_: __Implementor) -> ::std::sync::Arc<dyn #private::Dispatch> {
                 ::core::panic!()
+            }
+
+            fn share(_: __Implementor) -> ::std::sync::Arc<Self> {
+                ::core::panic!()
+            }
+        }
+    }
+}
+
+fn dispatcher(interface: &Interface) -> TokenStream {
+    let (vis, cfgs, dispatcher) = (&interface.item.vis, &interface.cfgs, &interface.names.dispatcher);
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        #[allow(dead_code, missing_docs)]
+        #vis struct #dispatcher<S>(S);
+
+        #(#cfgs)*
+        #[allow(dead_code, missing_docs)]
+        impl<S> #dispatcher<S> {
+            #vis fn new(implementation: S) -> Self {
+                Self(implementation)
             }
         }
     }

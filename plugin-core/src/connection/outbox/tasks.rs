@@ -105,6 +105,13 @@ impl Connection {
 }
 
 impl Connection {
+    /// As [`send`](Self::send), for a task, without a deadline; `false` where the connection has ended.
+    pub(crate) async fn send_async(self: &Arc<Self>, message: Message) -> bool {
+        let Ok(next) = self.queue(message, None, None, false).await else { return false };
+        self.see_to(next).await;
+        true
+    }
+
     /// Writes what tasks have left to other tasks.
     pub(in crate::connection) fn write_for_tasks(self: &Arc<Self>) {
         let mut outbox = lock(&self.outbox);
@@ -147,12 +154,13 @@ impl<'a> Sending<'a> {
         if let Some(outcome) = self.admit() {
             return Poll::Ready(outcome);
         }
+        let waker = context.waker().clone();
         {
             let mut outbox = lock(&self.connection.outbox);
             if !std::mem::replace(&mut self.has_waited, true) {
                 outbox.waiting += 1;
             }
-            let last = self.connection.changed.register(&mut self.place, context.waker());
+            let last = self.connection.changed.register(&mut self.place, waker);
             drop(outbox);
             drop(last);
         }

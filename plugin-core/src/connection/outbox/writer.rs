@@ -33,7 +33,9 @@ impl Connection {
                 outbox.writing = Writing::Nobody;
                 continue;
             };
+            let departed = outbox.queue.departed();
             drop(outbox);
+            drop(departed);
             let written = write_all(&*link, &mut batch);
             if written.is_err() {
                 end_link(&*link);

@@ -80,7 +80,7 @@ fn withdrawing_tells_how_much_had_left() {
     outgoing.push(request(2, MAX_PAYLOAD * 3));
     assert_eq!(outgoing.withdraw(1), Withdrawn::Unsent(request(1, 10)));
     outgoing.fill(&mut Batch::default(), 1);
-    assert_eq!(outgoing.withdraw(2), Withdrawn::Partly);
+    assert_eq!(outgoing.withdraw(2), Withdrawn::Partly(Cargo::default()));
     assert_eq!(outgoing.withdraw(2), Withdrawn::Sent);
     outgoing.push(request(3, 1));
     assert_eq!(drain(&mut outgoing), [(2, 0, 0), (3, 0, 1)], "a cancellation goes ahead");

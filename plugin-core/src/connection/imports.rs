@@ -1,0 +1,203 @@
+//! What the other side has given this one: held for as long as anything here refers to it, then released.
+
+use std::{any::Any, collections::HashMap};
+
+use super::{Connection, Export, MAX_OBJECTS, lock};
+use crate::{
+    protocol::{
+        Violation,
+        frame::Kind,
+        message::{Cargo, Freight, Message},
+        metadata::Metadata,
+    },
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// By target, what this side holds.
+pub(super) type Imports = HashMap<u32, Weak<Import>>;
+
+/// Something of the other side's.
+pub(crate) struct Import {
+    connection: Arc<Connection>,
+    target: u32,
+    /// How many references have come, to be released together. It grows with the table locked.
+    references: AtomicU32,
+}
+
+impl Import {
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    pub(crate) fn target(&self) -> u32 {
+        self.target
+    }
+}
+
+impl Drop for Import {
+    /// Behind all that this side has sent about it: the other side lets go of it when it has taken that.
+    fn drop(&mut self) {
+        {
+            let mut imports = lock(&self.connection.imports);
+            // It may have come again meanwhile, to be counted anew.
+            if imports.get(&self.target).is_some_and(|held| std::ptr::eq(held.as_ptr(), self)) {
+                imports.remove(&self.target);
+            }
+        }
+        let release = Message::control(Kind::Release, *self.references.get_mut());
+        self.connection.send_control(Message { target: self.target, ..release });
+    }
+}
+
+/// What a message has brought: objects of the other side, and of this one, in the order of the references to them.
+pub(crate) struct Brought {
+    connection: Arc<Connection>,
+    imports: Mutex<Vec<Arc<Import>>>,
+    returned: Mutex<Vec<Returned>>,
+}
+
+struct Returned {
+    export: Arc<dyn Export>,
+    is_wanted: bool,
+}
+
+impl Freight for Brought {
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+impl Brought {
+    /// What the other side calls `target`, if it has sent that along.
+    pub(crate) fn import(&self, target: u32) -> Option<Arc<Import>> {
+        lock(&self.imports).iter().find(|import| import.target == target).map(Arc::clone)
+    }
+
+    /// What this side calls `target`, if it has come back.
+    pub(crate) fn returned(&self, target: u32) -> Option<Arc<dyn Export>> {
+        let mut returned = lock(&self.returned);
+        let found = returned.iter_mut().find(|returned| returned.export.target() == target)?;
+        found.is_wanted = true;
+        Some(Arc::clone(&found.export))
+    }
+}
+
+impl Drop for Brought {
+    /// What nobody wanted may be the last that holds an object of this side, whose end is code of somebody else's; this may be a
+    /// thread that reads.
+    fn drop(&mut self) {
+        let returned = std::mem::take(&mut *lock(&self.returned));
+        let unwanted: Vec<_> =
+            returned.into_iter().filter(|returned| !returned.is_wanted).map(|returned| returned.export).collect();
+        if !unwanted.is_empty() {
+            self.connection.handler.discard(unwanted);
+        }
+    }
+}
+
+impl Connection {
+    /// Takes over what a message gives this side, and finds what it brings back.
+    pub(super) fn take_over(self: &Arc<Self>, metadata: &Metadata) -> Result<Cargo, Violation> {
+        if metadata.objects.len().max(metadata.returned.len()) > MAX_OBJECTS {
+            return Err(Violation::TooManyObjects(MAX_OBJECTS));
+        }
+        let imports: Result<_, _> = metadata.objects.iter().map(|target| self.import(*target)).collect();
+        let returned = metadata.returned.iter().filter_map(|target| self.exported(*target));
+        let returned = returned.map(|export| Returned { export, is_wanted: false }).collect();
+        let brought =
+            Brought { connection: Arc::clone(self), imports: Mutex::new(imports?), returned: Mutex::new(returned) };
+        Ok(Cargo::new(Arc::new(brought)))
+    }
+
+    /// Counts one more reference to what the other side calls `target`.
+    fn import(self: &Arc<Self>, target: u32) -> Result<Arc<Import>, Violation> {
+        let mut imports = lock(&self.imports);
+        if let Some(import) = imports.get(&target).and_then(Weak::upgrade) {
+            import.references.fetch_add(1, Ordering::Relaxed);
+            return Ok(import);
+        }
+        if imports.len() >= MAX_OBJECTS {
+            return Err(Violation::TooManyObjects(MAX_OBJECTS));
+        }
+        let import = Arc::new(Import { connection: Arc::clone(self), target, references: AtomicU32::new(1) });
+        imports.insert(target, Arc::downgrade(&import));
+        Ok(import)
+    }
+
+    /// How many of the other side's objects this one holds.
+    pub(crate) fn held(&self) -> usize {
+        lock(&self.imports).len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        connection::tests::connect,
+        protocol::frame::{Deframer, Header},
+        transport::Link as _,
+    };
+
+    /// The headers of what has been sent.
+    fn sent(link: &crate::transport::memory::MemoryLink, deframer: &mut Deframer, count: usize) -> Vec<Header> {
+        let mut headers = Vec::new();
+        while headers.len() < count {
+            if let Some(frame) = deframer.next().unwrap() {
+                headers.push(frame.header);
+                continue;
+            }
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
+        }
+        headers
+    }
+
+    fn objects(objects: &[u32]) -> Metadata {
+        Metadata { objects: objects.to_vec(), ..Metadata::default() }
+    }
+
+    #[test]
+    fn the_last_reference_releases_all_that_have_come() {
+        let (connection, other) = connect();
+        let mut deframer = Deframer::new();
+        let first = connection.take_over(&objects(&[7, 8, 7])).unwrap();
+        let second = connection.take_over(&objects(&[7])).unwrap();
+        assert_eq!(connection.held(), 2);
+        drop(first);
+        let released = sent(&other, &mut deframer, 1)[0];
+        assert_eq!((released.kind, released.target, released.call), (Kind::Release as u8, 8, 1));
+        drop(second);
+        let released = sent(&other, &mut deframer, 1)[0];
+        assert_eq!((released.kind, released.target, released.call), (Kind::Release as u8, 7, 3));
+        assert_eq!(connection.held(), 0);
+    }
+
+    #[test]
+    fn what_is_found_stays_when_the_message_goes() {
+        let (connection, _other) = connect();
+        let mut cargo = connection.take_over(&objects(&[7])).unwrap();
+        let brought = cargo.take().unwrap().downcast::<Brought>().unwrap();
+        assert!(brought.import(8).is_none());
+        let import = brought.import(7).unwrap();
+        drop(brought);
+        assert_eq!((connection.held(), import.target()), (1, 7));
+        drop(import);
+        assert_eq!(connection.held(), 0);
+    }
+
+    #[test]
+    fn nobody_can_make_this_side_hold_any_number() {
+        let (connection, _other) = connect();
+        let most = u32::try_from(MAX_OBJECTS).unwrap();
+        assert!(connection.take_over(&objects(&vec![7; MAX_OBJECTS + 1])).is_err());
+        let held = connection.take_over(&objects(&(0..most).collect::<Vec<_>>())).unwrap();
+        assert!(connection.take_over(&objects(&[most])).is_err());
+        assert!(connection.take_over(&objects(&[0])).is_ok());
+        drop(held);
+        assert_eq!(connection.held(), 0);
+    }
+}
