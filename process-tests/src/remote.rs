@@ -71,6 +71,9 @@ pub struct Parts {
 pub enum Deep {
     /// Nothing.
     None,
+    /// Something that cannot be sent.
+    #[serde(skip_serializing)]
+    Unsendable,
     /// Beside a number.
     Pair(u8, Box<Remote<dyn Item>>),
 }
@@ -92,7 +95,7 @@ impl Parts {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Remote<dyn Item>> {
         let deep = self.deep.iter().filter_map(|deep| match deep {
-            Deep::None => None,
+            Deep::None | Deep::Unsendable => None,
             Deep::Pair(_, item) => Some(&**item),
         });
         self.many.iter().chain(&self.one).chain(self.named.values()).chain(deep)
@@ -526,7 +529,7 @@ impl Shelf for Real {
         Ok(number)
     }
 
-    #[expect(clippy::exit, clippy::print_stderr, reason = "that is what it is told")]
+    #[expect(clippy::print_stderr, reason = "that is what it is told")]
     fn exit(&self) -> Result<()> {
         eprintln!("the shelf breaks");
         std::process::exit(7)

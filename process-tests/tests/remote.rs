@@ -28,7 +28,7 @@ fn the_plugin_calls_an_object_of_the_host_within_the_call_and_after_it() {
     watchdog(60, || {
         let (shelf, census) = (shelf(), Arc::default());
         let item = Thing::remote("mine", &census);
-        assert_eq!(shelf.is_yours(item.clone()).unwrap(), false);
+        assert!(!shelf.is_yours(item.clone()).unwrap());
         shelf.keep(item.clone()).unwrap();
         assert_eq!(shelf.add_to_kept(1).unwrap(), 1);
         assert_eq!(item.add(0).unwrap(), 1, "it is the same");
@@ -97,13 +97,13 @@ fn what_comes_home_is_the_original() {
         assert!(back.into_iter().all(is_mine));
         // It is no proxy of a proxy however often it travels.
         let yours = shelf.make("yours").unwrap();
-        assert_eq!(shelf.is_yours(yours.clone()).unwrap(), true);
+        assert!(shelf.is_yours(yours.clone()).unwrap());
         let same = yours.same(mine.clone()).unwrap();
         assert!(is_mine(same));
         let same = yours.same(yours.clone()).unwrap();
         assert!(!Remote::is_here(&same));
         shelf.keep(same).unwrap();
-        assert_eq!(shelf.is_yours(shelf.kept().unwrap().remove(2)).unwrap(), true);
+        assert!(shelf.is_yours(shelf.kept().unwrap().remove(2)).unwrap());
         assert_eq!((shelf.let_go().unwrap(), shelf.alive(1).unwrap()), (3, 1));
         drop((mine, yours));
         assert_eq!((census.alive(0, LONG), shelf.alive(0).unwrap()), (0, 0));

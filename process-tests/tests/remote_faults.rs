@@ -14,7 +14,7 @@ use common::{LONG, milliseconds, next, watchdog};
 use plugin_core::{Error, Launcher, Output, Plugin, Process, Remote, State, within};
 use process_tests::{
     eventually,
-    remote::{Census, Item, Parts, Shelf, Thing},
+    remote::{Census, Deep, Item, Parts, Shelf, Thing},
 };
 
 fn launcher() -> Launcher {
@@ -42,6 +42,10 @@ fn what_comes_with_a_message_that_does_not_leave_is_let_go_of() {
         let error = shelf.measure(item(), &vec![0; 1 << 20]).unwrap_err();
         assert!(matches!(&error, Error::TooLarge { what, .. } if what == "arguments"), "{error:?}");
         assert_eq!(census.alive(0, LONG), 0, "too large");
+        let parts = Parts { deep: vec![Deep::Unsendable], ..Parts::of(|_| item()) };
+        let error = shelf.ask(parts).unwrap_err();
+        assert!(matches!(error, Error::BadArguments { .. }), "{error:?}");
+        assert_eq!(census.alive(0, LONG), 0, "cannot be encoded");
         let error = shelf.make_with(1 << 20).unwrap_err();
         assert!(matches!(&error, Error::TooLarge { what, .. } if what == "answer"), "{error:?}");
         assert_eq!(shelf.alive(0).unwrap(), 0, "too large to be answered");
@@ -81,6 +85,38 @@ fn what_comes_with_a_message_that_is_taken_back_is_let_go_of() {
         assert_eq!(shelf.alive(0).unwrap(), 0);
         shelf.let_go().unwrap();
         assert_eq!(census.alive(0, LONG), 0);
+    });
+}
+
+#[test]
+fn what_comes_with_an_answer_that_comes_too_late_is_let_go_of() {
+    watchdog(60, || {
+        let shelf = connect(launcher());
+        let mut late = 0;
+        for number in 0..2000 {
+            let limit = Duration::from_micros(20 * (number % 20));
+            match within(limit, || shelf.make("yours")) {
+                Ok(item) => assert_eq!(item.name().unwrap(), "yours"),
+                Err(Error::Timeout { .. }) => late += 1,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert!(late > 100, "{late}");
+        assert_eq!(shelf.alive(0).unwrap(), 0);
+    });
+}
+
+#[test]
+fn where_the_plugin_was_stopped_its_objects_say_so() {
+    watchdog(60, || {
+        let (shelf, census) = (connect(launcher()), Arc::default());
+        let item = shelf.make("yours").unwrap();
+        shelf.keep(Thing::remote("mine", &census)).unwrap();
+        process(&shelf).shutdown().unwrap();
+        assert_eq!(census.alive(0, LONG), 0);
+        for outcome in [item.name().map(drop), item.note(1), smol::block_on(item.add_later(1)).map(drop)] {
+            assert!(matches!(outcome, Err(Error::Stopped { may_have_run: false, .. })), "{outcome:?}");
+        }
     });
 }
 

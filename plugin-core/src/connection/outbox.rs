@@ -169,10 +169,11 @@ impl Outbox {
     }
 }
 
-/// What a connection leaves behind: a link to close, and callers to wake.
+/// What a connection leaves behind: a link to close, callers to wake, and messages to drop where nothing is locked.
 pub(super) struct LeftBehind {
     pub(super) link: Option<Arc<dyn Link>>,
     pub(super) waiting: Vec<Woken>,
+    pub(super) unsent: Vec<Message>,
 }
 
 /// How much of what waits has been written, as far as the sender could tell.
@@ -392,7 +393,9 @@ impl Connection {
         // With the outbox still locked: a call that registers later finds the calls closed, one that registered before
         // is among those to wake.
         let waiting = lock(&self.calls).close();
-        Some(LeftBehind { link: outbox.unlink(), waiting })
+        // They may hold objects of the other side, and those the connection.
+        let unsent = outbox.queue.abandon();
+        Some(LeftBehind { link: outbox.unlink(), waiting, unsent })
     }
 
     /// How the connection has ended, if it has.

@@ -14,7 +14,7 @@ use crate::{
 
 const OPTIONS: Options = Options { max_message: usize::MAX, yields: false, ticks: false };
 
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Handler for Nobody {
     fn request(&self, _: &Arc<Connection>, _: Message) {}

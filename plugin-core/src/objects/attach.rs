@@ -6,10 +6,13 @@ use super::interfaces;
 use crate::{
     buffer::Buffer,
     codec::{EncodeError, Encoder, along::Thing},
-    connection::{Connection, Export, Import, MAX_OBJECTS, MAX_STREAMS, TooMany},
+    connection::{Connection, Export, Import, MAX_STREAMS, TooMany},
     error::whose,
     interface::Descriptor,
-    protocol::{message::Message, metadata::Metadata},
+    protocol::{
+        message::Message,
+        metadata::{MAX_OBJECTS, Metadata},
+    },
 };
 
 /// What a value puts along.
@@ -94,6 +97,9 @@ impl Attachments {
                 None => {}
             }
         }
+        // Once for all references: these are not counted.
+        all.returned.sort_by_key(|import| import.target());
+        all.returned.dedup_by(|one, other| Arc::ptr_eq(one, other));
         Self(Some(all))
     }
 

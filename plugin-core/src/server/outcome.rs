@@ -117,9 +117,7 @@ pub(crate) fn dispatched(
     dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
 ) -> Outcome {
     let mut arguments = Decoder::new(&request.payload);
-    if let Err(failure) = skip_metadata(request, &mut arguments) {
-        return Err(failure);
-    }
+    skip_metadata(request, &mut arguments)?;
     let mut answer = Encoder::new(limit);
     let outcome = along::coming(request.cargo.take(), || {
         panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer))

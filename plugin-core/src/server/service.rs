@@ -1,7 +1,6 @@
 //! The values that a plugin serves, and who runs which request.
 
 use std::{
-    collections::{HashMap, VecDeque},
     io,
     sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
@@ -9,13 +8,13 @@ use std::{
 
 use super::{
     call::CallState,
+    discarded::Discarded,
     executor::Executor,
     lane::{Lane, Resting},
     leaders::Leaders,
-    numbers::Numbers,
     outcome::{answer, is_async, run_oneway, stopping},
     pace::{Pace, Paces, Place},
-    panics,
+    requests::{self, Requests},
     stop::{Stop, StopReason},
     tasks::Spawned,
     watchdog::Watchdog,
@@ -34,10 +33,12 @@ use crate::{
     protocol::message::{Failure, FailureKind, InterfaceEntry, Message},
 };
 
+pub(super) use super::requests::Task;
+
 /// The values a plugin serves, and the threads that serve them.
 pub(crate) struct Service {
     pub(super) me: Weak<Self>,
-    state: Mutex<State>,
+    requests: Mutex<Requests>,
     pub(super) paces: Paces,
     pub(super) workers: Arc<Workers>,
     /// Runs oneway calls.
@@ -50,51 +51,6 @@ pub(crate) struct Service {
     stop: Arc<Stop>,
     /// What errors call the host.
     peer: Arc<str>,
-}
-
-/// What every request has to do with: one lock for all of it.
-struct State {
-    /// In the order of the greeting; emptied when serving ends.
-    dispatchers: Vec<Arc<dyn Dispatch>>,
-    /// Requests for whoever leads to run where it stands.
-    quick: VecDeque<Task>,
-    /// When the first of those came that have come since one was taken: they came together.
-    came: Option<Instant>,
-    /// The calls that are being answered or wait for a thread, by number.
-    running: HashMap<u32, Arc<CallState>, Numbers>,
-}
-
-impl State {
-    fn dispatcher(&self, target: u32) -> Option<Arc<dyn Dispatch>> {
-        self.dispatchers.get(target as usize).cloned()
-    }
-
-    /// Takes note of a request that is going to be answered, and came at `now`.
-    fn begin(&mut self, request: Message, place: Place, now: Instant) -> Task {
-        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
-        let limit = match request.deadline {
-            0 => None,
-            left => deadline::limited(now, Duration::from_millis(left.into())),
-        };
-        let call = CallState::new(limit);
-        self.running.insert(request.call, Arc::clone(&call));
-        Task { request, call, place, dispatcher: None }
-    }
-}
-
-/// A request, and what is known of its call.
-pub(super) struct Task {
-    pub(super) request: Message,
-    pub(super) call: Arc<CallState>,
-    place: Place,
-    /// What answers it, if that has been looked up.
-    dispatcher: Option<Arc<dyn Dispatch>>,
-}
-
-impl Task {
-    pub(super) fn place(&self) -> Place {
-        self.place
-    }
 }
 
 impl Service {
@@ -112,12 +68,7 @@ impl Service {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             paces: Paces::new(&dispatchers),
-            state: Mutex::new(State {
-                dispatchers,
-                quick: VecDeque::new(),
-                came: None,
-                running: HashMap::with_hasher(Numbers::new()),
-            }),
+            requests: Mutex::new(Requests::new(dispatchers)),
             workers: Arc::default(),
             lane: Arc::default(),
             leaders: Leaders::default(),
@@ -140,12 +91,12 @@ impl Service {
 
     /// What the greeting says of the interfaces.
     pub(crate) fn interfaces(&self) -> Vec<InterfaceEntry> {
-        lock(&self.state).dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
+        lock(&self.requests).dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 
     /// How many calls have not been answered.
     pub(crate) fn running(&self) -> usize {
-        lock(&self.state).running.len()
+        lock(&self.requests).running.len()
     }
 
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
@@ -159,14 +110,14 @@ impl Service {
     /// A value that a handler still uses is dropped when that handler returns.
     pub(crate) fn finish(&self, grace: Duration) {
         let deadline = deadline::after(Instant::now(), grace);
-        for call in lock(&self.state).running.values() {
+        for call in lock(&self.requests).running.values() {
             call.stop();
         }
         self.lane.stop();
         // Those that do not end by themselves are ended early enough to let go of what they hold, while there is still
         // something that runs them.
         self.spawned.wait_none(deadline.checked_sub(grace / 5).unwrap_or(deadline));
-        let unfinished: Vec<_> = lock(&self.state).running.values().cloned().collect();
+        let unfinished: Vec<_> = lock(&self.requests).running.values().cloned().collect();
         for call in unfinished {
             call.end();
         }
@@ -178,17 +129,13 @@ impl Service {
         if dropped > 0 {
             tracing::warn!(dropped, "the plugin is stopping, some oneway calls had no time left to run");
         }
-        let dispatchers = std::mem::take(&mut lock(&self.state).dispatchers);
+        let dispatchers = std::mem::take(&mut lock(&self.requests).dispatchers);
         drop(dispatchers);
     }
 
     /// The next request for whoever leads.
     pub(super) fn next_quick(&self) -> Option<Task> {
-        let mut state = lock(&self.state);
-        state.came = None;
-        let mut task = state.quick.pop_front()?;
-        task.dispatcher = state.dispatcher(task.request.target);
-        Some(task)
+        lock(&self.requests).next_quick()
     }
 
     pub(super) fn pace(&self, task: &Task) -> Pace {
@@ -231,7 +178,7 @@ impl Service {
 
     /// What answers to a target of the greeting.
     fn dispatcher(&self, request: &Message) -> Option<Arc<dyn Dispatch>> {
-        lock(&self.state).dispatcher(request.target)
+        lock(&self.requests).dispatcher(request.target)
     }
 
     fn answer_by(
@@ -277,10 +224,10 @@ impl Service {
 
     /// Takes a call from among those that are being answered; whether there are others.
     pub(super) fn forget(&self, number: u32) -> bool {
-        let mut state = lock(&self.state);
-        let forgotten = state.running.remove(&number);
-        let are_others = !state.running.is_empty();
-        drop(state);
+        let mut requests = lock(&self.requests);
+        let forgotten = requests.running.remove(&number);
+        let are_others = !requests.running.is_empty();
+        drop(requests);
         drop(forgotten);
         are_others
     }
@@ -289,17 +236,10 @@ impl Service {
         Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
     }
 
-    /// What is learnt of a method's pace is noted there. Objects come and go; what is learnt of one is good for all of its
-    /// interface.
-    fn place(connection: &Connection, request: &Message) -> Place {
-        let target = object::find(connection, request.target).map_or(request.target, |object| object.place());
-        Place { target, method: request.method }
-    }
-
     /// Takes note of a request that is going to be answered, and has come now.
     fn begin(&self, connection: &Connection, request: Message, now: Instant) -> Task {
-        let place = Self::place(connection, &request);
-        lock(&self.state).begin(request, place, now)
+        let place = requests::place(connection, &request);
+        lock(&self.requests).begin(request, place, now)
     }
 
     /// Has the pool answer a request.
@@ -313,7 +253,7 @@ impl Service {
     /// The pool stays: what is now dropped, such as the objects that the other side held, is dropped there, and not on the thread
     /// that has found the end.
     pub(crate) fn abandon(&self) {
-        let running: Vec<_> = lock(&self.state).running.values().cloned().collect();
+        let running: Vec<_> = lock(&self.requests).running.values().cloned().collect();
         for call in running {
             call.cancel();
         }
@@ -371,15 +311,13 @@ impl Handler for Service {
     }
 
     fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let place = Self::place(connection, &request);
-        let mut state = lock(&self.state);
+        let place = requests::place(connection, &request);
+        let mut requests = lock(&self.requests);
         if connection.is_shared() && self.paces.of(place) != Pace::Slow {
-            let now = *state.came.get_or_insert_with(Instant::now);
-            let task = state.begin(request, place, now);
-            state.quick.push_back(task);
+            requests.begin_quick(request, place);
         } else {
-            let task = state.begin(request, place, Instant::now());
-            drop(state);
+            let task = requests.begin(request, place, Instant::now());
+            drop(requests);
             self.submit(connection, task);
         }
     }
@@ -416,13 +354,11 @@ impl Handler for Service {
 
     fn discard(&self, exports: Vec<Arc<dyn Export>>) {
         let discarded = Discarded(exports);
-        // Where the pool is stopping, it is dropped here, as what else is in it.
-        let _ = self.workers.go_on(Box::new(move || drop(discarded)));
+        self.workers.go_on(Box::new(move || drop(discarded)));
     }
 
     fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        // Where the pool is stopping, it is dropped here.
-        let _ = self.workers.go_on(job);
+        self.workers.go_on(job);
     }
 
     fn peer(&self) -> Arc<str> {
@@ -431,7 +367,7 @@ impl Handler for Service {
 
     fn cancel(&self, call: u32) {
         // Without the lock: the task that this wakes may be dropped, and take itself from among the running ones.
-        let call = lock(&self.state).running.get(&call).cloned();
+        let call = lock(&self.requests).running.get(&call).cloned();
         if let Some(call) = call {
             call.cancel();
         }
@@ -446,18 +382,6 @@ impl Handler for Service {
             Cause::Violation(violation) => StopReason::Violation(violation.to_string()),
             cause => StopReason::Disconnected(cause.to_string()),
         });
-    }
-}
-
-/// What nobody holds any more, each to be dropped whatever becomes of the others.
-struct Discarded(Vec<Arc<dyn Export>>);
-
-impl Drop for Discarded {
-    fn drop(&mut self) {
-        for export in self.0.drain(..) {
-            // Its panic has been told, and there is no call that it could fail.
-            let _ = panics::catch(|| drop(export));
-        }
     }
 }
 
