@@ -13,7 +13,7 @@ use super::{
     lane::{Lane, Resting},
     leaders::Leaders,
     outcome::{answer, is_async, run_oneway, stopping},
-    pace::{Pace, Paces, Place},
+    pace::{Pace, Paces},
     requests::{self, Requests},
     stop::{Stop, StopReason},
     tasks::Spawned,
