@@ -82,7 +82,16 @@ impl Service {
         self.leaders.want(&me, connection).expect("threads can be started");
     }
 
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, _began: Instant) -> (Sent, Instant) {
+    #[allow(clippy::unused_self, reason = "the real one enters a runtime")]
+    pub(super) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+        body()
+    }
+
+    pub(super) fn answer_entered(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> (Sent, Instant) {
+        self.answer(connection, task, began)
+    }
+
+    fn answer(&self, connection: &Arc<Connection>, task: Task, _began: Instant) -> (Sent, Instant) {
         let Task(request) = task;
         self.told.arrived(&request);
         match request.target {

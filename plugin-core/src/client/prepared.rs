@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Answer, Attempt, Client, Times, unsent};
+use super::{Answer, Attempt, Client, Crash, Times, unsent};
 use crate::{
     Result,
     buffer::Buffer,
@@ -16,32 +16,21 @@ use crate::{
 
 /// A call of an async method that is ready to be made.
 #[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(super) client: Client,
+pub(crate) struct Prepared<'a> {
+    pub(super) client: &'a Client,
     pub(super) method: usize,
     /// When and under which deadlines its method was called.
     pub(super) began: Instant,
     pub(super) scope: Scope,
-    pub(super) parcel: Result<Parcel>,
+    pub(super) parcel: Parcel,
 }
 
-impl Prepared {
-    /// Makes the call. Dropping the future cancels it.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub(crate) async fn call(self) -> Result<Answer> {
+impl Prepared<'_> {
+    /// Makes the call, whatever has to be waited for.
+    pub(super) async fn call_slowly(self) -> Result<Answer> {
         let deadline = self.deadline();
         let Self { client, method, began, parcel, .. } = self;
-        let called = &client.descriptor.methods[method];
-        let mut parcel = parcel?;
-        let mut crash = None;
-        loop {
-            match client.attempt_async(method, &mut parcel, began, deadline).await {
-                Ok(answer) => return Ok(answer),
-                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, deadline)?,
-            }
-        }
+        client.make(method, parcel, Times { began, deadline }, None).await
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
@@ -50,9 +39,8 @@ impl Prepared {
     /// As [`Client::call`].
     pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, parcel, .. } = self;
+        let Self { client, method, began, mut parcel, .. } = self;
         let called = &client.descriptor.methods[method];
-        let mut parcel = parcel?;
         let mut crash = None;
         loop {
             match client.attempt_lending_async(method, &mut parcel, Times { began, deadline }, lent).await {
@@ -70,7 +58,7 @@ impl Prepared {
         let deadline = self.deadline();
         let Self { client, method, began, parcel, .. } = self;
         let called = &client.descriptor.methods[method];
-        let Parcel { mut payload, meta, attachments, .. } = parcel?;
+        let Parcel { mut payload, meta, attachments, .. } = parcel;
         loop {
             let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
             let (target, number) = client.bind(&lease, method)?;
@@ -81,13 +69,30 @@ impl Prepared {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let method = &self.client.descriptor.methods[self.method];
         self.scope.for_call(self.began, method.timeout, self.client.plugin.call_timeout())
     }
 }
 
 impl Client {
+    /// Makes a call, again where it may be made again.
+    pub(super) async fn make(
+        &self,
+        method: usize,
+        mut parcel: Parcel,
+        times: Times,
+        mut crash: Option<Crash>,
+    ) -> Result<Answer> {
+        let called = &self.descriptor.methods[method];
+        loop {
+            match self.attempt_async(method, &mut parcel, times.began, times.deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, times.deadline)?,
+            }
+        }
+    }
+
     /// As [`attempt`](Self::attempt), for a task.
     async fn attempt_async(
         &self,
@@ -128,7 +133,12 @@ impl Client {
     }
 
     /// The request for that run, and what is kept of it if it may be repeated.
-    fn address_async(&self, method: usize, parcel: &mut Parcel, lease: &Lease) -> Result<(Message, Option<Buffer>)> {
+    pub(super) fn address_async(
+        &self,
+        method: usize,
+        parcel: &mut Parcel,
+        lease: &Lease,
+    ) -> Result<(Message, Option<Buffer>)> {
         let called = &self.descriptor.methods[method];
         let (target, number) = self.bind(lease, method)?;
         let payload = std::mem::take(&mut parcel.payload);
