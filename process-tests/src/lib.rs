@@ -12,6 +12,7 @@ pub mod ledger;
 mod nimble;
 #[cfg(unix)]
 pub mod raw;
+pub mod streams;
 #[cfg(target_os = "linux")]
 pub mod system;
 mod watchdog;

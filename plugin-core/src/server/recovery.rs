@@ -71,6 +71,10 @@ impl<R: Recovery> Handler for Recovering<R> {
         self.service.discard(exports);
     }
 
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        self.service.run(job);
+    }
+
     fn peer(&self) -> Arc<str> {
         self.service.peer()
     }

@@ -1,0 +1,521 @@
+//! Streams in both directions, with a real plugin.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking and says why")]
+
+mod common;
+
+use std::{
+    io::{BufRead, Read, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{LONG, executors::on_each_executor, watchdog};
+use plugin_core::{ByteStream, Error, Launcher, Output, Plugin, Remote, Result, Stream, within, within_async};
+use process_tests::{
+    eventually,
+    streams::{Cell, Make, Number, Pattern, Real, Section, Streamer, digest, made, next},
+};
+
+const STREAMER: &str = env!("CARGO_BIN_EXE_streamer");
+
+fn launcher() -> Launcher {
+    Launcher::new(STREAMER).output(Output::Discard)
+}
+
+fn streamer() -> Plugin<dyn Streamer> {
+    launcher().spawn().and_then(|process| process.interface()).expect("the plugin starts")
+}
+
+fn all<T>(stream: Stream<T>) -> Vec<T> {
+    stream.into_iter().collect::<Result<_>>().unwrap()
+}
+
+/// Waits until neither side holds anything of the other's.
+fn settles(streamer: &Plugin<dyn Streamer>) {
+    let info = || Plugin::process(streamer).info();
+    assert!(eventually(LONG, || info().objects_held + info().objects_given == 0), "{:?}", info());
+}
+
+#[test]
+fn results_and_arguments_flow_however_they_are_made() {
+    watchdog(120, || {
+        let streamer = streamer();
+        for make in Make::ALL {
+            for count in [0, 1, 1000, 100_000] {
+                assert!(all(streamer.count(count, make).unwrap()).into_iter().eq(0..count), "{count} by {make:?}");
+                let sum = streamer.sum(made(make, (0..count).map(Ok))).unwrap();
+                assert_eq!(sum, (0..count).sum::<u64>(), "{count} by {make:?}");
+                let doubled = streamer.double(made(make, (0..count).map(Ok))).unwrap();
+                assert!(all(doubled).into_iter().eq((0..count).map(|number| 2 * number)), "{count} by {make:?}");
+            }
+        }
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn tasks_read_and_write_on_any_executor() {
+    watchdog(120, || {
+        on_each_executor(|_| async {
+            let streamer: Plugin<dyn Streamer> =
+                launcher().spawn_async().await.unwrap().interface_async().await.unwrap();
+            for make in Make::ALL {
+                let mut numbers = streamer.count_async(20_000, make).await.unwrap();
+                for expected in 0..20_000 {
+                    assert_eq!(next(&mut numbers).await.unwrap().unwrap(), expected);
+                }
+                assert!(next(&mut numbers).await.is_none() && next(&mut numbers).await.is_none());
+                let sum = streamer.sum_async(made(make, (0..20_000).map(Ok))).await.unwrap();
+                assert_eq!(sum, 19_999 * 10_000);
+                let (sender, stream) = Stream::channel();
+                thread::spawn(move || (0..100).try_for_each(|number| sender.send(number)));
+                assert_eq!(streamer.sum_async(stream).await.unwrap(), 4950);
+            }
+        });
+    });
+}
+
+#[test]
+fn many_streams_flow_side_by_side_and_calls_between_them() {
+    watchdog(120, || {
+        let streamer = streamer();
+        thread::scope(|scope| {
+            for number in 0..16_usize {
+                let streamer = &streamer;
+                scope.spawn(move || {
+                    let make = Make::ALL[number % 4];
+                    assert!(all(streamer.count(50_000, make).unwrap()).into_iter().eq(0..50_000));
+                    assert_eq!(streamer.sum(made(make, (0..50_000).map(Ok))).unwrap(), 49_999 * 25_000);
+                });
+            }
+        });
+        let mut streams = streamer.open(1000).unwrap();
+        assert_eq!(streams.iter_mut().map(|stream| stream.into_iter().next().unwrap().unwrap()).sum::<u64>(), 499_500);
+        drop(streams);
+        settles(&streamer);
+    });
+}
+
+fn section(name: &str, depth: u32) -> Section {
+    let attachment = (depth % 2 == 0).then(|| ByteStream::read_from(Pattern::new(100_000)));
+    let parts = (0..depth).map(|part| section(&format!("{name}.{part}"), depth - 1)).collect();
+    let name_of_line = name.to_owned();
+    let lines = Stream::iter((0..10).map(move |line| Ok(format!("{name_of_line} line {line}"))));
+    Section { name: name.into(), lines, attachment, parts }
+}
+
+fn check_section(section: Section, depth: u32) {
+    let expected = (0..10).map(|line| format!("{} line {line}!", section.name));
+    assert!(all(section.lines).into_iter().eq(expected));
+    let attachment = section.attachment.map(|bytes| digest(bytes).unwrap());
+    assert_eq!(attachment, (depth % 2 == 0).then(|| digest(Pattern::new(100_000)).unwrap()));
+    assert_eq!(section.parts.len(), depth as usize);
+    section.parts.into_iter().for_each(|part| check_section(part, depth - 1));
+}
+
+#[test]
+fn streams_are_parts_of_values_and_are_relayed_back() {
+    watchdog(120, || {
+        let streamer = streamer();
+        let sections = streamer.mark(vec![section("a", 3), section("b", 2)]).unwrap();
+        for (section, depth) in sections.into_iter().zip([3, 2]) {
+            check_section(section, depth);
+        }
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn streams_of_streams_and_of_objects_flow_either_way() {
+    watchdog(120, || {
+        let streamer = streamer();
+        let rows = all(streamer.rows(100, 100).unwrap());
+        assert!(rows.into_iter().flat_map(all).eq(0..10_000));
+        // One row after the other, each read while the next waits.
+        let rows = streamer.rows(1000, 3).unwrap().into_iter().map(Result::unwrap);
+        assert!(rows.flat_map(all).eq(0..3000));
+        let cells = streamer.cells(2000).unwrap();
+        let held = cells.into_iter().map(|cell| cell.unwrap().get().unwrap());
+        assert!(held.eq(0..2000));
+        let cells = Stream::iter((0..2000).map(|number| Ok(Remote::<dyn Cell>::new(Number(number)))));
+        assert_eq!(streamer.add_up(cells).unwrap(), 1999 * 1000);
+        // Some that nobody ever decodes.
+        let mut cells = streamer.cells(10_000).unwrap();
+        assert_eq!((&mut cells).into_iter().next().unwrap().unwrap().get().unwrap(), 0);
+        drop(cells);
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn a_received_stream_is_relayed_to_any_plugin() {
+    watchdog(120, || {
+        let (one, other) = (streamer(), streamer());
+        let numbers = one.count(50_000, Make::Iter).unwrap();
+        let back = other.relay(numbers).unwrap();
+        let doubled = one.double(back).unwrap();
+        assert!(all(doubled).into_iter().eq((0..50_000).map(|number| 2 * number)));
+        // Home and away again.
+        let mut again = one.relay(one.relay(Stream::iter((0..1000).map(Ok))).unwrap()).unwrap();
+        assert_eq!((&mut again).into_iter().next().unwrap().unwrap(), 0);
+        assert_eq!(other.sum(again).unwrap(), 499_500);
+        settles(&one);
+        settles(&other);
+    });
+}
+
+#[test]
+fn what_is_not_read_is_not_produced_beyond_the_window() {
+    watchdog(120, || {
+        let streamer = streamer();
+        for make in [Make::Iter, Make::Ready, Make::Hesitant] {
+            let before = streamer.produced().unwrap().0;
+            let mut flood = streamer.flood(1000, make).unwrap();
+            assert_eq!(streamer.produced().unwrap(), (before, 1), "nobody has read");
+            // What is done when nothing more happens.
+            let settled = || {
+                let mut last = u64::MAX;
+                assert!(eventually(LONG, || {
+                    thread::sleep(Duration::from_millis(50));
+                    let now = streamer.produced().unwrap().0 - before;
+                    std::mem::replace(&mut last, now) == now
+                }));
+                last
+            };
+            // A window, and a frame on either side.
+            let most = (1 << 20) / 1000 + 2 * 66;
+            let mut read = 0;
+            for count in [1, 5000, 10] {
+                let items = (&mut flood).into_iter().take(count);
+                assert!(items.map(Result::unwrap).all(|item| item.len() == 1000));
+                read += count as u64;
+                let ahead = settled() - read;
+                assert!(ahead <= most, "{ahead} ahead of {read} by {make:?}");
+            }
+            drop(flood);
+            assert!(eventually(LONG, || streamer.produced().unwrap().1 == 0), "{make:?}");
+        }
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn an_argument_that_nobody_reads_is_not_produced_and_dropped_with_its_reader() {
+    watchdog(120, || {
+        let streamer = streamer();
+        let (produced, alive) = (Arc::<AtomicU64>::default(), Arc::new(()));
+        let (counting, guard) = (Arc::clone(&produced), Arc::clone(&alive));
+        let numbers = (0..).inspect(move |_| {
+            let _ = &guard;
+            counting.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(streamer.keep(Stream::iter(numbers.map(Ok))).unwrap(), 1);
+        assert_eq!((produced.load(Ordering::SeqCst), Arc::strong_count(&alive)), (0, 2));
+        streamer.forget().unwrap();
+        assert!(eventually(LONG, || Arc::strong_count(&alive) == 1));
+        assert_eq!(produced.load(Ordering::SeqCst), 0);
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn a_sender_learns_that_the_plugin_reads_no_more() {
+    watchdog(120, || {
+        let streamer = streamer();
+        let (sender, stream) = Stream::channel();
+        streamer.keep(stream).unwrap();
+        (0..32).for_each(|number| sender.send(number).unwrap());
+        let late = within(Duration::from_millis(20), || sender.send(32));
+        assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
+        streamer.forget().unwrap();
+        let outcome = within(LONG, || sender.send(33));
+        assert!(matches!(outcome, Err(Error::Unread)), "{outcome:?}");
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn errors_and_panics_are_the_last_items() {
+    watchdog(120, || {
+        let streamer = streamer();
+        for make in Make::ALL {
+            let failing = streamer.fail_after(1000, "on purpose", false, make).unwrap();
+            let items: Vec<_> = failing.into_iter().collect();
+            assert_eq!(items.len(), 1001);
+            assert!(items[..1000].iter().map(|item| *item.as_ref().unwrap()).eq(0..1000));
+            let Err(Error::Remote { kind, message, .. }) = &items[1000] else { panic!("{:?}", items[1000]) };
+            assert_eq!((&**kind, &**message), ("custom", "on purpose"));
+            let mut panicking = streamer.fail_after(1000, "by accident", true, make).unwrap();
+            assert_eq!((&mut panicking).into_iter().take(1000).filter(Result::is_ok).count(), 1000);
+            let last = (&mut panicking).into_iter().next().unwrap().unwrap_err();
+            if make == Make::Channel {
+                // Of the thread that sends it is only known that it has panicked.
+                assert!(matches!(&last, Error::Remote { kind, .. } if kind == "panicked"), "{last:?}");
+            } else {
+                let Error::Panicked { plugin, message, location, .. } = &last else { panic!("{last:?}") };
+                assert_eq!((&**plugin, &**message), ("streamer", "by accident"));
+                assert!(location.as_ref().unwrap().contains("streams.rs:"));
+            }
+            assert!(panicking.into_iter().next().is_none());
+        }
+        assert_eq!(
+            streamer.sum(Stream::iter([Ok(1), Err(Error::custom("no more"))])).unwrap_err().to_string(),
+            "no more"
+        );
+        let panics = Stream::iter((0..2).map(|number| if number == 1 { panic!("at 1") } else { Ok(number) }));
+        let error = streamer.sum(panics).unwrap_err().to_string();
+        assert!(error.contains("of the host panicked at") && error.ends_with(": at 1"), "{error}");
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn a_quiet_stream_lives_and_one_reading_can_be_limited() {
+    watchdog(120, || {
+        let streamer = streamer();
+        let mut said = streamer.listen().unwrap();
+        let mut next = |limit| within(limit, || (&mut said).into_iter().next());
+        for round in 0..5 {
+            let began = Instant::now();
+            let late = next(Duration::from_millis(30)).unwrap();
+            assert!(matches!(&late, Err(Error::Timeout { plugin, .. }) if plugin == "streamer"), "{late:?}");
+            assert!(began.elapsed() >= Duration::from_millis(30));
+            let text = format!("round {round}");
+            assert_eq!(streamer.say(&text).unwrap(), 1);
+            assert_eq!(next(LONG).unwrap().unwrap(), text);
+        }
+        // Longer than callers take to look for signs of life.
+        thread::scope(|scope| {
+            let reading = scope.spawn(|| (&mut said).into_iter().next());
+            thread::sleep(Duration::from_millis(2500));
+            streamer.say("at last").unwrap();
+            assert_eq!(reading.join().unwrap().unwrap().unwrap(), "at last");
+        });
+        drop(said);
+        assert!(eventually(LONG, || streamer.say("nobody").unwrap() == 0));
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn one_reading_of_a_task_can_be_limited() {
+    watchdog(120, || {
+        on_each_executor(|_| async {
+            let streamer = streamer();
+            let mut said = streamer.listen().unwrap();
+            for round in 0..5 {
+                let late = within_async(Duration::from_millis(30), next(&mut said)).await.unwrap();
+                assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
+                let text = format!("round {round}");
+                streamer.say(&text).unwrap();
+                assert_eq!(next(&mut said).await.unwrap().unwrap(), text);
+            }
+            // A wait that is given up loses nothing either, and a thread may go on where a task has waited.
+            let waited = std::future::poll_fn(|context| {
+                let polled = futures_core::Stream::poll_next(std::pin::Pin::new(&mut said), context);
+                std::task::Poll::Ready(polled.is_pending())
+            });
+            assert!(waited.await);
+            streamer.say("behind it").unwrap();
+            assert_eq!((&mut said).into_iter().next().unwrap().unwrap(), "behind it");
+        });
+    });
+}
+
+#[test]
+fn a_plugin_that_is_killed_ends_its_streams_with_an_honest_error() {
+    watchdog(120, || {
+        for is_waiting in [false, true] {
+            let streamer = streamer();
+            let process = Plugin::process(&streamer).clone();
+            let mut numbers = if is_waiting {
+                streamer.listen().unwrap().into_iter().count_items()
+            } else {
+                streamer.count(u64::MAX, Make::Iter).unwrap().into_iter().count_items()
+            };
+            let (sender, argument) = Stream::channel();
+            streamer.keep(argument).unwrap();
+            if !is_waiting {
+                (0..1000).for_each(|_| numbers(None).unwrap().unwrap());
+            }
+            let killing = {
+                let process = process.clone();
+                thread::spawn(move || {
+                    if is_waiting {
+                        thread::sleep(Duration::from_millis(100));
+                    }
+                    let pid = process.pid().unwrap();
+                    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+                    assert!(killed.unwrap().success());
+                })
+            };
+            let last = std::iter::from_fn(|| numbers(Some(LONG))).find_map(Result::err).unwrap();
+            killing.join().unwrap();
+            assert!(matches!(&last, Error::Died { method, .. } if method == "Stream::next"), "{last:?}");
+            assert!(numbers(None).is_none());
+            let outcome = (0..100).find_map(|number| within(LONG, || sender.send(number)).err());
+            assert!(matches!(outcome, Some(Error::Unread)), "{outcome:?}");
+            // The next call finds another process.
+            assert!(all(streamer.count(10, Make::Iter).unwrap()).into_iter().eq(0..10));
+        }
+    });
+}
+
+/// Reads whatever items there are.
+trait CountItems {
+    fn count_items(self) -> Box<dyn FnMut(Option<Duration>) -> Option<Result<()>>>;
+}
+
+impl<I: Iterator<Item = Result<T>> + 'static, T> CountItems for I {
+    fn count_items(mut self) -> Box<dyn FnMut(Option<Duration>) -> Option<Result<()>>> {
+        Box::new(move |limit| {
+            let item = within(limit.unwrap_or(LONG), || self.next());
+            item.map(|item| item.map(drop))
+        })
+    }
+}
+
+#[test]
+fn a_stream_that_was_not_read_goes_to_the_next_process_and_one_that_was_does_not() {
+    watchdog(120, || {
+        let directory = tempfile::tempdir().unwrap();
+        for reads in [false, true] {
+            let journal = directory.path().join(format!("journal {reads}"));
+            let outcome = streamer().first_and_exit(journal.to_str().unwrap(), Stream::iter((5..).map(Ok)), reads);
+            if reads {
+                let error = outcome.unwrap_err().to_string();
+                assert!(error.contains("a stream is read once"), "{error}");
+            } else {
+                assert_eq!(outcome.unwrap(), 5);
+            }
+        }
+    });
+}
+
+#[test]
+fn too_many_streams_are_refused_and_others_flow_on() {
+    watchdog(240, || {
+        let streamer = streamer();
+        let mut first = streamer.count(1_000_000, Make::Iter).unwrap();
+        assert_eq!((&mut first).into_iter().next().unwrap().unwrap(), 0);
+        let error = streamer.open(10_000).unwrap_err().to_string();
+        assert!(error.contains("more than 4096 streams"), "{error}");
+        let most = streamer.open(4095).unwrap();
+        let error = streamer.open(1).unwrap_err().to_string();
+        assert!(error.contains("more than 4096 streams"), "{error}");
+        drop(most);
+        assert!(eventually(LONG, || streamer.open(4095).is_ok()));
+        // Arguments are counted by themselves.
+        let kept: Vec<_> = (0..4096).map(|_| streamer.keep(Stream::iter([Ok(1)])).unwrap()).collect();
+        let error = streamer.keep(Stream::iter([Ok(1)])).unwrap_err();
+        assert!(error.to_string().contains("more than 4096 streams"), "{error}");
+        assert!(!error.may_have_run());
+        assert_eq!(kept.len(), 4096);
+        streamer.forget().unwrap();
+        assert_eq!(first.into_iter().count(), 999_999);
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn bytes_flow_either_way_in_little_memory() {
+    const LENGTH: u64 = 256 << 20;
+    watchdog(240, || {
+        let streamer = streamer();
+        let expected = digest(Pattern::new(LENGTH)).unwrap();
+        let before = process_tests::streams::peak_kilobytes() + streamer.peak_kilobytes().unwrap();
+        assert_eq!(digest(streamer.read(LENGTH).unwrap()).unwrap(), expected);
+        assert_eq!(streamer.digest(ByteStream::read_from(Pattern::new(LENGTH))).unwrap(), expected);
+        let after = process_tests::streams::peak_kilobytes() + streamer.peak_kilobytes().unwrap();
+        assert!(after - before < 64 << 10, "{} KiB more", after - before);
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn bytes_are_written_and_read_by_lines() {
+    watchdog(120, || {
+        let streamer = streamer();
+        let (mut sender, stream) = ByteStream::channel();
+        let writing = thread::spawn(move || (0..10_000).try_for_each(|number| writeln!(sender, "line {number}")));
+        let mut expected = 0;
+        for line in streamer.shout(stream).unwrap().lines() {
+            assert_eq!(line.unwrap(), format!("LINE {expected}"));
+            expected += 1;
+        }
+        writing.join().unwrap().unwrap();
+        assert_eq!(expected, 10_000);
+        let (mut sender, stream) = ByteStream::channel();
+        sender.write_all(b"begun").unwrap();
+        sender.fail(Error::custom("out of paper"));
+        let mut shout = streamer.shout(stream).unwrap();
+        let mut text = String::new();
+        let error = shout.read_to_string(&mut text).unwrap_err();
+        let source = error.get_ref().and_then(|error| error.downcast_ref::<Error>()).unwrap();
+        assert_eq!((source.to_string(), &*text), ("out of paper".into(), ""));
+        settles(&streamer);
+    });
+}
+
+#[test]
+fn without_a_process_it_is_the_same() {
+    watchdog(120, || {
+        let streamer = plugin_core::in_process::<dyn Streamer>(Real::default()).unwrap();
+        for make in Make::ALL {
+            assert!(all(streamer.count(50_000, make).unwrap()).into_iter().eq(0..50_000));
+            assert_eq!(streamer.sum(made(make, (0..50_000).map(Ok))).unwrap(), 49_999 * 25_000);
+        }
+        let rows = streamer.rows(100, 10).unwrap().into_iter().map(Result::unwrap);
+        assert!(rows.flat_map(all).eq(0..1000));
+        let expected = digest(Pattern::new(10 << 20)).unwrap();
+        assert_eq!(digest(streamer.read(10 << 20).unwrap()).unwrap(), expected);
+    });
+}
+
+#[test]
+fn a_stream_cannot_be_sent_twice_or_outside_of_a_call() {
+    watchdog(60, || {
+        let streamer = streamer();
+        let sections = vec![section("a", 0)];
+        let error = rmp_serde::to_vec(&sections).unwrap_err().to_string();
+        assert!(error.contains("as a part of a plugin call only"), "{error}");
+        let lines = sections.into_iter().next().unwrap().lines;
+        assert_eq!(all(lines).len(), 10, "nothing was lost");
+        settles(&streamer);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn every_item_arrives_once_and_in_order_whatever_is_cut() {
+    watchdog(300, || {
+        let directory = tempfile::tempdir().unwrap();
+        let (launcher, cuts) = common::program_behind_a_cutter(STREAMER, 31, 30_000, u64::MAX, directory.path());
+        let streamer: Plugin<dyn Streamer> = launcher.spawn().and_then(|process| process.interface()).unwrap();
+        thread::scope(|scope| {
+            for make in Make::ALL {
+                let streamer = &streamer;
+                scope.spawn(move || {
+                    assert!(all(streamer.count(200_000, make).unwrap()).into_iter().eq(0..200_000), "{make:?}");
+                });
+                scope.spawn(move || {
+                    let doubled = streamer.double(made(make, (0..100_000).map(Ok))).unwrap();
+                    assert!(all(doubled).into_iter().eq((0..100_000).map(|number| 2 * number)), "{make:?}");
+                });
+            }
+            let streamer = &streamer;
+            scope.spawn(move || {
+                let rows = streamer.rows(300, 100).unwrap().into_iter().map(Result::unwrap);
+                assert!(rows.flat_map(all).eq(0..30_000));
+                let expected = digest(Pattern::new(3 << 20)).unwrap();
+                assert_eq!(digest(streamer.read(3 << 20).unwrap()).unwrap(), expected);
+            });
+        });
+        settles(&streamer);
+        assert!(cuts() >= 100, "only {} cuts", cuts());
+    });
+}
