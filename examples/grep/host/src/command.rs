@@ -40,7 +40,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Some("-m" | "--max") => max = Some(count(arguments.next().as_deref())?),
             Some("--stats") => stats = true,
             Some("--") => words.extend(arguments.by_ref()),
-            Some(option) if option.starts_with('-') && option != "-" => return Err(format!("there is no option {option}")),
+            Some(option) if option.starts_with('-') && option != "-" => {
+                return Err(format!("there is no option {option}"));
+            }
             _ => words.push(word),
         }
     }
@@ -49,7 +51,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     let pattern = pattern.into_string().map_err(|_| "the pattern is not Unicode")?;
     let root = words.next().map_or_else(|| ".".into(), PathBuf::from);
     if let Some(word) = words.next() {
-        return Err(format!("one path is all there can be, not {} as well", word.display()));
+        return Err(format!("one path is all there can be, not {} as well", word.to_string_lossy()));
     }
     Ok(Command { query: Query { pattern, root, ignore_case, all }, max, stats })
 }

@@ -66,7 +66,9 @@ fn explain(outcome: &Outcome, stats: bool) {
     match outcome.ending {
         Ending::Complete => {}
         Ending::Enough if !outcome.summary.stopped => {}
-        Ending::Enough => complain(&format!("stopped after {} lines: {searched} of {files} files searched", outcome.lines)),
+        Ending::Enough => {
+            complain(&format!("stopped after {} lines: {searched} of {files} files searched", outcome.lines));
+        }
         Ending::Interrupted => complain(&format!("stopped by Ctrl-C: {searched} of {files} files searched")),
     }
     if stats {

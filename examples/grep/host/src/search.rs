@@ -58,11 +58,11 @@ pub(crate) fn follow(searcher: &dyn Searcher, command: &Command, output: &mut dy
     thread::scope(|scope| {
         let watching = scope.spawn(|| running.progress(&mut |progress| bar.show(progress)));
         let mut printer = Printer { bar: &bar, output, lines: 0, problems: 0, is_terminal: io::stdout().is_terminal() };
-        let printed = printer.print_all(found, command.max);
+        let ending = printer.print_all(found, command.max);
         // The stream is gone, and with it the search, so this is soon over.
         let summary = watching.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         let Printer { lines, problems, .. } = printer;
-        Ok(Outcome { ending: printed?, lines, problems, summary: summary? })
+        Ok(Outcome { ending: ending?, lines, problems, summary: summary? })
     })
 }
 
