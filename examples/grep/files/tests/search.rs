@@ -140,7 +140,7 @@ fn progress_is_told_while_the_lines_are_read() {
             });
             // The search waits for its reader, who waits for the first word of it.
             has_begun.recv().unwrap();
-            let lines = 1 + found.into_iter().filter(Result::is_ok).count() as u64;
+            let lines = 1 + found.into_iter().map_while(Result::ok).count() as u64;
             (lines, watching.join().unwrap().unwrap())
         });
         assert!(!summary.stopped && summary.progress.searched == files, "{summary:?}");

@@ -8,7 +8,7 @@ mod search;
 use std::{
     env,
     error::Error,
-    io::{self, BufWriter, ErrorKind, IsTerminal as _, Write},
+    io::{self, ErrorKind},
     process::ExitCode,
 };
 
@@ -51,10 +51,7 @@ fn run(command: &Command) -> Result<Outcome, Failure> {
     // The plugin lies beside this program.
     let program = env::current_exe()?.with_file_name(format!("grep-files{}", env::consts::EXE_SUFFIX));
     let searcher = plugin_core::connect::<dyn Searcher>(program)?;
-    let stdout = io::stdout().lock();
-    let mut output: Box<dyn Write> =
-        if stdout.is_terminal() { Box::new(stdout) } else { Box::new(BufWriter::new(stdout)) };
-    let outcome = search::follow(&*searcher, command, &mut *output)?;
+    let outcome = search::follow(&*searcher, command, &mut io::stdout().lock())?;
     Plugin::process(&searcher).shutdown()?;
     Ok(outcome)
 }

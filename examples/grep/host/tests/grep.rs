@@ -110,7 +110,7 @@ mod signals {
         let mut lines = Vec::new();
         output.read_to_end(&mut lines).unwrap();
         let ended = child.wait_with_output().unwrap();
-        let lines = lines.iter().filter(|byte| **byte == b'\n').count();
+        let lines = lines.split(|byte| *byte == b'\n').count() - 1;
         (ended.status.code(), lines, String::from_utf8(ended.stderr).unwrap())
     }
 
