@@ -55,10 +55,10 @@ impl Signal {
 
     /// Has a task look again at the next change. It must hold the lock that guards what it looked at, or it could miss one.
     ///
-    /// Gives the waker that is of no use any more, to be dropped without that lock: it is code of somebody else's.
+    /// Takes a waker that was cloned before, and gives one that is of no use any more, to be dropped without that lock: both are
+    /// code of somebody else's.
     #[must_use = "it is to be dropped without the lock"]
-    pub(crate) fn register(&self, place: &mut Place, waker: &Waker) -> Option<Waker> {
-        let waker = waker.clone();
+    pub(crate) fn register(&self, place: &mut Place, waker: Waker) -> Option<Waker> {
         let mut tasks = self.lock();
         let key = *place.0.get_or_insert_with(|| {
             tasks.last += 1;
@@ -113,7 +113,7 @@ mod tests {
         let wakers = [Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&count)), Waker::from(Arc::new(Panics))];
         let mut places = [(); 3].map(|()| Place::default());
         for (place, waker) in places.iter_mut().zip(&wakers) {
-            drop(signal.register(place, waker));
+            drop(signal.register(place, waker.clone()));
         }
         signal.notify_all();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
@@ -125,12 +125,12 @@ mod tests {
         let waker = Waker::from(Arc::clone(&count));
         let mut place = Place::default();
         for _ in 0..3 {
-            drop(signal.register(&mut place, &waker));
+            drop(signal.register(&mut place, waker.clone()));
         }
         signal.notify_all();
         signal.notify_all();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        drop(signal.register(&mut place, &waker));
+        drop(signal.register(&mut place, waker));
         signal.forget(&mut place);
         signal.notify_all();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);

@@ -123,17 +123,18 @@ use proc_macro::TokenStream;
 /// A `dyn Trait` has no `async fn`, so each becomes, in the trait and in the `impl`, a method that returns a boxed future:
 ///
 /// ```ignore
-/// fn fetch<'async_fn>(
-///     &'async_fn self,
-///     url: &'async_fn str,
-/// ) -> Pin<Box<dyn Future<Output = plugin_core::Result<Vec<u8>>> + Send + 'async_fn>>;
+/// fn fetch<'plugin_interface>(
+///     &'plugin_interface self,
+///     url: &'plugin_interface str,
+/// ) -> Pin<Box<dyn Future<Output = plugin_core::Result<Vec<u8>>> + Send + 'plugin_interface>>;
 /// ```
 ///
 /// This is also what to write where the attribute cannot be used, under any name of the lifetime. An `impl` without any
 /// `async fn` may have the attribute, too, and does not change by it.
 ///
 /// - **`async fn` here, `async fn` there.** An `impl` that lacks the attribute is told that its method has an incompatible
-///   type: "expected `Pin<Box<..>>`, found future".
+///   type: "expected `Pin<Box<..>>`, found future", where what was expected has lifetimes named `'plugin_interface`; or that its
+///   lifetimes do not match, for want of bounds from `#[plugin_interface]`.
 /// - **`Send`.** Futures may move between threads. So what a body holds across an `.await` must be `Send`, and so must the
 ///   arguments, which it holds to its end; what it takes as `&T` must be `Sync`.
 /// - **Borrowed arguments** and `&self` may be used across each `.await`: the future owns the message from which they borrow.
@@ -202,6 +203,7 @@ use proc_macro::TokenStream;
 /// - **Async.** In an `async fn` a function is written `&mut (dyn FnMut(..) + Send)`. It runs where the caller's future is polled. In
 ///   the plugin, calling it blocks the thread until it has answered, unless it has no result. An object that is lent has no async
 ///   methods yet: such a call fails with `Error::BadArguments`.
+/// - **Errors** name a function by its method and its argument: `search(progress)`.
 /// - **Time.** A callback has the time that its method has left, or what `#[method(timeout)]` says. Once the method's caller is gone,
 ///   calling back fails.
 ///
@@ -238,7 +240,7 @@ use proc_macro::TokenStream;
 /// | `Option<Option<T>>`, `Option<()>` | `Some(None)` and `Some(())` would arrive as `None`: the format has one `nil`. |
 /// | two methods of one name or constant, a method `names` | Rename the method; `#[method(name = "...")]` keeps its name on the wire. |
 /// | `const`, `unsafe`, `extern`, variadic methods, unsafe traits, macros in the trait | They mean nothing across processes, or hide from the attribute. |
-/// | `&dyn FnMut`, `Box<dyn FnMut>`, `Box<dyn Other>`, callbacks in oneway methods | See "Callbacks". |
+/// | `impl FnMut`, `&dyn Fn`, `Box<dyn FnMut>`, `fn(..)`, `Box<dyn Other>`, callbacks in oneway methods | See "Callbacks". |
 /// | `Stream`, `Remote` | Not supported yet. |
 /// | options on an `impl` | Both sides must see them. Put them on the trait. |
 ///

@@ -186,6 +186,8 @@ pub(crate) enum ArgumentKind {
 
 /// What a function takes and returns that is lent to the other side.
 pub(crate) struct Callback {
+    /// What errors call it, `search(progress)`: the method that it is lent to, on the wire, and the argument.
+    pub(crate) name: String,
     /// As written, but for named lifetimes.
     pub(crate) types: Vec<Type>,
     pub(crate) arguments: Vec<Argument>,

@@ -116,11 +116,12 @@ fn method(place: usize, function: &mut TraitItemFn, errors: &mut Errors) -> Meth
     check_generics(&function.sig, errors);
     let ident = function.sig.ident.clone();
     let mut signature = function.sig.clone();
-    let (self_token, arguments) = inputs(&mut signature, errors);
+    let name = options.name.clone().unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span()));
+    let (self_token, arguments) = inputs(&mut signature, &name.value(), errors);
     check_lent(&arguments, &options, &signature, errors);
     Method {
         place,
-        name: options.name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span())),
+        name,
         cfgs: attributes::cfgs(&function.attrs),
         hidden: attributes::hidden(&function.attrs),
         lint_levels: attributes::lint_levels(&function.attrs),
@@ -198,16 +199,22 @@ fn check_generics(signature: &Signature, errors: &mut Errors) {
 }
 
 /// Takes the signature's arguments apart and leaves plain identifiers in place of patterns.
-fn inputs(signature: &mut Signature, errors: &mut Errors) -> (Token![self], Vec<Argument>) {
+fn inputs(signature: &mut Signature, method: &str, errors: &mut Errors) -> (Token![self], Vec<Argument>) {
     let mut self_token = None;
     let mut arguments = Vec::new();
+    let is_async = signature.asyncness.is_some();
     for input in &mut signature.inputs {
         match input {
             FnArg::Receiver(receiver) => {
                 check_receiver(receiver, errors);
                 self_token = Some(receiver.self_token);
             }
-            FnArg::Typed(input) => arguments.push(argument(arguments.len() + 1, input, errors)),
+            FnArg::Typed(input) => {
+                if !callbacks::check_spelling(&input.ty, is_async, errors) {
+                    types::check_argument(&input.ty, errors);
+                }
+                arguments.push(argument(arguments.len() + 1, input, method, errors));
+            }
         }
     }
     let self_token = self_token.unwrap_or_else(|| {
@@ -226,23 +233,23 @@ fn check_receiver(receiver: &Receiver, errors: &mut Errors) {
     }
 }
 
-fn argument(position: usize, input: &mut PatType, errors: &mut Errors) -> Argument {
+fn argument(position: usize, input: &mut PatType, method: &str, errors: &mut Errors) -> Argument {
     for attribute in input.attrs.drain(..) {
         if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
             errors.at(attribute, "both processes must agree on the arguments; put `cfg` on the method");
         }
     }
-    types::check_argument(&input.ty, errors);
     let (ident, name) = argument_name(position, &input.pat, errors);
     *input.pat =
         Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident: ident.clone(), subpat: None });
-    Argument { ident, name, kind: argument_kind(&input.ty) }
+    let kind = argument_kind(&input.ty, || format!("{method}({name})"));
+    Argument { ident, name, kind }
 }
 
-fn argument_kind(ty: &Type) -> ArgumentKind {
+fn argument_kind(ty: &Type, callback_name: impl Fn() -> String) -> ArgumentKind {
     let ty = types::peel(ty);
     if let Some(function) = callbacks::function(ty) {
-        ArgumentKind::Function(ty.clone(), Box::new(callback(&function)))
+        ArgumentKind::Function(ty.clone(), Box::new(callback(&function, callback_name())))
     } else if let Some(object) = callbacks::object(ty) {
         ArgumentKind::Object(object)
     } else if let Some(lent) = types::referent(ty) {
@@ -256,14 +263,16 @@ fn argument_kind(ty: &Type) -> ArgumentKind {
     }
 }
 
-fn callback(function: &callbacks::Function<'_>) -> Callback {
+fn callback(function: &callbacks::Function<'_>, name: String) -> Callback {
     let inputs = function.inputs.iter().copied();
     let arguments = inputs.clone().enumerate().map(|(position, ty)| Argument {
         ident: format_ident!("__value{position}", span = Span::mixed_site()),
         name: (position + 1).to_string(),
-        kind: argument_kind(ty),
+        // It lends nothing in turn.
+        kind: argument_kind(ty, String::new),
     });
     Callback {
+        name,
         arguments: arguments.collect(),
         types: inputs.map(|ty| types::infer_lifetimes(ty.clone())).collect(),
         output: function.output.cloned(),

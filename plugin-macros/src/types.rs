@@ -169,7 +169,7 @@ fn option_argument_of(path: &TypePath) -> Option<&Type> {
 }
 
 /// The types among the last segment's generic arguments.
-fn type_arguments(ty: &TypePath) -> impl Iterator<Item = &Type> {
+pub(crate) fn type_arguments(ty: &TypePath) -> impl Iterator<Item = &Type> {
     let arguments = ty.path.segments.last().map(|last| &last.arguments);
     let arguments = match arguments {
         Some(PathArguments::AngleBracketed(arguments)) => Some(&arguments.args),

@@ -12,12 +12,15 @@ pub mod ledger;
 mod nimble;
 #[cfg(unix)]
 pub mod raw;
+pub mod remote;
+mod sockets;
 pub mod streams;
 #[cfg(target_os = "linux")]
 pub mod system;
 mod watchdog;
 
 pub use nimble::{Nimble, NimbleMethods};
+pub use sockets::socket_base;
 pub use watchdog::{eventually, watchdog};
 
 use std::collections::BTreeMap;

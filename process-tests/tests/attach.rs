@@ -34,7 +34,7 @@ fn listen(socket: &Path) -> ByHand {
 
 /// An address that is free, and its directory: on Windows the name of a pipe, which is in none.
 fn private() -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
     #[cfg(unix)]
     let socket = directory.path().join("probe.sock");
     #[cfg(windows)]

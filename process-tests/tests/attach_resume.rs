@@ -30,7 +30,7 @@ struct ByHand {
 
 impl ByHand {
     fn listen() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let socket = directory.path().join("probe.sock");
         let mut command = Command::new(PROBE);
         let mut child = command.env("PLUGIN_CORE_LISTEN", &socket).stderr(Stdio::piped()).spawn().unwrap();

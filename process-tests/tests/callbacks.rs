@@ -90,7 +90,7 @@ fn what_fails_or_panics_is_told_to_the_method_which_goes_on() {
         assert_eq!(said.len(), 2, "{said:?}");
         assert_eq!(said[0], "no ones");
         assert!(
-            said[1].starts_with("`a callback` of the host panicked at ") && said[1].ends_with(": no twos"),
+            said[1].starts_with("`try_visit(visit)` of the host panicked at ") && said[1].ends_with(": no twos"),
             "{said:?}"
         );
     });
@@ -203,7 +203,7 @@ fn behind_its_deadline_a_method_cannot_call_back() {
         });
         let said = caller.said().unwrap();
         assert_eq!(count, 0);
-        assert!(said.contains("`a callback` of the host was not done within"), "{said}");
+        assert!(said.contains("`call_late(callback)` of the host was not done within"), "{said}");
     });
 }
 
@@ -395,7 +395,7 @@ fn who_drops_the_future_is_not_called_back_any_more() {
 #[test]
 fn callbacks_survive_cuts_each_exactly_once_and_in_order() {
     watchdog(300, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let (launcher, cuts) =
             common::program_behind_a_cutter(env!("CARGO_BIN_EXE_caller"), 7, 20_000, 100, directory.path());
         let caller = launcher.spawn().unwrap().interface::<dyn Caller>().unwrap();

@@ -22,7 +22,7 @@ fn setup(directory: &Path) -> Setup {
 #[test]
 fn whatever_is_cut_every_call_is_answered_and_runs_once() {
     watchdog(120, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let progress = Progress::default();
         let verdict = cut_run(&setup(directory.path()), 3000, 300, &progress).unwrap();
         println!("{} cuts; {verdict}", progress.cuts.load(Ordering::Relaxed));
@@ -38,7 +38,7 @@ fn whatever_is_cut_every_call_is_answered_and_runs_once() {
 #[test]
 fn whenever_it_is_killed_every_caller_is_told_the_truth() {
     watchdog(120, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let progress = Progress::default();
         let verdict = kill_run(&setup(directory.path()), 20, &progress).unwrap();
         println!("{} kills; {verdict}", progress.kills.load(Ordering::Relaxed));

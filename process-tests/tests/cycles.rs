@@ -12,7 +12,7 @@ use process_tests::system::{children, count, eventually, open_files, threads};
 #[test]
 fn a_thousand_starts_and_stops_leave_nothing_behind() {
     watchdog(600, || {
-        let runtime = tempfile::tempdir().unwrap();
+        let runtime = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         // The only test of this process, so nobody reads the environment meanwhile.
         // SAFETY: no other thread runs yet.
         #[expect(unsafe_code, reason = "the host reads its own environment")]

@@ -29,7 +29,7 @@ impl Bare {
 
     /// Starts a plugin whose session is as `welcome` says.
     fn start_session(welcome: &Welcome) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let socket = directory.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
         let token = "5a".repeat(32);

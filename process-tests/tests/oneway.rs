@@ -275,7 +275,7 @@ fn in_process_too_all_that_was_sent_before_the_end_runs() {
 #[cfg(target_os = "linux")]
 fn survives(seed: u64, distance: u64, cuts: u64, length: impl Fn(u64) -> usize + Sync) {
     watchdog(240, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let (launcher, cuts_so_far) = common::behind_a_cutter(seed, distance, cuts, directory.path());
         let probe = connect(launcher);
         let mut count = 0;

@@ -16,7 +16,7 @@ use process_tests::system::{eventually, stay_on_one_processor};
 #[test]
 fn every_call_of_many_threads_runs_exactly_once_whatever_is_cut() {
     watchdog(240, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let (launcher, cuts) = behind_a_cutter(1, 2000, 300, directory.path());
         let probe = connect(launcher);
         record_from_threads(&probe, 16);
@@ -28,7 +28,7 @@ fn every_call_of_many_threads_runs_exactly_once_whatever_is_cut() {
 #[test]
 fn messages_longer_than_the_distance_between_cuts_get_through() {
     watchdog(240, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let (launcher, cuts) = behind_a_cutter(2, 300_000, 60, directory.path());
         let probe = connect(launcher);
         for length in [1_usize, 70_000, 1 << 20, 5 << 20] {
@@ -111,7 +111,7 @@ fn a_process_that_dies_while_it_is_cut_off_is_told_at_once() {
 #[test]
 fn cuts_are_told_as_events_and_leave_no_threads_behind() {
     watchdog(240, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let (launcher, cuts) = behind_a_cutter(3, 1000, 200, directory.path());
         let probe = connect(launcher);
         let events = process(&probe).events();

@@ -44,6 +44,21 @@ fn a_missing_program() {
 }
 
 #[test]
+fn a_missing_program_where_a_part_of_the_path_may_not_be_searched() {
+    let directory = tempfile::tempdir().unwrap();
+    let [closed, open] = ["closed", "open"].map(|name| directory.path().join(name));
+    // Root may search all directories, but not even root may execute one.
+    fs::create_dir_all(open.join("no-such-plugin")).unwrap();
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let path = std::env::join_paths([&closed, &open, Path::new("/usr/bin")]).unwrap();
+    let error = fails(Launcher::new("no-such-plugin").env("PATH", path));
+    assert!(matches!(&error, Error::NotFound { .. }), "{error:?}");
+    let says_where = error.to_string().contains(&format!("this user may not search `{}` (", closed.display()));
+    assert_eq!(says_where, !rustix::process::geteuid().is_root(), "{error}");
+}
+
+#[test]
 fn a_program_that_may_not_be_executed() {
     let (_directory, path) = file("plugin", b"#!/bin/sh\n", 0o644);
     assert!(matches!(fails(Launcher::new(path)), Error::NotExecutable { .. }));

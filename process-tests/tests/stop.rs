@@ -52,7 +52,8 @@ fn calls_after_shutdown_say_so_and_start_nothing() {
         process(&probe).shutdown().unwrap();
         let error = probe.add(1, 2).unwrap_err();
         assert!(matches!(&error, Error::Stopped { may_have_run: false, .. }), "{error:?}");
-        assert!(error.to_string().contains("`add`") && error.to_string().contains("plugin `probe`"), "{error}");
+        let said = "plugin `probe` was stopped by this host before it ran `add`; connect again";
+        assert!(error.to_string().starts_with(said), "{error}");
     });
 }
 
@@ -75,13 +76,18 @@ fn a_handler_that_never_returns_does_not_hold_up_the_end() {
     watchdog(60, || {
         let probe = connect(launcher().stop_timeout(Duration::from_secs(40)));
         thread::scope(|scope| {
-            let call = scope.spawn(|| probe.hang_forever());
-            probe.add(1, 2).unwrap();
+            let call = scope.spawn(|| probe.record_and_sleep(1, 600_000));
+            // It has begun once its number is noted.
+            assert!(eventually(LONG, || !probe.recorded().unwrap().is_empty()));
             let began = Instant::now();
             let report = process(&probe).shutdown().unwrap();
             assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
             assert!(report.status().unwrap().success(), "after its grace `main` returned: {report}");
-            assert!(matches!(call.join().unwrap(), Err(Error::Stopped { .. })));
+            let error = call.join().unwrap().unwrap_err();
+            assert!(matches!(&error, Error::Stopped { may_have_run: true, .. }), "{error:?}");
+            let said =
+                "plugin `probe` was stopped by this host during `record_and_sleep` (it may have run); connect again";
+            assert!(error.to_string().starts_with(said), "{error}");
         });
     });
 }
@@ -240,7 +246,7 @@ fn a_terminated_plugin_is_noticed_without_a_call() {
 #[test]
 fn sockets_of_killed_hosts_are_swept_at_the_next_start() {
     watchdog(60, || {
-        let runtime = tempfile::tempdir().unwrap();
+        let runtime = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let in_runtime = |host: &mut Command| {
             host.env("XDG_RUNTIME_DIR", runtime.path());
         };

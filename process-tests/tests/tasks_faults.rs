@@ -32,7 +32,7 @@ fn every_call_of_tasks_and_threads_runs_exactly_once_whatever_is_cut() {
             seed.set(seed.get() + 1);
             let seed = seed.get();
             async move {
-                let directory = tempfile::tempdir().unwrap();
+                let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
                 let (launcher, cuts) = program_behind_a_cutter(NIMBLE, seed, 2000, 200, directory.path());
                 let nimble = connect(launcher).await;
                 let tasks: Vec<_> = (0..32_u64)
@@ -221,7 +221,7 @@ fn futures_that_are_dropped_half_way_leave_no_process_behind() {
 fn a_plugin_that_was_started_by_hand_is_joined_and_let_go() {
     watchdog(60, || {
         on_each_executor(|_| async {
-            let directory = tempfile::tempdir().unwrap();
+            let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
             let address = directory.path().join("s");
             let mut child = std::process::Command::new(NIMBLE).env("PLUGIN_CORE_LISTEN", &address).spawn().unwrap();
             until(|| address.exists()).await;

@@ -28,7 +28,7 @@ fn place() -> PathBuf {
 fn goes_on_while(seed: u64, tidy: fn(&Path)) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     watchdog(240, || {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let (launcher, cuts) = behind_a_cutter(seed, 1000, u64::MAX, directory.path());
         let probe = connect(launcher);
         let place = place();

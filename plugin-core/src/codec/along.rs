@@ -44,7 +44,8 @@ pub(crate) fn coming<R>(thing: Option<Thing>, decode: impl FnOnce() -> R) -> R {
             drop(CAME.replace(self.0.take()));
         }
     }
-    if thing.is_none() {
+    // A message with which nothing came may be decoded within another's decoding, and finds nothing of that one's.
+    if thing.is_none() && CAME.try_with(|came| came.borrow().is_none()).unwrap_or(true) {
         return decode();
     }
     let _restore = Restore(CAME.replace(thing));
@@ -87,6 +88,11 @@ mod tests {
         coming(Some(Arc::clone(&held) as Thing), || {
             assert!(came::<u8>().is_some_and(|came| *came == 7) && came::<u16>().is_none());
             coming(Some(Arc::new(8_u16)), || assert!(came::<u8>().is_none() && came::<u16>().is_some()));
+            coming(None, || {
+                assert!(came::<u8>().is_none(), "what came with another message");
+                decoded();
+            });
+            assert!(crate::codec::from_slice::<u8>(&[1]).is_ok_and(|value| value == 1));
             assert_eq!(Arc::strong_count(&held), 2);
             decoded();
             assert!(came::<u8>().is_none());

@@ -113,6 +113,11 @@ impl<'de> Decoder<'de> {
     /// When values follow that nobody asked for.
     pub fn finish(&self) -> Result<(), DecodeError> {
         along::decoded();
+        self.end()
+    }
+
+    /// As [`finish`](Self::finish), of what is no message of its own.
+    pub(super) fn end(&self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),
             left => Err(DecodeError::Trailing(left)),

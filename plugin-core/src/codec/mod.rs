@@ -35,6 +35,6 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Buffer, EncodeError> {
 pub(crate) fn from_slice<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
     let mut decoder = Decoder::new(payload);
     let value = decoder.value()?;
-    decoder.finish()?;
+    decoder.end()?;
     Ok(value)
 }

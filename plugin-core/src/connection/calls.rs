@@ -209,20 +209,26 @@ impl Connection {
             return Err(CallFailure::Unsent(request));
         };
         request.call = call;
-        let outcome = match self.send(request, deadline) {
+        let outcome = match self.send_request(request, deadline) {
             Ok(sent) => self.wait_for_answer(call, &waiter, deadline, sent, lender),
-            Err((unsent, request)) => {
-                lock(&self.calls).leave_unanswered(call, false);
-                Err(match unsent {
-                    Unsent::Closed => CallFailure::Unsent(request),
-                    Unsent::Late => CallFailure::Late { may_have_run: false },
-                })
-            }
+            Err(failure) => Err(failure),
         };
         // Whatever has come of it, the calls do not know the waiter any more.
         self.refuse_waiting(&waiter);
         waiter.put_back();
         outcome
+    }
+
+    /// Sends the request of a call that is registered, or forgets the call.
+    fn send_request(self: &Arc<Self>, request: Message, deadline: Option<Instant>) -> Result<Sent, CallFailure> {
+        let call = request.call;
+        self.send(request, deadline).map_err(|(unsent, request)| {
+            lock(&self.calls).leave_unanswered(call, false);
+            match unsent {
+                Unsent::Closed => CallFailure::Unsent(request),
+                Unsent::Late => CallFailure::Late { may_have_run: false },
+            }
+        })
     }
 
     fn wait_for_answer(

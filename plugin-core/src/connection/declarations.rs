@@ -35,7 +35,8 @@ impl Connection {
     /// methods.
     pub(crate) fn declare(self: &Arc<Self>, number: u32, entry: impl FnOnce() -> InterfaceEntry) -> bool {
         let place = number as usize;
-        // Locked until it is queued: who finds it declared sends what refers to it behind it.
+        // Locked until it is queued: who finds it declared sends what refers to it behind it. But not until it is written: who
+        // reads takes this lock, too, and waits for nothing but bytes.
         let mut declarations = lock(&self.declarations);
         if declarations.told.get(place).is_some_and(|is_told| *is_told) {
             return true;
@@ -49,7 +50,9 @@ impl Connection {
             declarations.told.resize(place + 1, false);
         }
         declarations.told[place] = true;
-        self.send_control(Message { payload, ..Message::control(Kind::Declare, number) });
+        let queued = self.queue_control(Message { payload, ..Message::control(Kind::Declare, number) });
+        drop(declarations);
+        self.send_queued(queued);
         true
     }
 

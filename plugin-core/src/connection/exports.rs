@@ -10,15 +10,13 @@ use crate::{
     protocol::{
         Violation,
         message::{Cargo, Freight},
+        metadata::MAX_OBJECTS,
     },
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
-
-/// How many objects each side may hold of the other's.
-pub(crate) const MAX_OBJECTS: usize = 65_536;
 
 /// How many streams of each side may be open.
 pub(crate) const MAX_STREAMS: usize = 4096;
@@ -165,8 +163,8 @@ impl Connection {
         self.exported(target).map_or(Ok(()), |stream| stream.demanded(self, bytes))
     }
 
-    /// The other side holds nothing any more.
-    pub(super) fn release_all(&self) {
+    /// The other side holds nothing any more; what it held is for the caller to drop.
+    pub(crate) fn take_exports(&self) -> Vec<Arc<dyn Export>> {
         let held = {
             let mut table = lock(&self.exports);
             table.is_closed = true;
@@ -175,9 +173,7 @@ impl Connection {
         for held in held.values() {
             held.export.released();
         }
-        if !held.is_empty() {
-            self.handler.discard(held.into_values().map(|held| held.export).collect());
-        }
+        held.into_values().map(|held| held.export).collect()
     }
 }
 
@@ -198,7 +194,7 @@ impl Exports {
             self.streams += usize::from(export.is_stream());
         }
         let held = self.held.entry(target).or_insert_with(|| Held { export: Arc::clone(export), references: 0 });
-        held.references += 1;
+        held.references = held.references.checked_add(1).ok_or(TooMany::Objects)?;
         Ok(())
     }
 
@@ -219,8 +215,11 @@ impl Exports {
 mod tests {
     use super::*;
     use crate::{
-        connection::tests::connect,
-        protocol::{frame::Kind, message::Message, outgoing::Outgoing},
+        connection::{
+            Brought, CallFailure, Cause,
+            tests::{Nobody, connect},
+        },
+        protocol::{frame::Kind, message::Message, metadata::Metadata, outgoing::Outgoing},
     };
 
     struct Numbered(u32);
@@ -271,6 +270,26 @@ mod tests {
         assert_eq!(connection.given(), 1);
         drop(queue.withdraw(1));
         assert_eq!((connection.given(), Arc::strong_count(&object)), (0, 1));
+    }
+
+    #[test]
+    fn what_cannot_leave_any_more_keeps_nothing() {
+        let (connection, _other) = connect();
+        let unlinked = Connection::open(Arc::new(Nobody), connection.options);
+        let object = export(7);
+        let objects = Metadata { objects: vec![1], ..Metadata::default() };
+        let mut brought = unlinked.take_over(&objects).unwrap();
+        let brought = brought.take().unwrap().downcast::<Brought>().unwrap();
+        let import = brought.import(1).unwrap();
+        drop(brought);
+        for kind in [Kind::Value, Kind::Oneway, Kind::Request] {
+            let cargo = unlinked.give(&[Arc::clone(&object)], &[Arc::clone(&import)]).unwrap();
+            unlinked.send(Message { cargo, ..Message::control(kind, 1) }, None).unwrap();
+        }
+        drop(import);
+        unlinked.close(Cause::Local("the test is over"));
+        assert!(matches!(unlinked.closed_under(1), CallFailure::Unsent(_)));
+        assert_eq!((Arc::strong_count(&object), Arc::strong_count(&unlinked)), (1, 1));
     }
 
     #[test]

@@ -2,19 +2,23 @@
 
 use std::{any::Any, collections::HashMap};
 
-use super::{Connection, Export, MAX_OBJECTS, lock};
+use super::{Connection, Export, lock};
 use crate::{
     protocol::{
         Violation,
         frame::Kind,
         message::{Cargo, Freight, Message},
-        metadata::Metadata,
+        metadata::{MAX_OBJECTS, Metadata},
     },
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicU32, Ordering},
     },
 };
+
+/// After how many references to one object all but one are released: so they are never too many to be counted, however long it
+/// is held.
+const SURPLUS: u32 = 1 << 16;
 
 /// By target, what this side holds.
 pub(super) type Imports = HashMap<u32, Weak<Import>>;
@@ -47,15 +51,23 @@ impl Drop for Import {
                 imports.remove(&self.target);
             }
         }
-        let release = Message::control(Kind::Release, *self.references.get_mut());
+        let references = *self.references.get_mut();
+        self.release(references);
+    }
+}
+
+impl Import {
+    fn release(&self, references: u32) {
+        let release = Message::control(Kind::Release, references);
         self.connection.send_control(Message { target: self.target, ..release });
     }
 }
 
-/// What a message has brought: objects of the other side, and of this one, in the order of the references to them.
+/// What a message has brought: objects of the other side, and of this one.
 pub(crate) struct Brought {
     connection: Arc<Connection>,
-    imports: Mutex<Vec<Arc<Import>>>,
+    /// Both in the order of their targets.
+    imports: Vec<Arc<Import>>,
     returned: Mutex<Vec<Returned>>,
 }
 
@@ -73,13 +85,15 @@ impl Freight for Brought {
 impl Brought {
     /// What the other side calls `target`, if it has sent that along.
     pub(crate) fn import(&self, target: u32) -> Option<Arc<Import>> {
-        lock(&self.imports).iter().find(|import| import.target == target).map(Arc::clone)
+        let place = self.imports.binary_search_by_key(&target, |import| import.target).ok()?;
+        Some(Arc::clone(&self.imports[place]))
     }
 
     /// What this side calls `target`, if it has come back.
     pub(crate) fn returned(&self, target: u32) -> Option<Arc<dyn Export>> {
         let mut returned = lock(&self.returned);
-        let found = returned.iter_mut().find(|returned| returned.export.target() == target)?;
+        let place = returned.binary_search_by_key(&target, |returned| returned.export.target()).ok()?;
+        let found = &mut returned[place];
         found.is_wanted = true;
         Some(Arc::clone(&found.export))
     }
@@ -104,11 +118,15 @@ impl Connection {
         if metadata.objects.len().max(metadata.returned.len()) > MAX_OBJECTS {
             return Err(Violation::TooManyObjects(MAX_OBJECTS));
         }
-        let imports: Result<_, _> = metadata.objects.iter().map(|target| self.import(*target)).collect();
+        let imports: Result<Vec<_>, _> = metadata.objects.iter().map(|target| self.import(*target)).collect();
+        let mut imports = imports?;
+        imports.sort_by_key(|import| import.target);
+        imports.dedup_by_key(|import| import.target);
         let returned = metadata.returned.iter().filter_map(|target| self.exported(*target));
-        let returned = returned.map(|export| Returned { export, is_wanted: false }).collect();
-        let brought =
-            Brought { connection: Arc::clone(self), imports: Mutex::new(imports?), returned: Mutex::new(returned) };
+        let mut returned: Vec<_> = returned.map(|export| Returned { export, is_wanted: false }).collect();
+        returned.sort_by_key(|returned| returned.export.target());
+        returned.dedup_by_key(|returned| returned.export.target());
+        let brought = Brought { connection: Arc::clone(self), imports, returned: Mutex::new(returned) };
         Ok(Cargo::new(Arc::new(brought)))
     }
 
@@ -116,7 +134,15 @@ impl Connection {
     fn import(self: &Arc<Self>, target: u32) -> Result<Arc<Import>, Violation> {
         let mut imports = lock(&self.imports);
         if let Some(import) = imports.get(&target).and_then(Weak::upgrade) {
-            import.references.fetch_add(1, Ordering::Relaxed);
+            let references = import.references.fetch_add(1, Ordering::Relaxed) + 1;
+            let is_surplus = references >= SURPLUS;
+            if is_surplus {
+                import.references.store(1, Ordering::Relaxed);
+            }
+            drop(imports);
+            if is_surplus {
+                import.release(references - 1);
+            }
             return Ok(import);
         }
         if imports.len() >= MAX_OBJECTS {
@@ -187,6 +213,17 @@ mod tests {
         assert_eq!((connection.held(), import.target()), (1, 7));
         drop(import);
         assert_eq!(connection.held(), 0);
+    }
+
+    #[test]
+    fn what_is_given_again_and_again_is_released_now_and_then() {
+        let (connection, other) = connect();
+        let mut deframer = Deframer::new();
+        let held = connection.take_over(&objects(&[7])).unwrap();
+        drop(connection.take_over(&objects(&vec![7; MAX_OBJECTS])).unwrap());
+        drop(held);
+        let released: u32 = sent(&other, &mut deframer, 2).iter().map(|header| header.call).sum();
+        assert_eq!(released, u32::try_from(MAX_OBJECTS).unwrap() + 1);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) use baton::{Attendance, Presence};
 pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES};
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
-pub(crate) use exports::{Export, MAX_OBJECTS, MAX_STREAMS, TooMany};
+pub(crate) use exports::{Export, MAX_STREAMS, TooMany};
 pub(crate) use imports::{Brought, Import};
 pub(crate) use outbox::{Sent, Unsent};
 pub(crate) use read::{Progress, Recalled};
@@ -329,7 +329,7 @@ impl Connection {
 
     fn close_where(&self, cause: Cause, condition: impl Fn(&Outbox) -> bool) {
         let end = End { cause, at: Instant::now() };
-        let Some(LeftBehind { link, waiting }) = self.close_outbox_and_calls(&end, condition) else { return };
+        let Some(LeftBehind { link, waiting, unsent }) = self.close_outbox_and_calls(&end, condition) else { return };
         // First, so that the reason is known before anybody can see the consequences.
         self.handler.closed(&end);
         if let Some(link) = link {
@@ -340,7 +340,11 @@ impl Connection {
         for waiter in waiting {
             waiter.wake();
         }
-        self.release_all();
+        let held = self.take_exports();
+        if !held.is_empty() {
+            self.handler.discard(held);
+        }
+        drop(unsent);
     }
 
     /// Tells the other side goodbye, behind everything sent so far.

@@ -169,10 +169,11 @@ impl Outbox {
     }
 }
 
-/// What a connection leaves behind: a link to close, and callers to wake.
+/// What a connection leaves behind: a link to close, callers to wake, and messages to drop where nothing is locked.
 pub(super) struct LeftBehind {
     pub(super) link: Option<Arc<dyn Link>>,
     pub(super) waiting: Vec<Arc<Waiter>>,
+    pub(super) unsent: Vec<Message>,
 }
 
 /// How much of what waits has been written, as far as the sender could tell.
@@ -183,6 +184,17 @@ pub(crate) enum Sent {
     Cared,
     /// The socket was full, and nobody is known to see to the rest.
     Partly,
+}
+
+/// A short message, and what is left to do for it.
+#[must_use = "the message may lie unwritten"]
+pub(super) enum Queued<'a> {
+    /// There is nobody to tell any more.
+    Ended,
+    /// It is to be written.
+    Unwritten(MutexGuard<'a, Outbox>),
+    /// The other side has too many unread.
+    NoRoom,
 }
 
 /// Why a message was not accepted.
@@ -251,19 +263,32 @@ impl Connection {
     /// Queues a short message that must not get lost, without ever waiting. Where the connection has ended, there is nobody
     /// to tell.
     pub(crate) fn send_control(self: &Arc<Self>, message: Message) {
+        self.send_queued(self.queue_control(message));
+    }
+
+    /// Only queues it. What is left to do is [`send_queued`](Self::send_queued)'s, once the caller holds no lock any more.
+    pub(super) fn queue_control(&self, message: Message) -> Queued<'_> {
         let mut outbox = lock(&self.outbox);
         if outbox.end.is_some() {
-            return;
-        }
-        if outbox.queue.has_room_for_control() {
+            Queued::Ended
+        } else if outbox.queue.has_room_for_control() {
             outbox.queue.push(message);
-            if self.write_unless_reader_does(outbox) == Sent::Partly {
-                self.handler.stalled(self);
-            }
-            return;
+            Queued::Unwritten(outbox)
+        } else {
+            Queued::NoRoom
         }
-        drop(outbox);
-        self.close(Cause::Local("the other side asks without reading the answers"));
+    }
+
+    pub(super) fn send_queued(self: &Arc<Self>, queued: Queued<'_>) {
+        match queued {
+            Queued::Ended => {}
+            Queued::Unwritten(outbox) => {
+                if self.write_unless_reader_does(outbox) == Sent::Partly {
+                    self.handler.stalled(self);
+                }
+            }
+            Queued::NoRoom => self.close(Cause::Local("the other side asks without reading the answers")),
+        }
     }
 
     /// Writes what waits; whether the socket was full and somebody must see to the rest.
@@ -367,7 +392,9 @@ impl Connection {
         // With the outbox still locked: a call that registers later finds the calls closed, one that registered before
         // is among those to wake.
         let waiting = lock(&self.calls).close();
-        Some(LeftBehind { link: outbox.unlink(), waiting })
+        // They may hold objects of the other side, and those the connection.
+        let unsent = outbox.queue.abandon();
+        Some(LeftBehind { link: outbox.unlink(), waiting, unsent })
     }
 
     /// How the connection has ended, if it has.

@@ -1,11 +1,12 @@
 //! Connections over memory: no room to send, two links at once, a peer that asks and does not read.
 
-use std::sync::mpsc;
+use std::sync::{OnceLock, Weak, mpsc};
 
 use super::{greeting::GreetingError, outbox::Unsent, *};
 use crate::{
     protocol::{
         frame::{HEADER, Header, MAX_PAYLOAD},
+        message::InterfaceEntry,
         outgoing::{MEMORY, Withdrawn},
     },
     transport::memory::{self, MemoryLink},
@@ -13,7 +14,7 @@ use crate::{
 
 const OPTIONS: Options = Options { max_message: usize::MAX, yields: false, ticks: false };
 
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Handler for Nobody {
     fn request(&self, _: &Arc<Connection>, _: Message) {}
@@ -71,6 +72,30 @@ fn a_sender_does_not_wait_for_a_link_that_takes_no_more() {
     promptly(move || {
         for _ in 0..16 {
             connection.send(request(MAX_PAYLOAD), None).unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_is_declared_can_be_looked_up_while_a_declaration_ends_the_connection() {
+    /// Looks up what the other side has declared, as who reads does.
+    #[derive(Default)]
+    struct LooksUp(OnceLock<Weak<Connection>>);
+    impl Handler for LooksUp {
+        fn request(&self, _: &Arc<Connection>, _: Message) {}
+
+        fn closed(&self, _: &End) {
+            assert!(self.0.get().and_then(Weak::upgrade).unwrap().declared(1).is_none());
+        }
+    }
+    let handler = Arc::new(LooksUp::default());
+    let (connection, _unread) = connect_with(Arc::clone(&handler) as _);
+    handler.0.set(Arc::downgrade(&connection)).unwrap();
+    promptly(move || {
+        let entry = || InterfaceEntry { name: "Other".into(), version: None, methods: Vec::new() };
+        let mut numbers = 0..;
+        while connection.end().is_none() {
+            connection.declare(numbers.next().unwrap(), entry);
         }
     });
 }

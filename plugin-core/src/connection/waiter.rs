@@ -81,11 +81,10 @@ impl Waiter {
     /// Has the task woken when something becomes of its wait.
     pub(super) fn wakes(&self, context: &Context<'_>) {
         let Some(task) = &self.task else { return };
-        let mut waker = lock(&task.waker);
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            let last = waker.replace(context.waker().clone());
-            drop(waker);
-            drop(last); // Without the lock: a waker is code of somebody else's.
+        if !lock(&task.waker).as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            let waker = context.waker().clone();
+            let last = lock(&task.waker).replace(waker);
+            drop(last); // Without the lock, as it was cloned: a waker is code of somebody else's.
         }
     }
 

@@ -8,9 +8,9 @@ mod wire;
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use crate::report::ExitReport;
-use ran::{again, died, ran};
-pub(crate) use text::{HERE, HOST};
-use text::{at, caused, late, list, whose};
+use ran::{again, died, ran, stopped};
+pub(crate) use text::{HERE, HOST, whose};
+use text::{at, caused, late, list};
 
 pub use stage::StartStage;
 
@@ -238,8 +238,8 @@ pub enum Error {
         /// What it did.
         violation: String,
     },
-    /// The plugin had been stopped on purpose.
-    #[error("plugin `{plugin}` was stopped by this host, `{method}` cannot be called{}; connect again to start a new one", ran(*may_have_run))]
+    /// The plugin was stopped on purpose, before the call or during it.
+    #[error("plugin `{plugin}` was stopped by this host {}; connect again to start a new one", stopped(method, *may_have_run))]
     Stopped {
         /// The plugin's name.
         plugin: String,

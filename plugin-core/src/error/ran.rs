@@ -45,3 +45,8 @@ pub(super) fn died(method: &str, may_have_run: bool) -> String {
         format!("had died before `{method}` was called (it did not run)")
     }
 }
+
+/// When a plugin was stopped, seen from a call.
+pub(super) fn stopped(method: &str, may_have_run: bool) -> String {
+    if may_have_run { format!("during `{method}` (it may have run)") } else { format!("before it ran `{method}`") }
+}

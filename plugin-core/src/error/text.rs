@@ -18,7 +18,7 @@ pub(crate) const HOST: &str = "the host";
 pub(crate) const HERE: &str = "this process";
 
 /// Whose method it is that errors are about.
-pub(super) fn whose(plugin: &str) -> String {
+pub(crate) fn whose(plugin: &str) -> String {
     if [HOST, HERE].contains(&plugin) { plugin.into() } else { format!("plugin `{plugin}`") }
 }
 
@@ -30,7 +30,8 @@ pub(super) fn list(names: &[String]) -> String {
 /// What to do about a call that was late.
 pub(super) fn late(silent_for: Option<Duration>) -> String {
     let Some(silent_for) = silent_for else {
-        return "allow more with `plugin_core::within`, `#[method(timeout)]` or `Launcher::call_timeout`".into();
+        return "allow more with `plugin_core::within` (`within_async` for a future), `#[method(timeout)]` or `Launcher::call_timeout`"
+            .into();
     };
     format!("it has given no sign of life for {:.1} s: is it stopped, or its machine asleep?", silent_for.as_secs_f64())
 }

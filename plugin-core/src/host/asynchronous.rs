@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Launcher, Plugin, Process, attach, instance::Instance, process::explain};
+use super::{Launcher, Plugin, Process, attach, handle::explain, instance::Instance};
 use crate::{
     Error, ExitReport, Interface, Result,
     blocking::unblock,

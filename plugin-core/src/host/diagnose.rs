@@ -1,7 +1,9 @@
 //! Why a program would not start, told apart by what the user has to do about it.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
     process::Command,
@@ -19,6 +21,11 @@ pub(super) fn spawn_error(command: &Command, error: io::Error) -> Error {
     }
     let source = Arc::new(error);
     match (source.kind(), found) {
+        // Of a search, "permission denied" can mean no more than that one of the directories may not be searched.
+        (io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied, None) if is_searched(command) => {
+            let looked = searched(command);
+            Error::NotFound { program, looked, source }
+        }
         (io::ErrorKind::NotFound, None) => {
             let looked = looked(Path::new(&program));
             Error::NotFound { program, looked, source }
@@ -29,11 +36,40 @@ pub(super) fn spawn_error(command: &Command, error: io::Error) -> Error {
     }
 }
 
-/// Where a program that is not there was looked for.
+/// Whether the program is a name to be looked for in PATH.
+fn is_searched(command: &Command) -> bool {
+    let program = Path::new(command.get_program());
+    program.components().count() <= 1 && !program.as_os_str().is_empty()
+}
+
+/// Where a program that is in none of the directories was looked for.
+fn searched(command: &Command) -> String {
+    let is_closed = |candidate: &PathBuf| {
+        fs::metadata(candidate).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    let closed: Vec<_> = candidates(command)
+        .filter(is_closed)
+        .filter_map(|candidate| candidate.parent().map(|directory| format!("`{}`", directory.display())))
+        .collect();
+    let closed = match &closed[..] {
+        [] => String::new(),
+        closed => format!(", of which this user may not search {}", closed.join(", ")),
+    };
+    let program = Path::new(command.get_program()).display();
+    format!(" in PATH{closed} (write `./{program}` for one in the working directory)")
+}
+
+/// The places where a program that is to be looked for in PATH may be.
+fn candidates(command: &Command) -> impl Iterator<Item = PathBuf> {
+    let program = Path::new(command.get_program());
+    let own = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value);
+    let path = own.map(OsStr::to_owned).or_else(|| env::var_os("PATH")).unwrap_or_default();
+    let directories: Vec<_> = env::split_paths(&path).collect();
+    directories.into_iter().map(move |directory| directory.join(program))
+}
+
+/// Where a program that is not there was expected.
 fn looked(program: &Path) -> String {
-    if program.components().count() <= 1 && !program.as_os_str().is_empty() {
-        return format!(" in PATH (write `./{}` for one in the working directory)", program.display());
-    }
     match env::current_dir() {
         Ok(directory) if program.is_relative() => format!(" in `{}`", directory.display()),
         _ => String::new(),
@@ -49,12 +85,11 @@ pub(super) fn machine_error(command: &Command) -> Option<Error> {
 
 /// The file that the operating system would run.
 fn find(command: &Command) -> Option<PathBuf> {
-    let program = Path::new(command.get_program());
-    if program.components().count() > 1 {
-        return program.exists().then(|| program.to_owned());
+    if is_searched(command) {
+        return candidates(command).find(|candidate| candidate.is_file());
     }
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|directory| directory.join(program)).find(|candidate| candidate.is_file())
+    let program = Path::new(command.get_program());
+    program.exists().then(|| program.to_owned())
 }
 
 fn wrong_machine(program: &str, path: &Path) -> Option<Error> {

@@ -164,7 +164,9 @@ impl Ends {
     fn poll(&self, context: &mut Context<'_>, source: &AsyncFd<Source>) -> Poll<()> {
         let driver = &*self.driver;
         // Before anything is looked at: who changes something wakes behind that.
-        *lock(&driver.waker) = Some(context.waker().clone());
+        let waker = context.waker().clone();
+        let last = lock(&driver.waker).replace(waker);
+        drop(last); // Without the lock: a waker is code of somebody else's.
         loop {
             if driver.is_over() {
                 return Poll::Ready(());

@@ -97,12 +97,13 @@ impl Events {
         let queue = &*self.0;
         let mut waiting = Waiting { signal: &queue.changed, place: Place::default() };
         poll_fn(|context| {
+            let waker = context.waker().clone();
             let mut pending = lock(&queue.pending);
             if !pending.events.is_empty() || pending.is_over {
                 return Poll::Ready(pending.events.pop_front());
             }
             // Under the lock: whoever adds one looks for those that wait behind that.
-            let last = queue.changed.register(&mut waiting.place, context.waker());
+            let last = queue.changed.register(&mut waiting.place, waker);
             drop(pending);
             drop(last);
             Poll::Pending

@@ -14,6 +14,12 @@ pub(crate) struct Keeper {
     pub(super) _handle: Arc<Handle>,
 }
 
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.instance.note_use();
+    }
+}
+
 impl Keeper {
     pub(crate) fn call_timeout(&self) -> Duration {
         self.instance.settings.call_timeout

@@ -7,11 +7,11 @@ use std::{
     time::Instant,
 };
 
-use super::timer::Alarm;
 use crate::{
     connection::lock,
     report::ExitReport,
     signal::{Place, Signal},
+    timer::Alarm,
 };
 
 /// The life of one plugin, seen by everybody who has to do with it.
@@ -65,11 +65,12 @@ impl Life {
     pub(super) async fn wait_end_async(&self, deadline: Instant) {
         let (mut alarm, mut waiting) = (Alarm::default(), Waiting { signal: &self.changed, place: Place::default() });
         poll_fn(|context| {
+            let waker = context.waker().clone();
             let state = lock(&self.state);
             if state.report.is_some() {
                 return Poll::Ready(());
             }
-            let last = self.changed.register(&mut waiting.place, context.waker());
+            let last = self.changed.register(&mut waiting.place, waker);
             drop(state);
             drop(last);
             if alarm.is_over(context, Some(deadline)) { Poll::Ready(()) } else { Poll::Pending }

@@ -1,15 +1,17 @@
 //! The host's side: starting plugins, talking to them, and cleaning up behind them.
 //!
-//! In reading order: [`launcher`] says what to start; [`process`] is the plugin and [`plugin`] the typed handle to one of its
-//! interfaces; [`supervisor`] keeps it running through its [`phase`]s, as [`restart`] allows, and tells [`events`], [`idle`]
-//! stops it while nobody calls; [`start`] starts it once, and [`instance`] is what then runs; [`attach`] and [`in_process`] are
+//! In reading order: [`launcher`] says what to start; [`process`] is the plugin, [`plugin`] the typed handle to one of its
+//! interfaces, and [`handle`] what all of them share; [`supervisor`] keeps it running through its [`phase`]s, as [`restart`]
+//! allows, and tells [`events`], [`acquire`] gets a call to a run of it, [`idle`] stops it while nobody calls; [`start`] starts
+//! it once, and [`instance`] is what then runs; [`attach`] and [`in_process`] are
 //! the two other ways to have a process. Below them: [`rendezvous`] is where plugins dial in, in a private [`directory`], [`hear`]
 //! listens to those who do, and [`guests`] knows them; [`child`] is the operating system's process; [`diagnose`] says why one would not start;
 //! [`output`] says where what it prints goes, [`drain`] reads it and [`forward`] hands it on; [`ends`] waits for it to end;
 //! [`handler`] is the host's end of the connection; [`watch`] reads connections that no caller reads, and [`attend`] whatever
-//! else is waited for; [`keeper`] is what the holders of its objects hold; [`life`] is what is known about whether it still runs, [`usage`] whether anybody calls it, and [`timer`]
-//! is when to look.
+//! else is waited for; [`keeper`] is what the holders of its objects hold; [`life`] is what is known about whether it still runs,
+//! and [`usage`] whether anybody calls it.
 
+mod acquire;
 mod asynchronous;
 mod attach;
 #[cfg(unix)]
@@ -24,6 +26,7 @@ mod ends;
 mod events;
 mod forward;
 mod guests;
+mod handle;
 mod handler;
 mod hear;
 mod idle;
@@ -44,7 +47,6 @@ mod restart;
 mod start;
 mod supervisor;
 mod tasks;
-mod timer;
 mod usage;
 mod wake;
 #[cfg(unix)]
@@ -53,6 +55,7 @@ mod watch;
 pub use asynchronous::{attach_async, connect_async};
 pub use attach::attach;
 pub use events::{Event, Events};
+pub(crate) use handle::{Handle, explain, limit};
 pub use in_process::in_process;
 pub(crate) use instance::Instance;
 pub(crate) use keeper::Keeper;
@@ -60,7 +63,6 @@ pub use launcher::{Launcher, Wait, connect};
 pub use output::{Output, OutputLine, OutputStream};
 pub use pending::{Pending, pending};
 pub use plugin::Plugin;
-pub(crate) use process::{Handle, explain, limit};
 pub use process::{Info, InterfaceInfo, Process, State};
 pub use restart::{Budget, Restart};
 pub(crate) use usage::Lease;

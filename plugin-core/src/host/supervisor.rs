@@ -1,7 +1,6 @@
-//! Keeping a plugin running: who may call it now, and what happens when its process dies.
+//! Keeping a plugin running: its starts, and what happens when its process dies.
 
 use std::{
-    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, OnceLock, Weak},
     thread,
@@ -10,14 +9,15 @@ use std::{
 
 use super::{
     Keeper,
+    acquire::ADMITTED,
     events::{Broadcast, Event},
+    handle::Handle,
     instance::{Body, Instance},
     launcher::{OnStart, Settings},
     phase::{Failed, Phase, State},
-    process::{self, Handle, Process, limit},
+    process::{self, Process},
     restart::{Decision, History, Restart},
     start::Launch,
-    usage::Lease,
 };
 use crate::{
     Error, ExitReport, Result,
@@ -25,11 +25,6 @@ use crate::{
     deadline,
     signal::Signal,
 };
-
-thread_local! {
-    /// The runs whose `on_start` this thread is in, the innermost last: they may be called before others are let through.
-    static ADMITTED: RefCell<Vec<Arc<Instance>>> = const { RefCell::new(Vec::new()) };
-}
 
 /// One plugin through all its runs.
 pub(super) struct Supervisor {
@@ -43,17 +38,6 @@ pub(super) struct Supervisor {
     pub(super) changed: Signal,
     /// What keeps the plugin wanted; set once, right after this is made.
     handle: OnceLock<Weak<Handle>>,
-}
-
-/// What a call does next.
-pub(super) enum Step {
-    Call(Lease),
-    /// Look again.
-    Again,
-    /// See to the end of this run.
-    Bury(Arc<Instance>),
-    /// Wait for a change.
-    Wait,
 }
 
 impl Supervisor {
@@ -150,67 +134,6 @@ impl Supervisor {
         self.changed.notify_all();
     }
 
-    /// The run to call now: the present one, or the next if it has died and may be started again.
-    ///
-    /// # Errors
-    /// When there is none until `deadline`, or there will be none.
-    pub(super) fn acquire(self: &Arc<Self>, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Lease> {
-        if let Some(admitted) = self.admitted(method, deadline) {
-            return admitted;
-        }
-        let mut has_waited = false;
-        let mut state = lock(&self.state);
-        loop {
-            match self.next_step(&mut state, method, has_waited)? {
-                Step::Call(lease) => return Ok(lease),
-                Step::Again => {}
-                Step::Bury(instance) => {
-                    drop(state);
-                    self.bury(&instance, method, began, deadline)?;
-                    state = lock(&self.state);
-                }
-                Step::Wait => {
-                    has_waited = true;
-                    state = self.wait_in_line(state, deadline).ok_or_else(|| self.late(method, began, deadline))?;
-                }
-            }
-        }
-    }
-
-    /// What a call is to do next, to get to a run that it can be made to.
-    pub(super) fn next_step(self: &Arc<Self>, state: &mut State, method: &str, has_waited: bool) -> Result<Step> {
-        if state.is_stopped {
-            return Err(Error::Stopped { plugin: self.name(), method: method.into(), may_have_run: false });
-        }
-        if let Some(lease) = state.lease() {
-            return Ok(Step::Call(lease));
-        }
-        match &state.phase {
-            Phase::Running(instance) => Ok(Step::Bury(Arc::clone(instance))),
-            Phase::Failed(failed) if has_waited => Err(failed.explain(&self.name, method)),
-            Phase::Down(_) | Phase::Failed(_) => self.decide(state, method).map(|()| Step::Again),
-            Phase::Idle => self.start_soon(state, Duration::ZERO).map(|()| Step::Again),
-            Phase::Starting | Phase::Resting => Ok(Step::Wait),
-        }
-    }
-
-    /// The right to call the run whose `on_start` this thread is in, if it is in one of this plugin's.
-    pub(super) fn admitted(&self, method: &str, deadline: Option<Instant>) -> Option<Result<Lease>> {
-        let instance = self.admitted_run()?;
-        if instance.is_usable() {
-            return Some(Ok(Lease::new(&instance)));
-        }
-        Some(Err(instance.lost(method, false, deadline)))
-    }
-
-    /// The run that this thread may call since it is in its `on_start`.
-    fn admitted_run(&self) -> Option<Arc<Instance>> {
-        // The name is shared by all runs of one plugin, and by those of no other.
-        let is_ours = |instance: &&Arc<Instance>| Arc::ptr_eq(&instance.name, &self.name);
-        // At the end of a thread, the destructors of its other values may still call.
-        ADMITTED.try_with(|admitted| admitted.borrow().iter().rev().find(is_ours).cloned()).ok()?
-    }
-
     /// Sees to the end of a run that is of no use any more, so that the next can begin.
     pub(super) fn bury(
         self: &Arc<Self>,
@@ -266,7 +189,7 @@ impl Supervisor {
     }
 
     /// Starts the plugin again, on a thread of its own, if that is allowed.
-    fn decide(self: &Arc<Self>, state: &mut State, method: &str) -> Result<()> {
+    pub(super) fn decide(self: &Arc<Self>, state: &mut State, method: &str) -> Result<()> {
         match state.history.decide(Instant::now()) {
             Decision::Restart { attempt, delay } => {
                 self.start_soon(state, delay)?;
@@ -291,7 +214,7 @@ impl Supervisor {
     }
 
     /// Starts the plugin after `delay`, on a thread of its own.
-    fn start_soon(self: &Arc<Self>, state: &mut State, delay: Duration) -> Result<()> {
+    pub(super) fn start_soon(self: &Arc<Self>, state: &mut State, delay: Duration) -> Result<()> {
         let supervisor = Arc::clone(self);
         let restart = move || supervisor.restart(delay);
         let spawned = thread::Builder::new().name("plugin-core restart".into()).spawn(restart);
@@ -327,7 +250,11 @@ impl Supervisor {
         }
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, deadline: Option<Instant>) -> Option<MutexGuard<'a, State>> {
+    pub(super) fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        deadline: Option<Instant>,
+    ) -> Option<MutexGuard<'a, State>> {
         let Some(deadline) = deadline else {
             return Some(self.changed.wait(state));
         };
@@ -338,31 +265,7 @@ impl Supervisor {
         Some(self.changed.wait_timeout(state, left))
     }
 
-    /// As [`wait`](Self::wait), for a call: while it waits, nobody finds the plugin idle.
-    fn wait_in_line<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        deadline: Option<Instant>,
-    ) -> Option<MutexGuard<'a, State>> {
-        state.waiting += 1;
-        let waited = self.wait(state, deadline);
-        let is_late = waited.is_none();
-        let mut state = waited.unwrap_or_else(|| lock(&self.state));
-        state.waiting -= 1;
-        if is_late { None } else { Some(state) }
-    }
-
-    pub(super) fn late(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Error {
-        Error::Timeout {
-            plugin: self.name(),
-            method: method.into(),
-            after: limit(began, deadline),
-            may_have_run: false,
-            silent_for: None,
-        }
-    }
-
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.name.to_string()
     }
 

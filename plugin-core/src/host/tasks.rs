@@ -9,17 +9,18 @@ use std::{
 };
 
 use super::{
+    acquire::Step,
     instance::{Body, Instance},
     life::Waiting,
     phase::State,
-    supervisor::{Step, Supervisor},
-    timer::Alarm,
+    supervisor::Supervisor,
     usage::Lease,
 };
 use crate::{
     Error, Result,
     connection::{Cause, End, lock},
     signal::Place,
+    timer::Alarm,
 };
 
 /// A task that waits for the plugin to be started.
@@ -95,6 +96,8 @@ impl InLine<'_> {
         deadline: Option<Instant>,
     ) -> Poll<Result<Result<Lease, Arc<Instance>>>> {
         let supervisor = self.supervisor;
+        // Without the lock: a waker is code of somebody else's.
+        let waker = context.waker().clone();
         let mut state = lock(&supervisor.state);
         loop {
             match supervisor.next_step(&mut state, method, self.has_waited) {
@@ -114,7 +117,7 @@ impl InLine<'_> {
             if !std::mem::replace(&mut self.has_waited, true) {
                 state.waiting += 1;
             }
-            let last = supervisor.changed.register(&mut self.waiting.place, context.waker());
+            let last = supervisor.changed.register(&mut self.waiting.place, waker);
             drop(state);
             drop(last);
             if self.alarm.is_over(context, deadline) {

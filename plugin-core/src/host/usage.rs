@@ -4,7 +4,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,8 +15,10 @@ use super::instance::Instance;
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     calls: AtomicUsize,
-    /// When the last of them ended, in microseconds since the run began.
+    /// When the last of them ended, or the last object was let go of, in microseconds since the run began.
     ended: AtomicU64,
+    /// Whether it held objects of this host when somebody looked last.
+    held_objects: AtomicBool,
 }
 
 /// The right to call one run. While one is held, the run is not stopped for being idle.
@@ -44,8 +46,7 @@ impl Deref for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.instance.settings.idle_timeout.is_some() {
-            let now = u64::try_from(self.instance.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.instance.usage.ended.fetch_max(now, Ordering::Relaxed);
+            self.instance.note_use();
             // Released after the time is noted: whoever finds no call in progress finds when the last one ended, too.
             self.instance.usage.calls.fetch_sub(1, Ordering::Release);
         }
@@ -53,14 +54,25 @@ impl Drop for Lease {
 }
 
 impl Instance {
+    /// Takes note that it has been in use until now.
+    pub(super) fn note_use(&self) {
+        let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.usage.ended.fetch_max(now, Ordering::Relaxed);
+    }
+
     /// Since when nobody calls it; `None` while somebody does, while it has not finished with
     /// all oneway calls, or while it and this host hold objects of each other. Who asks must keep others from beginning meanwhile.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         // In this order: a oneway call is under way before its lease ends.
-        if self.usage.calls.load(Ordering::Acquire) > 0
-            || self.connection.has_oneways()
-            || self.connection.given() + self.connection.held() > 0
-        {
+        if self.usage.calls.load(Ordering::Acquire) > 0 || self.connection.has_oneways() || self.connection.held() > 0 {
+            return None;
+        }
+        let holds_objects = self.connection.given() > 0;
+        if self.usage.held_objects.swap(holds_objects, Ordering::Relaxed) {
+            // It may have let go of them a moment ago.
+            self.note_use();
+        }
+        if holds_objects {
             return None;
         }
         Some(self.began + Duration::from_micros(self.usage.ended.load(Ordering::Relaxed)))

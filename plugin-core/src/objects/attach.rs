@@ -6,9 +6,13 @@ use super::interfaces;
 use crate::{
     buffer::Buffer,
     codec::{EncodeError, Encoder, along::Thing},
-    connection::{Connection, Export, Import, MAX_OBJECTS, MAX_STREAMS, TooMany},
+    connection::{Connection, Export, Import, MAX_STREAMS, TooMany},
+    error::whose,
     interface::Descriptor,
-    protocol::{message::Message, metadata::Metadata},
+    protocol::{
+        message::Message,
+        metadata::{MAX_OBJECTS, Metadata},
+    },
 };
 
 /// What a value puts along.
@@ -93,6 +97,9 @@ impl Attachments {
                 None => {}
             }
         }
+        // Once for all references: these are not counted.
+        all.returned.sort_by_key(|import| import.target());
+        all.returned.dedup_by(|one, other| Arc::ptr_eq(one, other));
         Self(Some(all))
     }
 
@@ -119,14 +126,14 @@ impl Attachments {
             declare(descriptor, connection)?;
         }
         let cargo = connection.give(&all.given, &all.returned).map_err(|too_many| {
-            let peer = connection.peer();
+            let peer = whose(&connection.peer());
             EncodeError::Failed(match too_many {
                 TooMany::Objects => {
-                    format!("`{peer}` would hold more than {MAX_OBJECTS} objects of this process; drop some first")
+                    format!("{peer} would hold more than {MAX_OBJECTS} objects of this process; drop some first")
                 }
                 TooMany::Streams => {
                     format!(
-                        "more than {MAX_STREAMS} streams from here to `{peer}` would be open; read or drop some first"
+                        "more than {MAX_STREAMS} streams from here to {peer} would be open; read or drop some first"
                     )
                 }
             })
@@ -141,12 +148,12 @@ fn check_home(import: &Import, connection: &Arc<Connection>) -> Result<(), Encod
     if Arc::ptr_eq(home, connection) {
         return Ok(());
     }
-    let (owner, peer) = (home.peer(), connection.peer());
+    let (owner, peer) = (whose(&home.peer()), whose(&connection.peer()));
     let why = if home.end().is_some() {
-        format!("a `Remote` lived in `{owner}`, whose connection has ended, and the object with it")
+        format!("a `Remote` lived in {owner}, whose connection has ended, and the object with it")
     } else {
         format!(
-            "a `Remote` lives in `{owner}` and cannot be passed on to `{peer}`: wrap it in a value of this process that calls it, and send a `Remote` of that"
+            "a `Remote` lives in {owner} and cannot be passed on to {peer}: wrap it in a value of this process that calls it, and send a `Remote` of that"
         )
     };
     Err(EncodeError::Failed(why))

@@ -32,30 +32,30 @@ fn decode(from: &mut Decoder<'_>) -> Result<(Callee, Option<u32>), DecodeError> 
 pub fn borrow<I: Interface + ?Sized>(from: &mut Decoder<'_>) -> Result<Arc<I>, DecodeError> {
     let (callee, interface) = decode(from)?;
     let object = Distant::new(callee, I::DESCRIPTOR, interface)?;
-    Ok(I::proxy(Client::distant(object)))
+    Ok(I::proxy(Client::distant(Arc::new(object))))
 }
 
 /// A function that is lent.
 #[doc(hidden)]
-pub struct Function(Callee);
-
-/// What stands for a method's number and name where a function is called.
-const FUNCTION: Called = Called { method: 0, name: "a callback", timeout: Timeout::Inherit };
+pub struct Function {
+    callee: Callee,
+    called: Called,
+}
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Function").field(&self.0.target).finish()
+        f.debug_struct("Function").field("name", &self.called.name).finish_non_exhaustive()
     }
 }
 
 impl Function {
-    /// Decodes what refers to a function that the call lends.
+    /// Decodes what refers to a function that the call lends; errors call it by that name.
     ///
     /// # Errors
     /// When no function is lent.
-    pub fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    pub fn decode(from: &mut Decoder<'_>, name: &'static str) -> Result<Self, DecodeError> {
         match decode(from)? {
-            (callee, None) => Ok(Self(callee)),
+            (callee, None) => Ok(Self { callee, called: Called { method: 0, name, timeout: Timeout::Inherit } }),
             (_, Some(_)) => Err(DecodeError::Malformed("expected a function, got an object".into())),
         }
     }
@@ -65,12 +65,12 @@ impl Function {
     /// # Errors
     /// When the call fails for any reason but the function's own.
     pub fn call(&self, arguments: u32, encode: Encode<'_>) -> Result<Answer> {
-        self.0.call(FUNCTION, arguments, encode, &mut [])
+        self.callee.call(self.called, arguments, encode, &mut [])
     }
 
     /// Calls it without waiting. There is nobody to tell what goes wrong.
     pub fn notify(&self, arguments: u32, encode: Encode<'_>) {
-        if let Err(error) = self.0.notify(FUNCTION, arguments, encode) {
+        if let Err(error) = self.callee.notify(self.called, arguments, encode) {
             tracing::debug!(%error, "a callback without a result was not called");
         }
     }

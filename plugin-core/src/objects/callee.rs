@@ -45,8 +45,9 @@ pub(crate) struct Callee {
 pub(super) enum Hold {
     /// The call that this side answers lends it.
     Lent { call: u32, notices: Arc<Mutex<Notices>> },
-    /// This side holds it; and what keeps the other side running, where that is this side's to do.
-    Held { import: Arc<Import>, keeper: Option<Arc<Keeper>> },
+    /// What keeps the other side running, where that is this side's to do, notes until when the object was held: before it is
+    /// let go of.
+    Held { keeper: Option<Arc<Keeper>>, import: Arc<Import> },
 }
 
 /// What has been sent without waiting since something was waited for last.
@@ -84,14 +85,19 @@ impl Callee {
         encode: Encode<'_>,
         lent: &mut [Lent<'_>],
     ) -> Result<Answer> {
-        let _level = depth::enter().ok_or_else(|| too_deep(&self.peer, called.name))?;
+        let Some(_level) = depth::enter() else { return Err(too_deep(&self.peer, called.name)) };
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
         let mut lending = Lending::new(lent, &self.peer);
-        let request = self.request(called, arguments, encode, &lending)?;
-        let answer = self.connection.call_lending(request, deadline, &mut lending);
-        context::note_wait(began);
-        self.answer(called, began, deadline, answer)
+        // Not by `?`, which would have a place of its own for each of its steps.
+        match self.request(called, arguments, encode, &lending) {
+            Ok(request) => {
+                let answer = self.connection.call_lending(request, deadline, &mut lending);
+                context::note_wait(began);
+                self.answer(called, began, deadline, answer)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn request(
@@ -239,7 +245,7 @@ impl Callee {
     pub(crate) fn held(import: Arc<Import>) -> Self {
         let connection = Arc::clone(import.connection());
         let keeper = connection.keeper().and_then(|keeper| keeper.downcast().ok());
-        Self { peer: connection.peer(), target: import.target(), connection, hold: Hold::Held { import, keeper } }
+        Self { peer: connection.peer(), target: import.target(), connection, hold: Hold::Held { keeper, import } }
     }
 }
 

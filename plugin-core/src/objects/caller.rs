@@ -1,5 +1,7 @@
 //! What a proxy holds: an interface of a plugin, or an object of the other side.
 
+use std::sync::Arc;
+
 use super::{
     Lent, LentByTask,
     distant::{self, Distant},
@@ -18,7 +20,7 @@ pub struct Client(Callee);
 #[derive(Clone)]
 enum Callee {
     Plugin(client::Client),
-    Distant(Distant),
+    Distant(Arc<Distant>),
 }
 
 impl std::fmt::Debug for Client {
@@ -35,7 +37,7 @@ impl Client {
         Self(Callee::Plugin(client))
     }
 
-    pub(super) fn distant(object: Distant) -> Self {
+    pub(super) fn distant(object: Arc<Distant>) -> Self {
         Self(Callee::Distant(object))
     }
 

@@ -83,7 +83,10 @@ impl Distant {
         encode: Encode<'_>,
         lent: &mut [Lent<'_>],
     ) -> Result<Answer> {
-        self.callee.call(self.method(method)?, arguments, encode, lent)
+        match self.method(method) {
+            Ok(called) => self.callee.call(called, arguments, encode, lent),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn call_oneway(&self, method: usize, arguments: u32, encode: Encode<'_>) -> Result<()> {

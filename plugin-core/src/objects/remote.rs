@@ -75,7 +75,7 @@ enum Home {
     /// In this process.
     Here(Arc<Object>),
     /// In the other; the value is a proxy.
-    There(Distant),
+    There(Arc<Distant>),
 }
 
 impl<I: Interface + ?Sized + 'static> Remote<I> {
@@ -214,8 +214,8 @@ impl<'de, I: Interface + ?Sized + 'static> Deserialize<'de> for Remote<I> {
         };
         let import = brought.import(target);
         let import = import.ok_or_else(|| de::Error::custom("it refers to an object that it did not bring"))?;
-        let distant = Distant::held(import, I::DESCRIPTOR, interface).map_err(de::Error::custom)?;
-        let value = I::proxy(Client::distant(distant.clone()));
+        let distant = Arc::new(Distant::held(import, I::DESCRIPTOR, interface).map_err(de::Error::custom)?);
+        let value = I::proxy(Client::distant(Arc::clone(&distant)));
         Ok(Self { value, home: Home::There(distant) })
     }
 }

@@ -1,5 +1,12 @@
 //! What a message says beside its values: a map in front of them, whose unknown keys are ignored.
 
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
+
 use crate::{
     buffer::Buffer,
     codec::{DecodeError, Decoder, EncodeError, Encoder},
@@ -9,9 +16,12 @@ use crate::{
 const PARENT: &str = "parent";
 
 /// The keys of the objects that the message gives the other side, and of those of the other side's own that it brings back: an
-/// array with the target of each reference.
+/// array of targets, of the former one for each reference.
 const OBJECTS: &str = "objects";
 const RETURNED: &str = "returned";
+
+/// How many objects each side may hold of the other's, and one message refer to.
+pub(crate) const MAX_OBJECTS: usize = 65_536;
 
 /// Targets from here up to those that are lent are objects that belong to no call; each goes by its own until it is released.
 pub(crate) const FIRST_OBJECT: u32 = 1 << 16;
@@ -29,9 +39,9 @@ pub(crate) fn is_lent(target: u32) -> bool {
 pub(crate) struct Metadata {
     /// The call of the other side that a request is made from.
     pub(crate) parent: Option<u32>,
-    /// The targets that the values refer to, one for each reference: of objects that they give,
+    /// The targets of the objects that the values give, one for each reference.
     pub(crate) objects: Vec<u32>,
-    /// and of those of the receiving side.
+    /// The targets of the receiving side's objects that they refer to.
     pub(crate) returned: Vec<u32>,
 }
 
@@ -70,12 +80,40 @@ impl Metadata {
             // A key that is no string is nothing this version knows.
             match from.optional_str()? {
                 Some(PARENT) => metadata.parent = Some(from.value()?),
-                Some(OBJECTS) => metadata.objects = from.value()?,
-                Some(RETURNED) => metadata.returned = from.value()?,
+                Some(OBJECTS) => metadata.objects = from.value::<Targets>()?.0,
+                Some(RETURNED) => metadata.returned = from.value::<Targets>()?.0,
                 _ => from.skip()?,
             }
         }
         Ok(metadata)
+    }
+}
+
+/// A list that is read as far as a side may ever want it.
+struct Targets(Vec<u32>);
+
+impl<'de> Deserialize<'de> for Targets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Targets;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of targets")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Targets, A::Error> {
+                let mut targets = Vec::new();
+                while let Some(target) = from.next_element()? {
+                    // One more shows that there are too many.
+                    if targets.len() <= MAX_OBJECTS {
+                        targets.push(target);
+                    }
+                }
+                Ok(Targets(targets))
+            }
+        }
+        deserializer.deserialize_seq(Reader)
     }
 }
 
@@ -96,6 +134,16 @@ mod tests {
         for metadata in [Metadata::default(), Metadata::from_call(1), all] {
             assert_eq!(Metadata::read(&written(&metadata)).unwrap(), metadata);
         }
+    }
+
+    #[test]
+    fn a_list_is_not_kept_beyond_what_is_too_long() {
+        let metadata = Metadata { objects: vec![1; 100 * MAX_OBJECTS], ..Metadata::default() };
+        let mut to = Encoder::new(usize::MAX);
+        metadata.write(&mut to).unwrap();
+        let read = Metadata::read(&to.into_buffer()).unwrap();
+        assert_eq!(read.objects.len(), MAX_OBJECTS + 1);
+        assert!(read.objects.capacity() < 4 * MAX_OBJECTS);
     }
 
     #[test]

@@ -225,7 +225,20 @@ impl Outgoing {
     /// Whether a message without an own say in the matter (an answer that is due, a goodbye) may be added now: nearly always,
     /// as it must not get lost. If not, the other side asks and does not read.
     pub(crate) fn has_room_for_control(&self) -> bool {
-        self.small.len() < MAX_CONTROL
+        self.small.len() < MAX_CONTROL && self.lane.len() < MAX_CONTROL
+    }
+
+    /// Takes away what has not been handed out, now that it never will be, but for the requests, which their callers take back.
+    pub(crate) fn abandon(&mut self) -> Vec<Message> {
+        let is_request = |message: &Message| message.kind == Kind::Request;
+        let mut abandoned: Vec<_> = self.lane.drain(..).collect();
+        let (requests, others) = self.small.drain(..).partition::<VecDeque<_>, _>(is_request);
+        self.small = requests;
+        abandoned.extend(others);
+        let (requests, others) = self.large.drain(..).partition::<VecDeque<_>, _>(|large| is_request(&large.head));
+        self.large = requests;
+        abandoned.extend(others.into_iter().map(|large| large.head));
+        abandoned
     }
 
     /// Appends frames to `batch` until it holds about `limit` bytes or nothing waits.

@@ -138,8 +138,9 @@ impl CallState {
 
     /// Has the task that answers woken when it is to end.
     pub(super) fn wakes(&self, context: &Context<'_>) {
-        let last = lock(&self.task).replace(context.waker().clone());
-        drop(last); // Without the lock: a waker is code of somebody else's.
+        let waker = context.waker().clone();
+        let last = lock(&self.task).replace(waker);
+        drop(last); // Without the lock, as it was cloned: a waker is code of somebody else's.
     }
 
     pub(super) fn stop(&self) {

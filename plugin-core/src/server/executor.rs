@@ -57,8 +57,8 @@ impl Executor {
             Self::Pool => {
                 let workers = Arc::clone(workers);
                 let schedule = move |runnable: async_task::Runnable| {
-                    // Where it is rejected, it is dropped, and with it the future.
-                    let _ = workers.go_on(Box::new(move || {
+                    // Where it is dropped, so is the future.
+                    workers.go_on(Box::new(move || {
                         runnable.run();
                     }));
                 };
@@ -76,5 +76,48 @@ impl Executor {
         let mut future = pin!(future);
         let outcome = self.enter(|| blocking::wait(None, |context| future.as_mut().poll(context)));
         outcome.unwrap_or_else(|_| unreachable!("there is no deadline"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        sync::mpsc,
+        task::Poll,
+        thread::{self, ThreadId},
+        time::Duration,
+    };
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Tells where it is dropped.
+    struct Tells(mpsc::Sender<ThreadId>);
+
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().id());
+        }
+    }
+
+    #[test]
+    fn who_wakes_a_future_that_cannot_go_on_does_not_drop_it() {
+        let workers = Arc::<Workers>::default();
+        let ((polled, wakers), (dropped, places)) = (mpsc::channel(), mpsc::channel());
+        let tells = Tells(dropped);
+        Executor::Pool.spawn(&workers, async move {
+            let _tells = tells;
+            poll_fn(|context| {
+                polled.send(context.waker().clone()).unwrap();
+                Poll::<()>::Pending
+            })
+            .await;
+        });
+        let waker = wakers.recv_timeout(LONG).unwrap();
+        assert!(workers.stop(LONG));
+        waker.wake();
+        assert_ne!(places.recv_timeout(LONG).unwrap(), thread::current().id());
     }
 }

@@ -117,16 +117,30 @@ pub(crate) fn dispatched(
     dispatch: impl FnOnce(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault>,
 ) -> Outcome {
     let mut arguments = Decoder::new(&request.payload);
+    skip_metadata(request, &mut arguments)?;
     let mut answer = Encoder::new(limit);
-    if request.meta {
-        arguments.skip().map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))?;
-    }
     let outcome = along::coming(request.cargo.take(), || {
         panics::catch(|| dispatch(request.method.into(), &mut arguments, &mut answer))
     });
+    concluded(outcome, answer, name, request.method)
+}
+
+fn skip_metadata(request: &Message, arguments: &mut Decoder<'_>) -> Result<(), Failure> {
+    let skipped = if request.meta { arguments.skip() } else { Ok(()) };
+    skipped.map_err(|error| Failure::new(FailureKind::BadArguments, &error.to_string()))
+}
+
+/// What has come of a method. A function of its own, since what it needs of the stack is not needed while the method runs, which may
+/// wait for others.
+fn concluded(
+    outcome: Result<Result<Verdict, Fault>, panics::Panic>,
+    answer: Encoder,
+    name: &str,
+    method: u16,
+) -> Outcome {
     match outcome {
         Ok(Ok(verdict)) => Ok((verdict, answer)),
-        Ok(Err(fault)) => Err(fault_failure(fault, name, request.method)),
+        Ok(Err(fault)) => Err(fault_failure(fault, name, method)),
         Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
     }
 }

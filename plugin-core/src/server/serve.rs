@@ -9,7 +9,9 @@ use std::{
 };
 
 use super::{
-    Executor, Service, by_hand, lifeline, listen,
+    Executor, Service, by_hand,
+    discarded::Discarded,
+    lifeline, listen,
     recovery::{Recovering, Recovery},
     session::Redial,
     stop::{Stop, StopReason},
@@ -325,6 +327,8 @@ pub(super) fn serve_session(connection: &Connection, service: &Service, stop: &S
     if reason == StopReason::Goodbye {
         connection.flush(GRACE); // The answers of handlers that finished in time.
     }
+    // Here, since `main` ends the process when it goes on.
+    drop(Discarded(connection.take_exports()));
     connection.close(Cause::Local("this plugin is stopping"));
     match reason {
         // Said aloud, so that it comes with the exit status to whoever started this plugin.

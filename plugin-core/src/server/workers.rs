@@ -69,21 +69,27 @@ pub(super) enum Rejected {
 impl Workers {
     /// Runs `job` on a thread of the pool, now or when one is free. Never blocks.
     pub(super) fn submit(self: &Arc<Self>, job: Job) -> Result<(), Rejected> {
-        self.add(job, false)
+        self.add(job, false).map_err(|(why, _)| why)
     }
 
-    /// As [`submit`](Self::submit), for a part of a job that has begun: it is not refused because many others wait.
-    pub(super) fn go_on(self: &Arc<Self>, run: Box<dyn FnOnce() + Send>) -> Result<(), Rejected> {
-        self.add(Job { bytes: 0, run }, true)
+    /// As [`submit`](Self::submit), for a part of a job that has begun: it is not refused because many others wait. Where the
+    /// pool is at its end, it is dropped.
+    pub(super) fn go_on(self: &Arc<Self>, run: Box<dyn FnOnce() + Send>) {
+        if let Err((_, rejected)) = self.add(Job { bytes: 0, run }, true) {
+            // Not here: what it holds is the user's, and whoever wants it to go on may read, and hold locks meanwhile. Where no
+            // thread can be had, there is no other place.
+            let _ = thread::Builder::new().name("plugin-core end".into()).spawn(move || drop(rejected));
+        }
     }
 
-    fn add(self: &Arc<Self>, job: Job, has_begun: bool) -> Result<(), Rejected> {
+    /// Queues it; gives it back where it is rejected, since it must not be dropped under the lock.
+    fn add(self: &Arc<Self>, job: Job, has_begun: bool) -> Result<(), (Rejected, Job)> {
         let mut state = lock(&self.state);
         if state.is_stopping {
-            return Err(Rejected::Stopping);
+            return Err((Rejected::Stopping, job));
         }
         if !has_begun && state.is_full(&job) {
-            return Err(Rejected::Full);
+            return Err((Rejected::Full, job));
         }
         state.queued_bytes += job.bytes;
         state.queue.push_back(job);
@@ -91,8 +97,7 @@ impl Workers {
         if state.idle < state.queue.len() && state.threads < MAX_RUNNING {
             let unserved = self.spawn(&mut state);
             drop(state);
-            // Dropped without the lock: it may hold the last handle of something.
-            if unserved.is_some() { Err(Rejected::Full) } else { Ok(()) }
+            unserved.map_or(Ok(()), |job| Err((Rejected::Full, job)))
         } else {
             drop(state);
             self.work.notify_one();

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::source::Read;
+use super::{limit::Limit, source::Read};
 use crate::{
     Error,
     connection::lock,
@@ -94,8 +94,17 @@ impl<T> Channel<T> {
     /// As [`send`](Self::send), for a task. An item whose future is dropped is not added.
     pub(super) async fn send_async(&self, item: T) -> Result<(), Unsent> {
         let mut waiting = Waiting { shared: &self.0, place: Place::default() };
-        let mut item = Some(item);
-        poll_fn(|context| self.poll_send(context, &mut waiting.place, || item.take())).await
+        let (mut item, mut limit) = (Some(item), Limit::default());
+        poll_fn(|context| {
+            let sent = self.poll_send(context, &mut waiting.place, || item.take());
+            if sent.is_pending() {
+                if let Some(waited) = limit.is_over(context) {
+                    return Poll::Ready(Err(Unsent::Late(waited)));
+                }
+            }
+            sent
+        })
+        .await
     }
 
     /// Adds what `item` gives once there is room; `place` is the task's among those that wait.
@@ -105,10 +114,12 @@ impl<T> Channel<T> {
         place: &mut Place,
         item: impl FnOnce() -> Option<T>,
     ) -> Poll<Result<(), Unsent>> {
+        // Before there is a lock: a waker is code of somebody else's.
+        let waker = context.waker().clone();
         let mut state = lock(&self.0.state);
         if state.is_read && state.items.len() >= self.0.capacity {
             state.has_waiting = true;
-            let last = self.0.room.register(place, context.waker());
+            let last = self.0.room.register(place, waker);
             drop(state);
             drop(last); // Without the lock: a waker is code of somebody else's.
             return Poll::Pending;

@@ -4,8 +4,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{
-    Attribute, Block, Expr, FnArg, Ident, Pat, PatIdent, PatType, ReturnType, Signature, Stmt, TraitItemFn, Type,
-    parse_quote, parse_quote_spanned,
+    Attribute, Block, Expr, FnArg, Ident, Lifetime, Pat, PatIdent, PatType, ReturnType, Signature, Stmt, TraitItemFn,
+    Type, parse_quote, parse_quote_spanned,
 };
 
 use super::lifetimes;
@@ -28,10 +28,13 @@ fn is_left_alone(signature: &Signature) -> bool {
 
 /// The signature alone.
 pub(super) fn box_signature(signature: &mut Signature) {
-    if is_left_alone(signature) {
-        return;
+    if !is_left_alone(signature) {
+        let lifetime = lifetimes::name(signature);
+        return_boxed(signature, &lifetime);
     }
-    let lifetime = lifetimes::name(signature);
+}
+
+fn return_boxed(signature: &mut Signature, lifetime: &Lifetime) {
     let output = output(signature);
     // At the tokens of what the user returns, where rustc shall say what does not fit.
     let (first, last) = types::ends(&output);
@@ -46,7 +49,8 @@ pub(super) fn box_function(signature: &mut Signature, body: &mut Block) {
     let output = output(signature);
     let held: Vec<_> =
         signature.inputs.iter_mut().enumerate().filter_map(|(place, input)| hold(place, input)).collect();
-    box_signature(signature);
+    let lifetime = lifetimes::name_unless_inferred(signature);
+    return_boxed(signature, &lifetime);
     let statements = &body.stmts;
     // Generated braces: some lints would take the user's own for superfluous. And they are of this crate's edition, in which
     // the temporaries of the last expression end before the arguments, from which they may borrow.

@@ -72,10 +72,12 @@ fn run(interface: &Interface, function: &Argument, callback: &Callback) -> Token
 pub(super) fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
     let (first, _) = types::ends(argument.ty());
     let private = interface.private_at(first);
-    if let ArgumentKind::Object(ty) = &argument.kind {
-        return quote_spanned!(first=> #private::borrow::<#ty>(__arguments));
+    if let ArgumentKind::Function(_, callback) = &argument.kind {
+        let name = &callback.name;
+        return quote_spanned!(first=> #private::Function::decode(__arguments, #name));
     }
-    quote_spanned!(first=> #private::Function::decode(__arguments))
+    let ty = argument.ty();
+    quote_spanned!(first=> #private::borrow::<#ty>(__arguments))
 }
 
 /// What the method is given for a function: a closure that calls back.

@@ -9,6 +9,22 @@ use syn::{
 
 use crate::model::is_shared_reference;
 
+/// What the future's lifetime is called. It is all that rustc shows of the attribute to an `impl` without it: it prints the
+/// signature that it expected, with the lifetimes.
+const NAME: &str = "plugin_interface";
+
+/// As [`name`], of a method with a body: where there is nothing but `&self` to borrow from, rustc infers it, and does not offer a
+/// name that users have not written.
+pub(super) fn name_unless_inferred(signature: &mut Signature) -> Lifetime {
+    let mut found = Elided::new(lifetime(NAME, place(signature)));
+    found.name_arguments(&mut signature.clone());
+    let is_plain = !found.shares && found.own.is_empty() && signature.generics.lifetimes().next().is_none();
+    if is_plain && signature.receiver().is_some_and(is_shared_reference) {
+        return lifetime("_", Span::mixed_site());
+    }
+    name(signature)
+}
+
 /// Names the lifetimes in `signature`, and gives that of the future.
 ///
 /// What is borrowed by a plain reference shares the future's lifetime: each caller's own shortens to it. So the trait reads
@@ -16,13 +32,9 @@ use crate::model::is_shared_reference;
 /// shorten; it gets names of its own, that are to outlive the future's.
 pub(super) fn name(signature: &mut Signature) -> Lifetime {
     let declared: Vec<Lifetime> = signature.generics.lifetimes().map(|declared| declared.lifetime.clone()).collect();
-    let fresh = lifetime("async_fn", place(signature));
+    let fresh = lifetime(NAME, place(signature));
     let mut found = Elided::new(fresh.clone());
     found.name_arguments(&mut signature.clone());
-    let is_plain = !found.shares && found.own.is_empty() && declared.is_empty();
-    if is_plain && signature.receiver().is_some_and(is_shared_reference) {
-        return lifetime("_", Span::mixed_site());
-    }
     let shared = match &declared[..] {
         [only] if found.own.is_empty() && !found.fixed.contains(only) => only.clone(),
         _ => fresh,
@@ -54,7 +66,8 @@ fn declare(generics: &mut Generics, declared: &[Lifetime], own: &[Lifetime], sha
     }
     for lifetime in declared.iter().chain(own).filter(|lifetime| *lifetime != shared) {
         let mut outlived = shared.clone();
-        outlived.set_span(Span::mixed_site().located_at(lifetime.span()));
+        // At the attribute: rustc shows it to an `impl` without it, as the bound that is missing there.
+        outlived.set_span(Span::mixed_site());
         bound(generics, lifetime, outlived);
     }
     if !declared.contains(shared) {
@@ -112,7 +125,7 @@ impl Elided {
 
     fn next(&mut self, place: Span) -> Lifetime {
         if self.is_fixed {
-            let own = lifetime(&format!("async_fn{}", self.own.len() + 1), place);
+            let own = lifetime(&format!("{NAME}{}", self.own.len() + 1), place);
             self.own.push(own.clone());
             return own;
         }

@@ -60,7 +60,7 @@ fn serve(journal: &Path) -> Result<ExitCode, Box<dyn Error>> {
 
 #[expect(clippy::print_stdout, reason = "the figures are what this is for")]
 fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
-    let directory = tempfile::tempdir()?;
+    let directory = tempfile::tempdir_in(process_tests::socket_base())?;
     let program = env::current_exe()?.into_os_string();
     let setup = Setup {
         seed: options.seed,

@@ -130,12 +130,13 @@ impl<'a> Sending<'a> {
         if let Some(outcome) = self.admit() {
             return Poll::Ready(outcome);
         }
+        let waker = context.waker().clone();
         {
             let mut outbox = lock(&self.connection.outbox);
             if !std::mem::replace(&mut self.has_waited, true) {
                 outbox.waiting += 1;
             }
-            let last = self.connection.changed.register(&mut self.place, context.waker());
+            let last = self.connection.changed.register(&mut self.place, waker);
             drop(outbox);
             drop(last);
         }

@@ -50,6 +50,15 @@ fn senders_of_small_messages_leave_room_for_what_must_not_wait() {
 }
 
 #[test]
+fn whoever_gives_objects_and_does_not_read_their_releases_is_noticed() {
+    let mut outgoing = Outgoing::default();
+    (1..MAX_CONTROL).for_each(|_| outgoing.push(Message::control(Kind::Release, 1)));
+    assert!(outgoing.has_room_for_control());
+    outgoing.push(Message::control(Kind::Release, 1));
+    assert!(!outgoing.has_room_for_control());
+}
+
+#[test]
 fn large_messages_take_turns() {
     let mut outgoing = Outgoing::default();
     outgoing.push(request(1, MAX_PAYLOAD + 1));
