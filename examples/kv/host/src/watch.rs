@@ -70,16 +70,17 @@ impl Session {
     ) -> Result<(), Failure> {
         let mut failed = 0;
         for line in input.lines() {
-            match self.run(store, prefix, &line?, output) {
+            let line = line?;
+            if !goes_on() {
+                break;
+            }
+            match self.run(store, prefix, &line, output) {
                 Ok(()) => {}
                 Err(Failure::Io(error)) => return Err(error.into()),
                 Err(failure) => {
                     report(&failure);
                     failed += 1;
                 }
-            }
-            if !goes_on() {
-                break;
             }
         }
         if failed == 0 { Ok(()) } else { Err(Failure::Commands(failed)) }
@@ -100,17 +101,15 @@ impl Session {
         let change = change_by(&command).filter(|change| change.key().starts_with(prefix));
         // Before it is made: the plugin may tell of it first.
         self.state().untold.extend(change.clone());
-        let mut answer = Vec::new();
-        let ran = run(store, &command, &mut io::empty(), &mut answer);
+        let mut output = locked(output);
+        let ran = run(store, &command, &mut io::empty(), &mut **output);
         if ran.is_err() && change.is_some() {
             self.state().untold.pop_back();
         }
-        if matches!(command, Command::Get { .. }) {
-            answer.push(b'\n');
-        }
         ran?;
-        let mut output = locked(output);
-        output.write_all(&answer)?;
+        if matches!(command, Command::Get { .. }) {
+            writeln!(output)?;
+        }
         Ok(output.flush()?)
     }
 
