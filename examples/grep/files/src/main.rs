@@ -4,7 +4,7 @@ mod file;
 mod running;
 mod search;
 
-use grep_api::{Query, Running, Search, SearchError, Searcher};
+use grep_api::{Query, Search, SearchError, Searcher};
 use plugin_core::{Remote, Stream};
 
 use crate::running::Watched;
@@ -15,7 +15,7 @@ impl Searcher for Files {
     fn search(&self, query: &Query) -> Result<Search, SearchError> {
         let (sender, found) = Stream::channel();
         let tally = search::start(query, sender)?;
-        Ok(Search { found, running: Remote::<dyn Running>::new(Watched(tally)) })
+        Ok(Search { found, running: Remote::new(Watched(tally)) })
     }
 }
 

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Err(Failure::Io(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&with_causes(&failure));
-            TROUBLE.into()
+            if interrupt::has_come() { interrupt::STATUS.into() } else { TROUBLE.into() }
         }
     }
 }
@@ -51,7 +51,7 @@ fn run(command: &Command) -> Result<Outcome, Failure> {
     // The plugin lies beside this program.
     let program = env::current_exe()?.with_file_name(format!("grep-files{}", env::consts::EXE_SUFFIX));
     let searcher = plugin_core::connect::<dyn Searcher>(program)?;
-    let outcome = search::follow(&*searcher, command, &mut io::stdout().lock())?;
+    let outcome = search::follow(&searcher, command, &mut io::stdout().lock())?;
     Plugin::process(&searcher).shutdown()?;
     Ok(outcome)
 }

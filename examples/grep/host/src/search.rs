@@ -4,17 +4,21 @@ use std::{
     io::{self, Write},
     panic,
     path::Path,
+    sync::mpsc::{RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
 };
 
 use grep_api::{Found, Line, Search, SearchError, Searcher, Summary};
-use plugin_core::{Error, Stream, within};
+use plugin_core::{Error, Plugin, Stream, within};
 
 use crate::{bar::Bar, command::Command, complain, interrupt};
 
 /// How often Ctrl-C is looked for while nothing is found, and lines are printed while they are.
 const OFTEN: Duration = Duration::from_millis(50);
+
+/// How long a search may take to end that is over or stopped.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// So many bytes are printed at once.
 const MANY: usize = 64 << 10;
@@ -28,6 +32,8 @@ pub(crate) enum Failure {
     Interrupt(#[from] ctrlc::Error),
     #[error(transparent)]
     Search(#[from] SearchError),
+    #[error("the plugin did not end the search within {PATIENCE:?} and was killed")]
+    Stuck,
     #[error(transparent)]
     Plugin(#[from] Error),
 }
@@ -55,14 +61,27 @@ pub(crate) struct Outcome {
 }
 
 /// Searches, and prints what is found.
-pub(crate) fn follow(searcher: &dyn Searcher, command: &Command, output: &mut dyn Write) -> Result<Outcome, Failure> {
+pub(crate) fn follow(
+    searcher: &Plugin<dyn Searcher>,
+    command: &Command,
+    output: &mut dyn Write,
+) -> Result<Outcome, Failure> {
     let Search { found, running } = searcher.search(&command.query)?;
     let bar = Bar::new();
     thread::scope(|scope| {
-        let watching = scope.spawn(|| running.progress(&mut |progress| bar.show(progress)));
-        let mut printer = Printer::new(&bar, output);
+        let (over, is_over) = channel::<()>();
+        let bar = &bar;
+        let watching = scope.spawn(move || {
+            let _over = over;
+            running.progress(&mut |progress| bar.show(progress))
+        });
+        let mut printer = Printer::new(bar, output);
         let ending = printer.print_all(found, command.max);
-        // The stream is gone, and with it the search, so this is soon over.
+        // The stream is gone, and with it the search, so this is soon over, unless the plugin hangs.
+        if is_over.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            Plugin::process(searcher).kill()?;
+            return Err(Failure::Stuck);
+        }
         let summary = watching.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         let Printer { lines, problems, .. } = printer;
         Ok(Outcome { ending: ending?, lines, problems, summary: summary? })

@@ -149,6 +149,24 @@ mod signals {
         });
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn ctrl_c_helps_against_a_plugin_that_stands_still() {
+        bounded(|| {
+            let directory = tempfile::tempdir().unwrap();
+            let (child, output) = in_the_middle(directory.path());
+            let plugin = plugin_of(&child);
+            signal(&plugin, "-STOP");
+            signal(&child.id().to_string(), "-INT");
+            let (status, lines, said) = rest(child, output);
+            assert_eq!(status, Some(130), "{said}");
+            assert!(lines < 199_999, "all lines came");
+            assert_eq!(said, "grep-host: the plugin did not end the search within 5s and was killed\n");
+            let gone = Command::new("kill").args(["-0", &plugin]).output().unwrap();
+            assert!(!gone.status.success(), "the plugin is still there");
+        });
+    }
+
     /// The id of the one child of a process.
     #[cfg(target_os = "linux")]
     fn plugin_of(host: &Child) -> String {
