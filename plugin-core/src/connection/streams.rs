@@ -366,8 +366,8 @@ mod tests {
         }
     }
 
-    fn soon() -> Option<Instant> {
-        Some(Instant::now() + Duration::from_millis(30))
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(30)
     }
 
     fn read(inward: &mut Inward) -> Vec<u8> {
@@ -398,7 +398,7 @@ mod tests {
             let (mut inward, other) = inward();
             let mut deframer = Deframer::new();
             for round in 0..3 {
-                assert!(matches!(inward.receive(soon()), Err(CallFailure::Late { .. })));
+                assert!(matches!(inward.receive(Some(soon())), Err(CallFailure::Late { .. })));
                 assert!(inward.import.connection().pending() == 0, "nobody waits any more");
                 send(&other, Kind::Items, 0, &[round]);
                 assert_eq!(read(&mut inward), [round]);
@@ -416,7 +416,7 @@ mod tests {
         promptly(|| {
             let (mut inward, other) = inward();
             let mut deframer = Deframer::new();
-            assert!(inward.receive(soon()).is_err());
+            assert!(inward.receive(Some(soon())).is_err());
             assert_eq!(receive(&other, &mut deframer).call, WINDOW);
             for _ in 0..8 {
                 send(&other, Kind::Items, 0, &vec![7; MAX_PAYLOAD]);
@@ -433,7 +433,7 @@ mod tests {
         send(&other, Kind::Items, 0, &[7]);
         assert_eq!(violation(&unread), Violation::StreamOverrun(TARGET));
         let (mut full, other) = inward();
-        assert!(full.receive(soon()).is_err());
+        assert!(full.receive(Some(soon())).is_err());
         (0..16).for_each(|_| send(&other, Kind::Items, 0, &vec![7; MAX_PAYLOAD]));
         send(&other, Kind::Items, 0, &[7]);
         assert_eq!(violation(&full), Violation::StreamOverrun(TARGET));
@@ -441,7 +441,7 @@ mod tests {
         assert_eq!(whole, WINDOW as usize, "what came before is read");
         assert!(matches!(full.receive(None), Err(CallFailure::Closed { .. })));
         let (mut empty, other) = inward();
-        assert!(empty.receive(soon()).is_err());
+        assert!(empty.receive(Some(soon())).is_err());
         send(&other, Kind::Items, 0, &[]);
         assert_eq!(violation(&empty), Violation::StreamOverrun(TARGET), "nothing could come any number of times");
     }
@@ -468,7 +468,7 @@ mod tests {
     fn an_answer_to_a_number_that_was_never_sent_loses_nothing() {
         promptly(|| {
             let (mut inward, other) = inward();
-            assert!(inward.receive(soon()).is_err());
+            assert!(inward.receive(Some(soon())).is_err());
             let guessing = std::thread::spawn(move || {
                 (2..6).for_each(|call| send(&other, Kind::Value, call, &[0xc0]));
                 (1..5).for_each(|round| send(&other, Kind::Items, 0, &[round]));
@@ -499,7 +499,7 @@ mod tests {
             let mut deframer = Deframer::new();
             assert_eq!(receive(&other, &mut deframer).kind, Kind::Pong as u8);
             let mut inward = held(&connection);
-            assert!(inward.receive(soon()).is_err());
+            assert!(inward.receive(Some(soon())).is_err());
             (0..1000).for_each(|_| send(&other, Kind::Items, 0, &[7; 100]));
             send(&other, Kind::End, 0, &[]);
             send(&other, Kind::Ping, 0, &[]);
