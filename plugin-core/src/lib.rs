@@ -122,6 +122,33 @@
 //! A [`Remote<dyn Trait>`](Remote) is an object that outlives the call it is passed in: a session that a plugin opens, a listener that a
 //! host registers. It goes either way, anywhere in arguments and results, and calls on it go to where it lives.
 //!
+//! # Streams
+//!
+//! A [`Stream<T>`](Stream) is any number of values, produced as they are read: the matches of a search, rows of a table, events. A
+//! [`ByteStream`] is the same for bytes. They are arguments or results, or parts of them, and go either way.
+//!
+//! ```
+//! # use plugin_core::{Result, Stream};
+//! #[plugin_core::plugin_interface]
+//! pub trait Primes {
+//!     fn from(&self, first: u64) -> Result<Stream<u64>>;
+//! }
+//! # struct Sieve;
+//!
+//! impl Primes for Sieve {
+//!     fn from(&self, first: u64) -> Result<Stream<u64>> {
+//!         let is_prime = |number: &u64| (2..*number).all(|factor| number % factor != 0);
+//!         Ok(Stream::iter((first..).filter(is_prime).map(Ok)))
+//!     }
+//! }
+//!
+//! let primes = plugin_core::in_process::<dyn Primes>(Sieve)?;
+//! for prime in primes.from(90)?.into_iter().take(3) {
+//!     println!("{}", prime?);
+//! }
+//! # Ok::<(), plugin_core::Error>(())
+//! ```
+//!
 //! # Debugging
 //!
 //! With `PLUGIN_CORE_DEBUG=1` in the environment of the host, all timeouts are suspended, in the host and in the plugins that it
@@ -135,7 +162,7 @@
 //! a greeting (all names of interfaces and methods) of at most 64 KiB. 512 methods run at once in a plugin, 65,536 wait;
 //! 1,024 oneway calls wait, or 1 MiB of them and one more. Async methods that await are not among those 512, but 65,536
 //! at most, or 256 MiB of their arguments. An async method that blocks holds up its runtime. 256 calls back and forth wait for
-//! each other.
+//! each other. 4,096 streams are open at once in each direction, and none is more than 1 MiB ahead of its reader.
 //! `Option<Option<T>>` and `Option<()>` lose their inner level in MessagePack; in signatures the attribute refuses them, in
 //! your own types it cannot see them.
 //!
@@ -162,6 +189,7 @@ mod server;
 mod signal;
 pub mod stream;
 mod sync;
+mod timer;
 mod transport;
 
 pub use deadline::{within, within_async};

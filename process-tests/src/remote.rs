@@ -49,6 +49,11 @@ pub trait Item {
     /// Panics.
     fn panic(&self) -> Result<()>;
 
+    /// How many numbers it has noted, once there are so many.
+    fn heard(&self, count: usize) -> Result<usize> {
+        Err(Error::custom(format!("nobody counts whether there are {count}")))
+    }
+
     /// Calls back, so often.
     fn visit(&self, count: u64, visit: &mut dyn FnMut(Remote<dyn Item>) -> Result<u64>) -> Result<u64>;
 }
@@ -355,6 +360,10 @@ impl Item for Thing {
 
     fn panic(&self) -> Result<()> {
         panic!("item {} panics", self.name)
+    }
+
+    fn heard(&self, count: usize) -> Result<usize> {
+        Ok(self.noted(count, Duration::from_secs(20)).len())
     }
 
     fn visit(&self, count: u64, visit: &mut dyn FnMut(Remote<dyn Item>) -> Result<u64>) -> Result<u64> {

@@ -9,9 +9,10 @@ use std::{
     },
     task::{Context, Poll},
     thread,
+    time::Duration,
 };
 
-use plugin_core::{ByteStream, Error, Remote, Result, Stream, StreamSender, plugin_interface};
+use plugin_core::{ByteStream, Error, Remote, Result, Stream, StreamSender, plugin_interface, within_async};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -67,6 +68,9 @@ pub trait Streamer {
 
     /// The same.
     async fn sum_async(&self, numbers: Stream<u64>) -> Result<u64>;
+
+    /// The first, if it comes in time, and then whether that was late.
+    async fn first_within(&self, numbers: Stream<u64>, milliseconds: u64) -> Result<(u64, bool)>;
 
     /// Each number twice as large.
     fn double(&self, numbers: Stream<u64>) -> Result<Stream<u64>>;
@@ -303,6 +307,18 @@ impl Streamer for Real {
             sum += number?;
         }
         Ok(sum)
+    }
+
+    async fn first_within(&self, mut numbers: Stream<u64>, milliseconds: u64) -> Result<(u64, bool)> {
+        let limit = Duration::from_millis(milliseconds);
+        match within_async(limit, next(&mut numbers)).await {
+            Some(Err(Error::Timeout { .. })) => match next(&mut numbers).await {
+                Some(first) => Ok((first?, true)),
+                None => Err(Error::custom("there is none")),
+            },
+            Some(first) => Ok((first?, false)),
+            None => Err(Error::custom("there is none")),
+        }
     }
 
     fn double(&self, numbers: Stream<u64>) -> Result<Stream<u64>> {

@@ -250,7 +250,7 @@ fn errors_and_panics_are_the_last_items() {
             let Err(Error::Remote { kind, message, .. }) = &items[1000] else { panic!("{:?}", items[1000]) };
             assert_eq!((&**kind, &**message), ("custom", "on purpose"));
             let mut panicking = streamer.fail_after(1000, "by accident", true, make).unwrap();
-            assert_eq!((&mut panicking).into_iter().take(1000).filter(Result::is_ok).count(), 1000);
+            assert!((&mut panicking).into_iter().take(1000).map(Result::unwrap).eq(0..1000));
             let last = (&mut panicking).into_iter().next().unwrap().unwrap_err();
             if make == Make::Channel {
                 // Of the thread that sends it is only known that it has panicked.
@@ -327,6 +327,25 @@ fn one_reading_of_a_task_can_be_limited() {
 }
 
 #[test]
+fn one_reading_of_a_plugins_task_can_be_limited() {
+    watchdog(120, || {
+        let streamer = streamer();
+        let (sender, stream) = Stream::channel();
+        let late = thread::scope(|scope| {
+            let reading = scope.spawn(|| smol::block_on(streamer.first_within(stream, 30)));
+            thread::sleep(Duration::from_millis(300));
+            sender.send(7).unwrap();
+            reading.join().unwrap().unwrap()
+        });
+        assert_eq!(late, (7, true));
+        drop(sender);
+        settles(&streamer);
+        let first = smol::block_on(streamer.first_within(Stream::iter([Ok(8)]), 20_000));
+        assert_eq!(first.unwrap(), (8, false));
+    });
+}
+
+#[test]
 fn a_plugin_that_is_killed_ends_its_streams_with_an_honest_error() {
     watchdog(120, || {
         for is_waiting in [false, true] {
@@ -386,11 +405,13 @@ fn a_stream_that_was_not_read_goes_to_the_next_process_and_one_that_was_does_not
         for reads in [false, true] {
             let journal = directory.path().join(format!("journal {reads}"));
             let outcome = streamer().first_and_exit(journal.to_str().unwrap(), Stream::iter((5..).map(Ok)), reads);
+            let runs = std::fs::read_to_string(journal.clone()).unwrap().len();
             if reads {
-                let error = outcome.unwrap_err().to_string();
-                assert!(error.contains("a stream is read once"), "{error}");
+                let error = outcome.unwrap_err();
+                assert!(matches!(error, Error::Died { may_have_run: true, .. }), "{error:?}");
+                assert_eq!(runs, 1, "there is nothing to send again");
             } else {
-                assert_eq!(outcome.unwrap(), 5);
+                assert_eq!((outcome.unwrap(), runs), (5, 2));
             }
         }
     });
@@ -456,7 +477,7 @@ fn bytes_are_written_and_read_by_lines() {
         let mut text = String::new();
         let error = shout.read_to_string(&mut text).unwrap_err();
         let source = error.get_ref().and_then(|error| error.downcast_ref::<Error>()).unwrap();
-        assert_eq!((source.to_string(), &*text), ("out of paper".into(), ""));
+        assert_eq!((source.to_string(), &*text), ("out of paper".into(), "BEGUN"));
         settles(&streamer);
     });
 }

@@ -104,7 +104,9 @@ impl Inward {
 
     /// What arrives next, waiting for it until `deadline`.
     pub(crate) fn receive(&mut self, deadline: Option<Instant>) -> Result<Message, CallFailure> {
-        if let Some(message) = self.find_at_once() {
+        // A task may have waited before, and have been answered since.
+        let brought = self.waiting.take().and_then(|waiting| self.leave(waiting.call, &waiting.waiter));
+        if let Some(message) = brought.or_else(|| self.find_at_once()) {
             return Ok(self.taken(message));
         }
         let waiter = Waiter::take();
@@ -310,4 +312,215 @@ fn metadata_length(message: &Message) -> Result<usize, Violation> {
     let mut decoder = Decoder::new(&message.payload);
     decoder.skip().map_err(|error| Violation::BadMetadata { target: message.target, why: error.to_string() })?;
     Ok(message.payload.len() - decoder.left())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        connection::{
+            Brought, Cause,
+            tests::{connect, promptly},
+        },
+        protocol::{
+            flow::WINDOW,
+            frame::{Deframer, Header, MAX_PAYLOAD},
+            metadata::Metadata,
+        },
+        transport::{Link as _, memory::MemoryLink},
+    };
+
+    const TARGET: u32 = 70_000;
+
+    /// One that the other side has sent, and that side.
+    fn inward() -> (Inward, MemoryLink) {
+        let (connection, other) = connect();
+        (held(&connection), other)
+    }
+
+    fn held(connection: &Arc<Connection>) -> Inward {
+        let metadata = Metadata { objects: vec![TARGET], ..Metadata::default() };
+        let brought = connection.take_over(&metadata).unwrap().take().unwrap().downcast::<Brought>().unwrap();
+        Inward::new(brought.import(TARGET).unwrap()).unwrap()
+    }
+
+    fn send(link: &MemoryLink, kind: Kind, call: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap();
+        let header = Header { length, call, target: TARGET, kind: kind as u8, ..Header::default() };
+        let bytes = [&header.to_wire(), payload].concat();
+        let mut written = 0;
+        while written < bytes.len() {
+            written += link.write(&bytes[written..]).unwrap();
+        }
+    }
+
+    fn receive(link: &MemoryLink, deframer: &mut Deframer) -> Header {
+        loop {
+            if let Some(frame) = deframer.next().unwrap() {
+                return frame.header;
+            }
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
+        }
+    }
+
+    fn soon() -> Option<Instant> {
+        Some(Instant::now() + Duration::from_millis(30))
+    }
+
+    fn read(inward: &mut Inward) -> Vec<u8> {
+        let message = inward.receive(None).unwrap();
+        assert_eq!(message.kind, Kind::Items);
+        message.payload.to_vec()
+    }
+
+    /// Waits for the connection's end.
+    fn violation(inward: &Inward) -> Violation {
+        let connection = Arc::clone(inward.import.connection());
+        promptly(move || {
+            loop {
+                match connection.end() {
+                    Some(end) => match end.cause {
+                        Cause::Violation(violation) => break violation,
+                        cause => panic!("{cause}"),
+                    },
+                    None => std::thread::yield_now(),
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn the_first_reading_asks_for_a_window_and_a_late_one_loses_nothing() {
+        promptly(|| {
+            let (mut inward, other) = inward();
+            let mut deframer = Deframer::new();
+            for round in 0..3 {
+                assert!(matches!(inward.receive(soon()), Err(CallFailure::Late { .. })));
+                assert!(inward.import.connection().pending() == 0, "nobody waits any more");
+                send(&other, Kind::Items, 0, &[round]);
+                assert_eq!(read(&mut inward), [round]);
+            }
+            let header = receive(&other, &mut deframer);
+            assert_eq!((header.kind, header.target, header.call), (Kind::Demand as u8, TARGET, WINDOW));
+            drop(inward);
+            let header = receive(&other, &mut deframer);
+            assert_eq!((header.kind, header.target, header.call), (Kind::Release as u8, TARGET, 1));
+        });
+    }
+
+    #[test]
+    fn more_is_asked_for_when_half_a_window_has_been_read() {
+        promptly(|| {
+            let (mut inward, other) = inward();
+            let mut deframer = Deframer::new();
+            assert!(inward.receive(soon()).is_err());
+            assert_eq!(receive(&other, &mut deframer).call, WINDOW);
+            for _ in 0..8 {
+                send(&other, Kind::Items, 0, &vec![7; MAX_PAYLOAD]);
+                assert_eq!(read(&mut inward).len(), MAX_PAYLOAD);
+            }
+            let header = receive(&other, &mut deframer);
+            assert_eq!((header.kind, header.call), (Kind::Demand as u8, WINDOW / 2));
+        });
+    }
+
+    #[test]
+    fn whoever_sends_what_nobody_has_asked_for_is_hung_up_on() {
+        let (inward, other) = inward();
+        send(&other, Kind::Items, 0, &[7]);
+        assert_eq!(violation(&inward), Violation::StreamOverrun(TARGET));
+        let (mut inward, other) = super::tests::inward();
+        assert!(inward.receive(soon()).is_err());
+        (0..16).for_each(|_| send(&other, Kind::Items, 0, &vec![7; MAX_PAYLOAD]));
+        send(&other, Kind::Items, 0, &[7]);
+        assert_eq!(violation(&inward), Violation::StreamOverrun(TARGET));
+        let whole: usize = (0..16).map(|_| read(&mut inward).len()).sum();
+        assert_eq!(whole, WINDOW as usize, "what came before is read");
+        assert!(matches!(inward.receive(None), Err(CallFailure::Closed { .. })));
+        let (mut inward, other) = super::tests::inward();
+        assert!(inward.receive(soon()).is_err());
+        send(&other, Kind::Items, 0, &[]);
+        assert_eq!(violation(&inward), Violation::StreamOverrun(TARGET), "nothing could come any number of times");
+    }
+
+    #[test]
+    fn whoever_asks_for_bytes_of_what_is_no_stream_is_hung_up_on() {
+        struct Plain;
+        impl crate::connection::Export for Plain {
+            fn target(&self) -> u32 {
+                TARGET
+            }
+
+            fn into_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync> {
+                self
+            }
+        }
+        let (connection, _other) = connect();
+        connection.demanded(TARGET, 1).unwrap();
+        let _cargo = connection.give(&[Arc::new(Plain)], &[]).unwrap();
+        assert_eq!(connection.demanded(TARGET, 1), Err(Violation::NoStream(TARGET)));
+    }
+
+    #[test]
+    fn an_answer_to_a_number_that_was_never_sent_loses_nothing() {
+        promptly(|| {
+            let (mut inward, other) = inward();
+            assert!(inward.receive(soon()).is_err());
+            let guessing = std::thread::spawn(move || {
+                (2..6).for_each(|call| send(&other, Kind::Value, call, &[0xc0]));
+                (1..5).for_each(|round| send(&other, Kind::Items, 0, &[round]));
+                other
+            });
+            let mut bytes = Vec::new();
+            let mut others = 0;
+            while bytes.len() < 4 {
+                match inward.receive(None) {
+                    Ok(message) if message.kind == Kind::Items => bytes.extend_from_slice(&message.payload),
+                    // The reader had the number that was guessed.
+                    Ok(message) => others += usize::from(message.kind == Kind::Value),
+                    Err(failure) => panic!("{failure:?}"),
+                }
+            }
+            assert!(bytes == [1, 2, 3, 4] && others <= 4);
+            drop(guessing.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn what_nobody_holds_is_ignored_and_small_pieces_are_joined() {
+        promptly(|| {
+            let (connection, other) = connect();
+            send(&other, Kind::Items, 0, &[7]);
+            send(&other, Kind::End, 0, &[]);
+            send(&other, Kind::Ping, 0, &[]);
+            let mut deframer = Deframer::new();
+            assert_eq!(receive(&other, &mut deframer).kind, Kind::Pong as u8);
+            let mut inward = held(&connection);
+            assert!(inward.receive(soon()).is_err());
+            (0..1000).for_each(|_| send(&other, Kind::Items, 0, &[7; 100]));
+            send(&other, Kind::End, 0, &[]);
+            send(&other, Kind::Ping, 0, &[]);
+            while receive(&other, &mut deframer).kind != Kind::Pong as u8 {}
+            assert_eq!(lock(&inward.inlet.state).arrived.len(), 3, "100,000 bytes, and the end");
+            assert_eq!(read(&mut inward).len() + read(&mut inward).len(), 100_000);
+            assert_eq!(inward.receive(None).unwrap().kind, Kind::End);
+        });
+    }
+
+    #[test]
+    fn there_are_only_so_many_and_each_is_held_once() {
+        let (connection, _other) = connect();
+        let targets: Vec<_> = (0..=u32::try_from(MAX_STREAMS).unwrap()).collect();
+        let metadata = Metadata { objects: targets.clone(), ..Metadata::default() };
+        let brought = connection.take_over(&metadata).unwrap().take().unwrap().downcast::<Brought>().unwrap();
+        let open = |target| Inward::new(brought.import(target).unwrap());
+        let mut held: Vec<_> = targets[..MAX_STREAMS].iter().map(|target| open(*target).unwrap()).collect();
+        assert!(matches!(open(targets[MAX_STREAMS]), Err(Refused::TooMany)));
+        assert!(matches!(open(0), Err(Refused::Held)));
+        held.pop();
+        assert!(open(targets[MAX_STREAMS]).is_ok());
+    }
 }

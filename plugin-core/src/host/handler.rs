@@ -13,7 +13,7 @@ use std::{
 use super::driver::Drivers;
 #[cfg(unix)]
 use super::watch::Sight;
-use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor, timer};
+use super::{Event, attach::Address, life::Life, rendezvous::Rendezvous, supervisor::Supervisor};
 use crate::{
     connection::{Cause, Connection, Cut, End, Export, Handler, lock},
     protocol::{
@@ -21,6 +21,7 @@ use crate::{
         metadata::FIRST_OBJECT,
     },
     server::Service,
+    timer,
 };
 
 /// A cut that lasts shorter and ends with the process's death is told as a crash alone.
@@ -129,16 +130,7 @@ impl Handler for HostHandler {
     }
 
     fn look_at(&self, connection: &Arc<Connection>, when: Instant) -> bool {
-        let (connection, mut due) = (Arc::downgrade(connection), when);
-        let look = move || {
-            due = connection.upgrade()?.look_after_tasks(due)?;
-            Some(due)
-        };
-        let arranged = timer::at(when, Box::new(look));
-        if let Err(error) = &arranged {
-            tracing::error!(plugin = &*self.plugin, %error, "no thread could be started to tell tasks that they are late");
-        }
-        arranged.is_ok()
+        timer::look_after_tasks(connection, when)
     }
 
     fn unresponsive(&self) {
@@ -165,6 +157,16 @@ impl Handler for HostHandler {
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
+        if call.target < FIRST_OBJECT {
+            tracing::debug!(
+                plugin = &*self.plugin,
+                target = call.target,
+                "a oneway call of what this host does not serve"
+            );
+            // The thread that reads writes what that gives to write.
+            let _ = connection.oneway_finished();
+            return;
+        }
         self.service().oneway(connection, call);
     }
 

@@ -11,9 +11,8 @@ use super::{
     instance::Instance,
     phase::{Failed, Phase},
     supervisor::Supervisor,
-    timer,
 };
-use crate::{connection::lock, deadline};
+use crate::{connection::lock, deadline, timer};
 
 /// How long to leave a plugin alone that is in use.
 const SHORTEST: Duration = Duration::from_millis(10);

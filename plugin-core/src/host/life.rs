@@ -10,11 +10,11 @@ use std::{
     time::Instant,
 };
 
-use super::timer::Alarm;
 use crate::{
     connection::lock,
     report::ExitReport,
     signal::{Place, Signal},
+    timer::Alarm,
 };
 
 /// The life of one plugin, seen by everybody who has to do with it.

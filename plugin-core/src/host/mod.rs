@@ -8,8 +8,8 @@
 //! listens to those who do, and [`guests`] knows them; [`child`] is the operating system's process; [`diagnose`] says why one would not start;
 //! [`output`] says where what it prints goes, [`drain`] reads it and [`forward`] hands it on; [`ends`] waits for it to end;
 //! [`handler`] is the host's end of the connection; [`watch`] reads connections that no caller reads, and [`attend`] whatever
-//! else is waited for; [`keeper`] is what the holders of its objects hold; [`life`] is what is known about whether it still runs, [`usage`] whether anybody calls it, and [`timer`]
-//! is when to look.
+//! else is waited for; [`keeper`] is what the holders of its objects hold; [`life`] is what is known about whether it still runs,
+//! and [`usage`] whether anybody calls it.
 
 mod acquire;
 mod asynchronous;
@@ -47,7 +47,6 @@ mod restart;
 mod start;
 mod supervisor;
 mod tasks;
-mod timer;
 mod usage;
 mod wake;
 #[cfg(unix)]

@@ -81,10 +81,10 @@ pub struct Info {
     pub name: String,
     /// The interfaces it serves.
     pub interfaces: Vec<InterfaceInfo>,
-    /// How many objects of this host the plugin holds at the moment, as far as this host has heard: a number that only grows
+    /// How many objects and streams of this host the plugin holds at the moment, as far as this host has heard: a number that only grows
     /// is a leak.
     pub objects_given: usize,
-    /// How many objects of the plugin this host holds.
+    /// How many objects and streams of the plugin this host holds.
     pub objects_held: usize,
 }
 

@@ -14,13 +14,13 @@ use super::{
     life::Waiting,
     phase::State,
     supervisor::Supervisor,
-    timer::Alarm,
     usage::Lease,
 };
 use crate::{
     Error, Result,
     connection::{Cause, End, lock},
     signal::Place,
+    timer::Alarm,
 };
 
 /// A task that waits for the plugin to be started.

@@ -1,6 +1,11 @@
 //! A plugin's end of a session: its service answers, and when the link is cut, it is found again.
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{Service, stop::Stop};
 use crate::{
@@ -69,6 +74,10 @@ impl<R: Recovery> Handler for Recovering<R> {
 
     fn discard(&self, exports: Vec<Arc<dyn Export>>) {
         self.service.discard(exports);
+    }
+
+    fn look_at(&self, connection: &Arc<Connection>, when: Instant) -> bool {
+        self.service.look_at(connection, when)
     }
 
     fn run(&self, job: Box<dyn FnOnce() + Send>) {

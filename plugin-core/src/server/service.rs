@@ -1,28 +1,25 @@
 //! The values that a plugin serves, and who runs which request.
 
 use std::{
-    io,
     sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
 
 use super::{
-    call::CallState,
-    discarded::Discarded,
     executor::Executor,
-    lane::{Lane, Resting},
+    lane::Lane,
     leaders::Leaders,
-    outcome::{answer, is_async, run_oneway, stopping},
+    outcome::{answer, is_async, stopping},
     pace::{Pace, Paces},
     requests::{self, Requests},
-    stop::{Stop, StopReason},
+    stop::Stop,
     tasks::Spawned,
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
     writer::Writer,
 };
 use crate::{
-    connection::{Cause, Connection, End, Export, Handler, Reading, Sent, lock},
+    connection::{Cause, Connection, Sent, lock},
     deadline,
     error::HOST,
     interface::Dispatch,
@@ -38,19 +35,19 @@ pub(super) use super::requests::Task;
 /// The values a plugin serves, and the threads that serve them.
 pub(crate) struct Service {
     pub(super) me: Weak<Self>,
-    requests: Mutex<Requests>,
+    pub(super) requests: Mutex<Requests>,
     pub(super) paces: Paces,
     pub(super) workers: Arc<Workers>,
     /// Runs oneway calls.
-    lane: Arc<Lane>,
+    pub(super) lane: Arc<Lane>,
     pub(super) leaders: Leaders,
     pub(super) watchdog: Watchdog,
-    writer: Writer,
+    pub(super) writer: Writer,
     pub(super) executor: Executor,
     pub(super) spawned: Arc<Spawned>,
-    stop: Arc<Stop>,
+    pub(super) stop: Arc<Stop>,
     /// What errors call the host.
-    peer: Arc<str>,
+    pub(super) peer: Arc<str>,
 }
 
 impl Service {
@@ -175,7 +172,7 @@ impl Service {
     }
 
     /// What answers to a target of the greeting.
-    fn dispatcher(&self, request: &Message) -> Option<Arc<dyn Dispatch>> {
+    pub(super) fn dispatcher(&self, request: &Message) -> Option<Arc<dyn Dispatch>> {
         lock(&self.requests).dispatcher(request.target)
     }
 
@@ -235,7 +232,7 @@ impl Service {
     }
 
     /// Takes note of a request that is going to be answered, and has come now.
-    fn begin(&self, connection: &Connection, request: Message, now: Instant) -> Task {
+    pub(super) fn begin(&self, connection: &Connection, request: Message, now: Instant) -> Task {
         let place = requests::place(connection, &request);
         lock(&self.requests).begin(request, place, now)
     }
@@ -275,125 +272,6 @@ impl Service {
     }
 }
 
-impl Handler for Service {
-    fn reads(&self) -> bool {
-        true
-    }
-
-    fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
-        let Some(me) = self.me.upgrade() else { return Ok(()) };
-        self.watchdog.start(&me, connection)?;
-        self.leaders.want(&me, connection)
-    }
-
-    fn unread(&self, connection: &Arc<Connection>) {
-        self.lead_again(connection);
-    }
-
-    fn stalled(&self, connection: &Arc<Connection>) {
-        self.writer.write_rest(connection);
-    }
-
-    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
-        Leaders::take_back(self, connection)
-    }
-
-    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
-        Leaders::lend(self, connection, reading);
-    }
-
-    fn read_by_caller(&self, connection: &Arc<Connection>) {
-        while let Some(task) = self.next_quick() {
-            self.submit(connection, task);
-        }
-    }
-
-    fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let place = requests::place(connection, &request);
-        let mut requests = lock(&self.requests);
-        if connection.is_shared() && self.paces.of(place) != Pace::Slow {
-            requests.begin_quick(request, place);
-        } else {
-            let task = requests.begin(request, place, Instant::now());
-            drop(requests);
-            self.submit(connection, task);
-        }
-    }
-
-    fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        let now = Instant::now();
-        let task = self.begin(connection, request, now);
-        if self.answer(connection, task, now, false).0 == Sent::Partly {
-            self.stalled(connection);
-        }
-    }
-
-    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
-        // Found here, in the order of arrival: the other side may let go of the object behind this call.
-        let object = object::find(connection, call.target);
-        let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
-        self.lane.tell_rest(|| resting(connection));
-        let (dispatcher, executor) = match &object {
-            Some(object) => (Some(Arc::clone(&object.dispatcher)), object.executor().clone()),
-            None => (self.dispatcher(&call), self.executor.clone()),
-        };
-        let run = move |state: &Arc<CallState>| {
-            run_oneway(&executor, dispatcher, call, state, context);
-            if calling.oneway_finished() == Sent::Partly {
-                calling.write_rest();
-            }
-        };
-        if self.lane.submit(Box::new(run)).is_err() {
-            tracing::warn!("a oneway call did not run: the plugin is stopping, or no thread can be started");
-            // The thread that reads writes what that gives to write.
-            let _ = connection.oneway_finished();
-        }
-    }
-
-    fn discard(&self, exports: Vec<Arc<dyn Export>>) {
-        let discarded = Discarded(exports);
-        self.workers.go_on(Box::new(move || drop(discarded)));
-    }
-
-    fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        self.workers.go_on(job);
-    }
-
-    fn peer(&self) -> Arc<str> {
-        Arc::clone(&self.peer)
-    }
-
-    fn cancel(&self, call: u32) {
-        // Without the lock: the task that this wakes may be dropped, and take itself from among the running ones.
-        let call = lock(&self.requests).running.get(&call).cloned();
-        if let Some(call) = call {
-            call.cancel();
-        }
-    }
-
-    fn goodbye(&self) {
-        self.stop.request(StopReason::Goodbye);
-    }
-
-    fn closed(&self, end: &End) {
-        self.stop.request(match &end.cause {
-            Cause::Violation(violation) => StopReason::Violation(violation.to_string()),
-            cause => StopReason::Disconnected(cause.to_string()),
-        });
-    }
-}
-
-/// Tells the host, where the lane has run all that came, that it is all done: only then may it take the plugin for idle.
-fn resting(connection: &Arc<Connection>) -> Resting {
-    let connection = Arc::downgrade(connection);
-    Box::new(move || {
-        let Some(connection) = connection.upgrade() else { return };
-        if connection.tell_oneways_finished() == Sent::Partly {
-            connection.write_rest();
-        }
-    })
-}
-
 fn refuse(connection: &Arc<Connection>, call: u32, why: Rejected) {
     let failure = match why {
         Rejected::Full => Failure::new(FailureKind::Overloaded, "too many requests wait for a free thread"),
@@ -412,9 +290,10 @@ mod tests {
     use super::*;
     use crate::{
         codec::{self, Decoder, Encoder},
-        connection::Options,
+        connection::{Handler, Options},
         interface::{BoxFuture, Descriptor, Fault, Method, Request, Timeout, Verdict},
         protocol::frame::{Deframer, Kind},
+        server::CallState,
         transport::memory,
     };
 

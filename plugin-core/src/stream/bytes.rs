@@ -63,6 +63,8 @@ const PIECES: usize = 4;
 pub struct ByteStream {
     /// A lock, since streams are taken out of what is sent by reference.
     place: Mutex<Place>,
+    #[cfg(feature = "tokio")]
+    limit: super::limit::Limit,
 }
 
 enum Place {
@@ -130,7 +132,11 @@ impl ByteStream {
     }
 
     pub(super) fn of(source: Bytes) -> Self {
-        Self { place: Mutex::new(Place::Here(Here { source, piece: Buffer::new(), at: 0 })) }
+        Self {
+            place: Mutex::new(Place::Here(Here { source, piece: Buffer::new(), at: 0 })),
+            #[cfg(feature = "tokio")]
+            limit: super::limit::Limit::default(),
+        }
     }
 
     /// Takes out what is not read, to be sent; an ended one is empty.
@@ -231,13 +237,23 @@ impl tokio::io::AsyncRead for ByteStream {
         context: &mut std::task::Context<'_>,
         bytes: &mut tokio::io::ReadBuf<'_>,
     ) -> std::task::Poll<io::Result<()>> {
-        use std::task::{Poll, ready};
-        let place = self.get_mut().place();
+        use std::task::Poll;
+        let Self { place, limit } = self.get_mut();
+        let place = place.get_mut().unwrap_or_else(PoisonError::into_inner);
         if bytes.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
         while let Some(source) = place.empty()? {
-            let read = ready!(source.poll_read(context));
+            let read = match source.poll_read(context) {
+                Poll::Ready(read) => read,
+                // What comes from elsewhere looks after its limits itself.
+                Poll::Pending if source.is_received() => return Poll::Pending,
+                Poll::Pending => match limit.is_over(context) {
+                    Some(waited) => Read::Late(super::late(waited)),
+                    None => return Poll::Pending,
+                },
+            };
+            limit.reset();
             place.settle(read)?;
         }
         let unread = place.unread();

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::source::Read;
+use super::{limit::Limit, source::Read};
 use crate::{
     Error,
     connection::lock,
@@ -94,8 +94,17 @@ impl<T> Channel<T> {
     /// As [`send`](Self::send), for a task. An item whose future is dropped is not added.
     pub(super) async fn send_async(&self, item: T) -> Result<(), Unsent> {
         let mut waiting = Waiting { shared: &self.0, place: Place::default() };
-        let mut item = Some(item);
-        poll_fn(|context| self.poll_send(context, &mut waiting.place, || item.take())).await
+        let (mut item, mut limit) = (Some(item), Limit::default());
+        poll_fn(|context| {
+            let sent = self.poll_send(context, &mut waiting.place, || item.take());
+            if sent.is_pending() {
+                if let Some(waited) = limit.is_over(context) {
+                    return Poll::Ready(Err(Unsent::Late(waited)));
+                }
+            }
+            sent
+        })
+        .await
     }
 
     /// Adds what `item` gives once there is room; `place` is the task's among those that wait.

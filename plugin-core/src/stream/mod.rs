@@ -10,6 +10,7 @@ mod consumer;
 mod ending;
 mod flusher;
 mod iter;
+mod limit;
 mod producer;
 mod pump;
 mod reader;
@@ -35,6 +36,7 @@ use std::{
 
 use crate::{Error, Result, connection::lock, error::HERE};
 use channel::Channel;
+use limit::Limit;
 use runtime::Runtime;
 use source::{Read, Source};
 
@@ -94,6 +96,7 @@ use source::{Read, Source};
 pub struct Stream<T> {
     /// A lock, since streams are taken out of what is sent by reference.
     place: Mutex<Place<T>>,
+    limit: Limit,
 }
 
 /// Where the items come from.
@@ -168,7 +171,7 @@ impl<T> Stream<T> {
     }
 
     fn of(source: Source<T>) -> Self {
-        Self { place: Mutex::new(Place::Here(source)) }
+        Self { place: Mutex::new(Place::Here(source)), limit: Limit::default() }
     }
 
     /// Takes the source out, to be sent; an ended one is empty.
@@ -203,15 +206,21 @@ impl<T> Stream<T> {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
-        let place = self.place();
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner);
         let read = match place {
             Place::Here(source) => match source.poll_read(context) {
                 Poll::Ready(read) => read,
-                Poll::Pending => return Poll::Pending,
+                // What comes from elsewhere looks after its limits itself.
+                Poll::Pending if source.is_received() => return Poll::Pending,
+                Poll::Pending => match self.limit.is_over(context) {
+                    Some(waited) => Read::Late(late(waited)),
+                    None => return Poll::Pending,
+                },
             },
             Place::Sent => Read::Failed(sent()),
             Place::Over => Read::End,
         };
+        self.limit.reset();
         Poll::Ready(place.settle(read))
     }
 }

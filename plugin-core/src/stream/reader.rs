@@ -41,6 +41,12 @@ impl Bytes {
         }
     }
 
+    /// Whether they come from elsewhere.
+    #[cfg(feature = "tokio")]
+    pub(super) fn is_received(&self) -> bool {
+        matches!(self, Self::Received(_))
+    }
+
     /// The next piece, waiting for it until the deadline in force on this thread.
     pub(super) fn read(&mut self) -> Read<Buffer> {
         if let Self::Received(upstream) = self {

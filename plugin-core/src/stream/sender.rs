@@ -6,6 +6,7 @@ use super::{
     HERE_PRODUCER,
     bytes::into_io,
     channel::{Channel, Unsent},
+    limit::Limit,
 };
 use crate::{Error, Result, buffer::Buffer, deadline, error::HERE, protocol::frame::MAX_PAYLOAD, signal::Place};
 
@@ -51,10 +52,8 @@ impl<T> StreamSender<T> {
 
     /// As [`send`](Self::send), for a task. An item whose future is dropped before its end is not added.
     ///
-    /// [`within_async`](crate::within_async) does not limit it: to give up, drop the future.
-    ///
     /// # Errors
-    /// [`Error::Unread`] if nobody reads the stream any more.
+    /// As [`send`](Self::send); the limit is that of [`within_async`](crate::within_async).
     pub async fn send_async(&self, item: T) -> Result<()> {
         self.0.send_async(item).await.map_err(unsent)
     }
@@ -118,11 +117,13 @@ pub struct ByteSender {
     /// That of the task that waits for room.
     #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "no task writes"))]
     place: Place,
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "no task writes"))]
+    limit: Limit,
 }
 
 impl ByteSender {
     pub(super) fn new(channel: Channel<Buffer>) -> Self {
-        Self { channel, place: Place::default() }
+        Self { channel, place: Place::default(), limit: Limit::default() }
     }
 
     /// Ends the stream with an error, behind all that was written.
@@ -159,17 +160,25 @@ mod asynchronous {
         task::{Context, Poll},
     };
 
-    use super::{ByteSender, MAX_PAYLOAD, into_io, unsent};
+    use super::{ByteSender, MAX_PAYLOAD, Unsent, into_io, unsent};
 
     impl tokio::io::AsyncWrite for ByteSender {
         fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            let Self { channel, place } = self.get_mut();
+            let Self { channel, place, limit } = self.get_mut();
             let piece = &bytes[..bytes.len().min(MAX_PAYLOAD)];
             if piece.is_empty() {
                 return Poll::Ready(Ok(0));
             }
             // Only copied once there is room.
-            let sent = channel.poll_send(context, place, || Some(piece.into()));
+            let sent = match channel.poll_send(context, place, || Some(piece.into())) {
+                Poll::Ready(sent) => Poll::Ready(sent),
+                Poll::Pending => {
+                    limit.is_over(context).map_or(Poll::Pending, |waited| Poll::Ready(Err(Unsent::Late(waited))))
+                }
+            };
+            if sent.is_ready() {
+                limit.reset();
+            }
             sent.map(|sent| sent.map(|()| piece.len()).map_err(|why| into_io(unsent(why))))
         }
 

@@ -43,6 +43,11 @@ impl<T> Source<T> {
         matches!(self, Self::Iter(_))
     }
 
+    /// Whether the items come from elsewhere.
+    pub(super) fn is_received(&self) -> bool {
+        matches!(self, Self::Received(_))
+    }
+
     /// Where it is to be polled.
     pub(super) fn runtime(&self) -> Runtime {
         match self {

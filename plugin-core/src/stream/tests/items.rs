@@ -187,6 +187,35 @@ fn reading_within_a_limit_loses_nothing() {
     });
 }
 
+/// Runs a future to its end, on this thread.
+fn block_on<R>(future: impl Future<Output = R>) -> R {
+    let mut future = std::pin::pin!(future);
+    blocking::wait(None, |context| future.as_mut().poll(context)).unwrap()
+}
+
+#[test]
+fn a_task_is_woken_when_its_time_is_over() {
+    promptly(|| {
+        let limit = Duration::from_millis(20);
+        let (sender, mut stream) = Stream::channel();
+        for round in 0..3 {
+            let next = std::future::poll_fn(|context| stream.poll_read(context));
+            let late = block_on(crate::within_async(limit, next));
+            assert!(matches!(late, Some(Err(Error::Timeout { .. }))), "{late:?}");
+            sender.send(round).unwrap();
+            assert!(matches!(stream.read(), Some(Ok(found)) if found == round));
+        }
+        let outcome = block_on(crate::within_async(limit, async {
+            for item in 0..100 {
+                sender.send_async(item).await?;
+            }
+            Ok::<_, Error>(())
+        }));
+        assert!(matches!(outcome, Err(Error::Timeout { .. })), "{outcome:?}");
+        assert_eq!((&mut stream).into_iter().take(32).map(Result::unwrap).sum::<i32>(), 31 * 16);
+    });
+}
+
 #[test]
 fn sending_within_a_limit_ends_with_it() {
     let (sender, _stream) = Stream::channel();

@@ -1,4 +1,4 @@
-//! One thread that does for all plugins of a host what is due at some time. It lives while anything is.
+//! One thread that does what is due at some time, for all connections of a process. It lives while anything is.
 
 use std::{
     cmp::Ordering,
@@ -10,29 +10,47 @@ use std::{
     time::Instant,
 };
 
-use crate::{connection::lock, signal::wake};
+use crate::{
+    connection::{Connection, lock},
+    signal::wake,
+};
 
 /// What is due; gives when it is due again, if at all. It must not block: others wait behind it.
-pub(super) type Task = Box<dyn FnMut() -> Option<Instant> + Send>;
+pub(crate) type Task = Box<dyn FnMut() -> Option<Instant> + Send>;
 
 /// The tasks of this host.
 static TIMER: Timer = Timer::new();
 
 /// Does `task` at the time given, on the host's timer thread.
-pub(super) fn at(when: Instant, task: Task) -> std::io::Result<()> {
+pub(crate) fn at(when: Instant, task: Task) -> std::io::Result<()> {
     TIMER.add(when, task)
+}
+
+/// Has somebody look after the tasks that wait on a connection, from then on for as long as there are any; whether that is arranged.
+pub(crate) fn look_after_tasks(connection: &Arc<Connection>, when: Instant) -> bool {
+    let (looked_after, mut due) = (Arc::downgrade(connection), when);
+    let look = move || {
+        due = looked_after.upgrade()?.look_after_tasks(due)?;
+        Some(due)
+    };
+    let arranged = at(when, Box::new(look));
+    if let Err(error) = &arranged {
+        let plugin = &*connection.peer();
+        tracing::error!(plugin, %error, "no thread could be started to tell tasks that they are late");
+    }
+    arranged.is_ok()
 }
 
 /// Wakes a task once its time is over.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     /// Shared with the timer once it is set; the timer takes it.
     waker: Option<Arc<Mutex<Option<Waker>>>>,
 }
 
 impl Alarm {
     /// Whether it is past `deadline`; if not, the task is woken then.
-    pub(super) fn is_over(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> bool {
+    pub(crate) fn is_over(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> bool {
         let Some(deadline) = deadline else { return false };
         if deadline <= Instant::now() {
             return true;
