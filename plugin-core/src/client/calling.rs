@@ -10,14 +10,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Answer, Client, Prepared, Times};
+use super::{Answer, Client, Prepared, Times, prepared::Arguments};
 use crate::{
     Result,
     buffer::Buffer,
     connection::{CallFailure, Prompt},
     host::Lease,
     interface::BoxFuture,
-    objects::{Attachments, Parcel},
+    objects::Attachments,
     protocol::message::Message,
 };
 
@@ -66,15 +66,15 @@ impl<'a> Prepared<'a> {
         let (client, began, deadline) = (self.client, self.began, self.deadline());
         let called = &client.descriptor.methods[self.method];
         let lease = client.plugin.acquire_at_once(called.name, deadline)?.ok()?;
-        let (request, kept) = client.address_async(self.method, &mut self.parcel, &lease).ok()?;
+        let (request, kept) = client.address_async(self.method, &mut self.arguments, &lease).ok()?;
         match Prompt::begin(lease, request, deadline, context) {
             Ok(prompt) => {
-                let attachments = mem::take(&mut self.parcel.attachments);
+                let attachments = mem::take(&mut self.arguments.attachments);
                 let times = Times { began, deadline };
-                Some(Sent { prompt, client, method: self.method, times, kept, meta: self.parcel.meta, attachments })
+                Some(Sent { prompt, client, method: self.method, times, kept, meta: self.arguments.meta, attachments })
             }
             Err(request) => {
-                self.parcel.payload = request.payload;
+                self.arguments.payload = request.payload;
                 None
             }
         }
@@ -94,8 +94,8 @@ impl<'a> Sent<'a> {
             Err(attempt) => attempt.again(&mut None, called, times.deadline).map_or_else(
                 |error| Ok(Err(error)),
                 |payload| {
-                    let parcel = Parcel { payload, bulk: Vec::new(), meta, attachments };
-                    Err(Box::pin(client.make(method, parcel, times, None)) as Slow<'a>)
+                    let arguments = Arguments { payload, meta, attachments };
+                    Err(Box::pin(client.make(method, arguments, times, None)) as Slow<'a>)
                 },
             ),
         }
@@ -111,8 +111,8 @@ impl<'a> Sent<'a> {
                 let mut crash = None;
                 let payload = attempt.again(&mut crash, called, times.deadline)?;
                 drop(prompt);
-                let parcel = Parcel { payload, bulk: Vec::new(), meta, attachments };
-                client.make(method, parcel, times, crash).await
+                let arguments = Arguments { payload, meta, attachments };
+                client.make(method, arguments, times, crash).await
             }
         }
     }

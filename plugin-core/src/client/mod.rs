@@ -155,8 +155,8 @@ impl Client {
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Prepared<'_>> {
-        let parcel = self.encode(&self.descriptor.methods[method], None, arguments, encode)?;
-        Ok(Prepared { client: self, method, began: Instant::now(), scope: Scope::current(), parcel })
+        let arguments = self.encode(&self.descriptor.methods[method], None, arguments, encode)?.into();
+        Ok(Prepared { client: self, method, began: Instant::now(), scope: Scope::current(), arguments })
     }
 
     fn encode(

@@ -10,7 +10,7 @@ use crate::{
     deadline::Scope,
     host::{Lease, explain},
     interface::Method,
-    objects::{Lending, LentByTask, Parcel},
+    objects::{Attachments, Lending, LentByTask, Parcel},
     protocol::{frame::Kind, message::Message},
 };
 
@@ -22,15 +22,30 @@ pub(crate) struct Prepared<'a> {
     /// When and under which deadlines its method was called.
     pub(super) began: Instant,
     pub(super) scope: Scope,
-    pub(super) parcel: Parcel,
+    pub(super) arguments: Arguments,
+}
+
+/// What the request of a call says: a parcel that nothing was kept apart of. Small, since futures hold it.
+#[derive(Debug)]
+pub(super) struct Arguments {
+    pub(super) payload: Buffer,
+    /// Whether the payload begins with metadata.
+    pub(super) meta: bool,
+    pub(super) attachments: Attachments,
+}
+
+impl From<Parcel> for Arguments {
+    fn from(Parcel { payload, meta, attachments, .. }: Parcel) -> Self {
+        Self { payload, meta, attachments }
+    }
 }
 
 impl Prepared<'_> {
     /// Makes the call, whatever has to be waited for.
     pub(super) async fn call_slowly(self) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, parcel, .. } = self;
-        client.make(method, parcel, Times { began, deadline }, None).await
+        let Self { client, method, began, arguments, .. } = self;
+        client.make(method, arguments, Times { began, deadline }, None).await
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
@@ -39,13 +54,13 @@ impl Prepared<'_> {
     /// As [`Client::call`].
     pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, mut parcel, .. } = self;
+        let Self { client, method, began, mut arguments, .. } = self;
         let called = &client.descriptor.methods[method];
         let mut crash = None;
         loop {
-            match client.attempt_lending_async(method, &mut parcel, Times { began, deadline }, lent).await {
+            match client.attempt_lending_async(method, &mut arguments, Times { began, deadline }, lent).await {
                 Ok(answer) => return Ok(answer),
-                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, deadline)?,
+                Err(attempt) => arguments.payload = attempt.again(&mut crash, called, deadline)?,
             }
         }
     }
@@ -56,9 +71,9 @@ impl Prepared<'_> {
     /// As [`Client::call_oneway`].
     pub(crate) async fn call_oneway(self) -> Result<()> {
         let deadline = self.deadline();
-        let Self { client, method, began, parcel, .. } = self;
+        let Self { client, method, began, arguments, .. } = self;
         let called = &client.descriptor.methods[method];
-        let Parcel { mut payload, meta, attachments, .. } = parcel;
+        let Arguments { mut payload, meta, attachments } = arguments;
         loop {
             let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
             let (target, number) = client.bind(&lease, method)?;
@@ -80,15 +95,15 @@ impl Client {
     pub(super) async fn make(
         &self,
         method: usize,
-        mut parcel: Parcel,
+        mut arguments: Arguments,
         times: Times,
         mut crash: Option<Crash>,
     ) -> Result<Answer> {
         let called = &self.descriptor.methods[method];
         loop {
-            match self.attempt_async(method, &mut parcel, times.began, times.deadline).await {
+            match self.attempt_async(method, &mut arguments, times.began, times.deadline).await {
                 Ok(answer) => return Ok(answer),
-                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, times.deadline)?,
+                Err(attempt) => arguments.payload = attempt.again(&mut crash, called, times.deadline)?,
             }
         }
     }
@@ -97,13 +112,13 @@ impl Client {
     async fn attempt_async(
         &self,
         method: usize,
-        parcel: &mut Parcel,
+        arguments: &mut Arguments,
         began: Instant,
         deadline: Option<Instant>,
     ) -> Result<Answer, Attempt> {
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (request, kept) = self.address_async(method, parcel, &lease)?;
+        let (request, kept) = self.address_async(method, arguments, &lease)?;
         let outcome = lease.connection.call_async(request, deadline).await;
         if outcome.is_err() {
             lease.settle(deadline).await;
@@ -115,14 +130,14 @@ impl Client {
     async fn attempt_lending_async(
         &self,
         method: usize,
-        parcel: &mut Parcel,
+        arguments: &mut Arguments,
         times: Times,
         lent: &mut [LentByTask<'_>],
     ) -> Result<Answer, Attempt> {
         let Times { began, deadline } = times;
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (request, kept) = self.address_async(method, parcel, &lease)?;
+        let (request, kept) = self.address_async(method, arguments, &lease)?;
         let mut lending = Lending::new(lent, self.plugin.shared_name());
         lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
         let outcome = lease.connection.call_lending_async(request, deadline, &mut lending).await;
@@ -136,16 +151,16 @@ impl Client {
     pub(super) fn address_async(
         &self,
         method: usize,
-        parcel: &mut Parcel,
+        arguments: &mut Arguments,
         lease: &Lease,
     ) -> Result<(Message, Option<Buffer>)> {
         let called = &self.descriptor.methods[method];
         let (target, number) = self.bind(lease, method)?;
-        let payload = std::mem::take(&mut parcel.payload);
+        let payload = std::mem::take(&mut arguments.payload);
         let kept = called.idempotent.then(|| payload.clone());
         let request =
-            Message { target, method: number, meta: parcel.meta, payload, ..Message::control(Kind::Request, 0) };
-        Ok((self.attach(&parcel.attachments, request, called, lease)?, kept))
+            Message { target, method: number, meta: arguments.meta, payload, ..Message::control(Kind::Request, 0) };
+        Ok((self.attach(&arguments.attachments, request, called, lease)?, kept))
     }
 
     /// The arguments of a oneway call to send to the next run, or why there is none.

@@ -61,7 +61,7 @@ impl Handler for Service {
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
         let now = Instant::now();
         let task = self.begin(connection, request, now);
-        if self.answer(connection, task, now) == Sent::Partly {
+        if self.answer(connection, task, now, false).0 == Sent::Partly {
             // Not this service's own: in a host, others write.
             connection.stalled();
         }

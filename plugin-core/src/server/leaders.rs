@@ -238,7 +238,7 @@ impl Leaders {
     ) -> Option<Task> {
         turn.begin(connection, pace);
         loop {
-            let (_, ended) = service.answer_entered(connection, task, turn.now());
+            let (_, ended) = service.answer(connection, task, turn.now(), true);
             turn.now = Some(ended);
             // Looked at before another is taken: from here on, somebody else may be there for it.
             let loan = Loan::of(connection).filter(|_| pace == Pace::Quick)?;

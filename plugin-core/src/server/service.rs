@@ -152,25 +152,23 @@ impl Service {
         self.executor.enter(body)
     }
 
-    /// Runs a request's handler, now that it is `began`, and sends the answer.
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> Sent {
-        self.enter(|| self.answer_entered(connection, task, began).0)
-    }
-
-    /// As [`answer`](Self::answer), in [`enter`](Self::enter); says when the handler ended, too.
-    pub(super) fn answer_entered(
+    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended. Inside of
+    /// [`enter`](Self::enter), the executor is not entered once more.
+    ///
+    /// In as few stack frames as can be: a call back may be next.
+    pub(super) fn answer(
         &self,
         connection: &Arc<Connection>,
         mut task: Task,
         began: Instant,
+        is_entered: bool,
     ) -> (Sent, Instant) {
         let Some(object) = object::find(connection, task.request.target) else {
             let dispatcher = task.dispatcher.take().or_else(|| self.dispatcher(&task.request));
-            return self.answer_by(connection, task, dispatcher, &self.executor, began);
+            return self.answer_by(connection, task, dispatcher, (&self.executor, is_entered), began);
         };
         // Where it was made, there may be another one.
-        let (dispatcher, executor) = (Arc::clone(&object.dispatcher), object.executor());
-        executor.enter(|| self.answer_by(connection, task, Some(dispatcher), executor, began))
+        self.answer_by(connection, task, Some(Arc::clone(&object.dispatcher)), (object.executor(), false), began)
     }
 
     /// What answers to a target of the greeting.
@@ -183,7 +181,7 @@ impl Service {
         connection: &Arc<Connection>,
         task: Task,
         dispatcher: Option<Arc<dyn Dispatch>>,
-        executor: &Executor,
+        executor: (&Executor, bool),
         began: Instant,
     ) -> (Sent, Instant) {
         match dispatcher {
@@ -263,7 +261,7 @@ impl Service {
         let (number, bytes) = (task.request.call, task.request.payload.len());
         let answering = Arc::clone(connection);
         let run = move || {
-            if me.answer(&answering, task, Instant::now()) == Sent::Partly {
+            if me.answer(&answering, task, Instant::now(), false).0 == Sent::Partly {
                 answering.write_rest();
             }
         };

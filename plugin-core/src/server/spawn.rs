@@ -30,7 +30,7 @@ impl Service {
         connection: &Arc<Connection>,
         task: Task,
         dispatcher: Arc<dyn Dispatch>,
-        executor: &Executor,
+        (executor, is_entered): (&Executor, bool),
         began: Instant,
     ) -> (Sent, Instant) {
         let place = task.place();
@@ -43,7 +43,8 @@ impl Service {
             }
             let mut run = Run::new(dispatcher, &mut request, &call, self.context(connection, number))?;
             // Nobody could wake it: if this is not its end, it is polled again at once where it can be.
-            match run.go_on(&mut Context::from_waker(Waker::noop())) {
+            let mut poll = || run.go_on(&mut Context::from_waker(Waker::noop()));
+            match if is_entered { poll() } else { executor.enter(poll) } {
                 Poll::Ready(outcome) => outcome.map(Ok),
                 Poll::Pending => Ok(Err(run)),
             }
