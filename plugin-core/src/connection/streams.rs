@@ -429,21 +429,21 @@ mod tests {
 
     #[test]
     fn whoever_sends_what_nobody_has_asked_for_is_hung_up_on() {
-        let (inward, other) = inward();
+        let (unread, other) = inward();
         send(&other, Kind::Items, 0, &[7]);
-        assert_eq!(violation(&inward), Violation::StreamOverrun(TARGET));
-        let (mut inward, other) = super::tests::inward();
-        assert!(inward.receive(soon()).is_err());
+        assert_eq!(violation(&unread), Violation::StreamOverrun(TARGET));
+        let (mut full, other) = inward();
+        assert!(full.receive(soon()).is_err());
         (0..16).for_each(|_| send(&other, Kind::Items, 0, &vec![7; MAX_PAYLOAD]));
         send(&other, Kind::Items, 0, &[7]);
-        assert_eq!(violation(&inward), Violation::StreamOverrun(TARGET));
-        let whole: usize = (0..16).map(|_| read(&mut inward).len()).sum();
+        assert_eq!(violation(&full), Violation::StreamOverrun(TARGET));
+        let whole: usize = (0..16).map(|_| read(&mut full).len()).sum();
         assert_eq!(whole, WINDOW as usize, "what came before is read");
-        assert!(matches!(inward.receive(None), Err(CallFailure::Closed { .. })));
-        let (mut inward, other) = super::tests::inward();
-        assert!(inward.receive(soon()).is_err());
+        assert!(matches!(full.receive(None), Err(CallFailure::Closed { .. })));
+        let (mut empty, other) = inward();
+        assert!(empty.receive(soon()).is_err());
         send(&other, Kind::Items, 0, &[]);
-        assert_eq!(violation(&inward), Violation::StreamOverrun(TARGET), "nothing could come any number of times");
+        assert_eq!(violation(&empty), Violation::StreamOverrun(TARGET), "nothing could come any number of times");
     }
 
     #[test]
