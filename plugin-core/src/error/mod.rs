@@ -9,8 +9,8 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use crate::report::ExitReport;
 use ran::{again, died, ran, stopped};
-pub(crate) use text::{HERE, HOST, whose};
-use text::{at, caused, late, list};
+pub(crate) use text::{HERE, HOST, READ, whose};
+use text::{at, caused, late, list, not_done};
 
 pub use stage::StartStage;
 
@@ -188,7 +188,7 @@ pub enum Error {
 
     // ----- calling -----
     /// The call took longer than its deadline. A oneway call: there was no room for it until then, and it did not run.
-    #[error("`{method}` of {} was not done within {after:?}{}; {}", whose(plugin), ran(*may_have_run), late(*silent_for))]
+    #[error("`{method}` of {} {}{}; {}", whose(plugin), not_done(*after), ran(method, *may_have_run), late(*silent_for))]
     Timeout {
         /// The plugin's name.
         plugin: String,
@@ -215,7 +215,7 @@ pub enum Error {
         report: Arc<ExitReport>,
     },
     /// The connection was lost, but the process was not seen to end.
-    #[error("lost the connection to {} during `{method}`{}: {reason}", whose(plugin), ran(*may_have_run))]
+    #[error("lost the connection to {} during `{method}`{}: {reason}", whose(plugin), ran(method, *may_have_run))]
     Disconnected {
         /// The plugin's name.
         plugin: String,
@@ -227,7 +227,7 @@ pub enum Error {
         reason: String,
     },
     /// The plugin sent what no plugin may send, so the host hung up.
-    #[error("plugin `{plugin}` broke the protocol during `{method}`{}: {violation}; was it built with another implementation of the protocol?", ran(*may_have_run))]
+    #[error("plugin `{plugin}` broke the protocol during `{method}`{}: {violation}; was it built with another implementation of the protocol?", ran(method, *may_have_run))]
     Protocol {
         /// The plugin's name.
         plugin: String,

@@ -1,6 +1,6 @@
 //! Whether a method may have run that gave no answer, and how that is said.
 
-use super::Error;
+use super::{Error, READ};
 
 impl Error {
     /// Whether the plugin may have run the method although there is no answer.
@@ -27,9 +27,13 @@ impl Error {
     }
 }
 
-/// Whether a method without an answer has run.
-pub(super) fn ran(may_have_run: bool) -> &'static str {
-    if may_have_run { " (it may have run)" } else { " (it did not run)" }
+/// Whether a method without an answer has run. Of a stream that is read that says nothing.
+pub(super) fn ran(method: &str, may_have_run: bool) -> &'static str {
+    match may_have_run {
+        _ if method == READ => "",
+        true => " (it may have run)",
+        false => " (it did not run)",
+    }
 }
 
 /// As [`ran`], of a call that was to be repeated.
@@ -40,7 +44,7 @@ pub(super) fn again(may_have_run: bool) -> &'static str {
 /// When a plugin died, seen from a call.
 pub(super) fn died(method: &str, may_have_run: bool) -> String {
     if may_have_run {
-        format!("died during `{method}` (it may have run)")
+        format!("died during `{method}`{}", ran(method, true))
     } else {
         format!("had died before `{method}` was called (it did not run)")
     }
@@ -48,5 +52,5 @@ pub(super) fn died(method: &str, may_have_run: bool) -> String {
 
 /// When a plugin was stopped, seen from a call.
 pub(super) fn stopped(method: &str, may_have_run: bool) -> String {
-    if may_have_run { format!("during `{method}` (it may have run)") } else { format!("before it ran `{method}`") }
+    if may_have_run { format!("during `{method}`{}", ran(method, true)) } else { format!("before it ran `{method}`") }
 }

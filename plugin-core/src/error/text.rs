@@ -17,6 +17,18 @@ pub(crate) const HOST: &str = "the host";
 /// What errors say in place of a plugin's name of what has never left this process.
 pub(crate) const HERE: &str = "this process";
 
+/// What errors call the reading of a stream.
+pub(crate) const READ: &str = "Stream::read";
+
+/// How long a method took that did not end.
+pub(super) fn not_done(after: Duration) -> String {
+    if after.is_zero() {
+        "had no time left when it was called".into()
+    } else {
+        format!("was not done within {after:?}")
+    }
+}
+
 /// Whose method it is that errors are about.
 pub(crate) fn whose(plugin: &str) -> String {
     if [HOST, HERE].contains(&plugin) { plugin.into() } else { format!("plugin `{plugin}`") }

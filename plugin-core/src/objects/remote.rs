@@ -22,6 +22,9 @@ use crate::{
 /// hears of that at once. A handle in a host keeps the plugin running in which its object lives. Each process may hold 65,536 objects
 /// of the other; [`Info`](crate::Info) counts them.
 ///
+/// An object of a host that itself holds a `Remote` or a handle of the plugin which holds it is a circle: neither is dropped before one
+/// of them is made to let go, or the plugin is stopped.
+///
 /// It cannot be passed on to a third process: send a `Remote` of a value that calls it. It cannot be serialised outside of a
 /// call either.
 ///
