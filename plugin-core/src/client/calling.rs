@@ -10,14 +10,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Answer, Client, Prepared, Times, prepared::Arguments};
+use super::{Answer, Client, Prepared, Times};
 use crate::{
     Result,
     buffer::Buffer,
     connection::{CallFailure, Prompt},
     host::Lease,
     interface::BoxFuture,
-    objects::Attachments,
+    objects::{Attachments, Parcel},
     protocol::message::Message,
 };
 
@@ -94,7 +94,7 @@ impl<'a> Sent<'a> {
             Err(attempt) => attempt.again(&mut None, called, times.deadline).map_or_else(
                 |error| Ok(Err(error)),
                 |payload| {
-                    let arguments = Arguments { payload, meta, attachments };
+                    let arguments = Parcel { payload, meta, attachments };
                     Err(Box::pin(client.make(method, arguments, times, None)) as Slow<'a>)
                 },
             ),
@@ -111,7 +111,7 @@ impl<'a> Sent<'a> {
                 let mut crash = None;
                 let payload = attempt.again(&mut crash, called, times.deadline)?;
                 drop(prompt);
-                let arguments = Arguments { payload, meta, attachments };
+                let arguments = Parcel { payload, meta, attachments };
                 client.make(method, arguments, times, crash).await
             }
         }

@@ -111,7 +111,7 @@ impl Client {
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
         let parent = context::call_of(|connection| self.plugin.is_connected_by(connection));
         let parcel = self.encode(called, parent, arguments, encode)?;
-        let Parcel { payload, meta, attachments, .. } = parcel;
+        let Parcel { payload, meta, attachments } = parcel;
         Ok(Call { method, meta, payload, attachments, times: Times { began, deadline } })
     }
 
@@ -128,7 +128,7 @@ impl Client {
         let called = &self.descriptor.methods[method];
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.plugin.call_timeout());
-        let Parcel { mut payload, meta, attachments, .. } = self.encode(called, None, arguments, encode)?;
+        let Parcel { mut payload, meta, attachments } = self.encode(called, None, arguments, encode)?;
         loop {
             let lease = self.plugin.acquire(called.name, began, deadline)?;
             let (target, number) = self.bind(&lease, method)?;
@@ -155,7 +155,7 @@ impl Client {
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
     ) -> Result<Prepared<'_>> {
-        let arguments = self.encode(&self.descriptor.methods[method], None, arguments, encode)?.into();
+        let arguments = self.encode(&self.descriptor.methods[method], None, arguments, encode)?;
         Ok(Prepared { client: self, method, began: Instant::now(), scope: Scope::current(), arguments })
     }
 
@@ -254,7 +254,8 @@ pub(crate) fn encode_call(
     let metadata = encoder.len();
     encoder.array(arguments)?;
     encode(&mut encoder)?;
-    Parcel::seal(encoder, max_message, parent, metadata)
+    let things = encoder.take_things();
+    Parcel::seal(encoder.into_buffer(), things, max_message, parent, metadata)
 }
 
 /// Why the arguments of a call cannot be sent.

@@ -10,7 +10,7 @@ use crate::{
     deadline::Scope,
     host::{Lease, explain},
     interface::Method,
-    objects::{Attachments, Lending, LentByTask, Parcel},
+    objects::{Lending, LentByTask, Parcel},
     protocol::{frame::Kind, message::Message},
 };
 
@@ -22,22 +22,7 @@ pub(crate) struct Prepared<'a> {
     /// When and under which deadlines its method was called.
     pub(super) began: Instant,
     pub(super) scope: Scope,
-    pub(super) arguments: Arguments,
-}
-
-/// What the request of a call says: a parcel that nothing was kept apart of. Small, since futures hold it.
-#[derive(Debug)]
-pub(super) struct Arguments {
-    pub(super) payload: Buffer,
-    /// Whether the payload begins with metadata.
-    pub(super) meta: bool,
-    pub(super) attachments: Attachments,
-}
-
-impl From<Parcel> for Arguments {
-    fn from(Parcel { payload, meta, attachments, .. }: Parcel) -> Self {
-        Self { payload, meta, attachments }
-    }
+    pub(super) arguments: Parcel,
 }
 
 impl Prepared<'_> {
@@ -73,7 +58,7 @@ impl Prepared<'_> {
         let deadline = self.deadline();
         let Self { client, method, began, arguments, .. } = self;
         let called = &client.descriptor.methods[method];
-        let Arguments { mut payload, meta, attachments } = arguments;
+        let Parcel { mut payload, meta, attachments } = arguments;
         loop {
             let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
             let (target, number) = client.bind(&lease, method)?;
@@ -95,7 +80,7 @@ impl Client {
     pub(super) async fn make(
         &self,
         method: usize,
-        mut arguments: Arguments,
+        mut arguments: Parcel,
         times: Times,
         mut crash: Option<Crash>,
     ) -> Result<Answer> {
@@ -112,7 +97,7 @@ impl Client {
     async fn attempt_async(
         &self,
         method: usize,
-        arguments: &mut Arguments,
+        arguments: &mut Parcel,
         began: Instant,
         deadline: Option<Instant>,
     ) -> Result<Answer, Attempt> {
@@ -130,7 +115,7 @@ impl Client {
     async fn attempt_lending_async(
         &self,
         method: usize,
-        arguments: &mut Arguments,
+        arguments: &mut Parcel,
         times: Times,
         lent: &mut [LentByTask<'_>],
     ) -> Result<Answer, Attempt> {
@@ -151,7 +136,7 @@ impl Client {
     pub(super) fn address_async(
         &self,
         method: usize,
-        arguments: &mut Arguments,
+        arguments: &mut Parcel,
         lease: &Lease,
     ) -> Result<(Message, Option<Buffer>)> {
         let called = &self.descriptor.methods[method];

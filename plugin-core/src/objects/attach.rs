@@ -45,8 +45,6 @@ impl fmt::Debug for Attachments {
 #[derive(Debug)]
 pub(crate) struct Parcel {
     pub(crate) payload: Buffer,
-    /// More of the payload, in memory of its own.
-    pub(crate) bulk: Vec<u8>,
     /// Whether the payload begins with metadata.
     pub(crate) meta: bool,
     pub(crate) attachments: Attachments,
@@ -55,20 +53,20 @@ pub(crate) struct Parcel {
 impl Parcel {
     /// Closes what has been encoded up to `limit` bytes: metadata of so many bytes that say no more than `parent`, and values.
     pub(crate) fn seal(
-        mut encoded: Encoder,
+        payload: Buffer,
+        things: Vec<Thing>,
         limit: usize,
         parent: Option<u32>,
         metadata: usize,
     ) -> Result<Self, EncodeError> {
-        let attachments = Attachments::of(encoded.take_things());
-        let (payload, bulk) = encoded.into_parts();
+        let attachments = Attachments::of(things);
         if attachments.0.is_none() {
-            return Ok(Self { payload, bulk, meta: parent.is_some(), attachments });
+            return Ok(Self { payload, meta: parent.is_some(), attachments });
         }
-        let mut whole = Encoder::new(limit.saturating_sub(bulk.len()));
+        let mut whole = Encoder::new(limit);
         let written = attachments.metadata(parent).write(&mut whole).and_then(|()| whole.encoded(&payload[metadata..]));
         match written {
-            Ok(()) => Ok(Self { payload: whole.into_buffer(), bulk, meta: true, attachments }),
+            Ok(()) => Ok(Self { payload: whole.into_buffer(), meta: true, attachments }),
             Err(EncodeError::TooLarge(_)) => Err(EncodeError::TooLarge(limit)),
             Err(error) => Err(error),
         }
@@ -76,8 +74,8 @@ impl Parcel {
 
     /// Makes it part of `message`, which goes out by `connection`.
     pub(crate) fn address(self, message: Message, connection: &Arc<Connection>) -> Result<Message, EncodeError> {
-        let Self { payload, bulk, meta, attachments } = self;
-        attachments.attach(Message { meta, payload, bulk, ..message }, connection)
+        let Self { payload, meta, attachments } = self;
+        attachments.attach(Message { meta, payload, ..message }, connection)
     }
 }
 

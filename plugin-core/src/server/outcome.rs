@@ -57,10 +57,14 @@ pub(super) fn unless_over<R>(
 pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome, connection: &Arc<Connection>) -> Message {
     match outcome {
         Ok(_) if call.is_given_up() => failed(number, &cancelled()),
-        Ok((verdict, answer)) => {
+        Ok((verdict, mut answer)) => {
             let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
-            let sealed = Parcel::seal(answer, connection.max_message(), None, 0);
-            let addressed = sealed.and_then(|parcel| parcel.address(Message::control(kind, number), connection));
+            let things = answer.take_things();
+            let (payload, bulk) = answer.into_parts();
+            let limit = connection.max_message().saturating_sub(bulk.len());
+            let message = Message { bulk, ..Message::control(kind, number) };
+            let addressed =
+                Parcel::seal(payload, things, limit, None, 0).and_then(|parcel| parcel.address(message, connection));
             addressed.unwrap_or_else(|error| failed(number, &answer_failure(error)))
         }
         Err(failure) => failed(number, &failure),
