@@ -412,6 +412,73 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_as_a_reader_leaves_is_found() {
+        let (mut inward, _other) = inward();
+        assert!(inward.find_at_once().is_none());
+        let connection = Arc::clone(inward.import.connection());
+        let arrive = |byte: u8| {
+            let items = Message { target: TARGET, ..Message::answer(Kind::Items, 0, vec![byte]) };
+            connection.stream_arrived(items, &mut Vec::new()).unwrap();
+        };
+        for waiter in [Waiter::take(), Waiter::of_task(None)] {
+            let Found::Nothing { call, .. } = inward.find(&waiter) else { panic!("there is nothing") };
+            // Its time is over, and it has not said so yet.
+            arrive(1);
+            arrive(2);
+            assert_eq!(&*inward.leave(call, &waiter).unwrap().payload, [1]);
+            let Found::Message(message) = inward.find(&waiter) else { panic!("there is something") };
+            assert_eq!(&*message.payload, [2]);
+            let Found::Nothing { call, .. } = inward.find(&waiter) else { panic!("there is nothing") };
+            // It has been forgotten as a caller, and not yet as a reader.
+            lock(&connection.calls).leave_unanswered(call, false);
+            arrive(3);
+            assert_eq!(&*inward.leave(call, &waiter).unwrap().payload, [3]);
+        }
+        assert_eq!(connection.pending(), 0);
+        arrive(4);
+        assert_eq!(read(&mut inward), [4]);
+    }
+
+    #[test]
+    fn what_comes_near_a_deadline_is_read_once() {
+        const COUNT: u32 = 3000;
+        promptly(|| {
+            let (mut inward, other) = inward();
+            assert!(inward.receive(soon()).is_err());
+            let sending = std::thread::spawn(move || {
+                for number in 0..COUNT {
+                    send(&other, Kind::Items, 0, &number.to_le_bytes());
+                    std::thread::yield_now();
+                }
+                other
+            });
+            let (mut bytes, mut late) = (Vec::new(), 0_u32);
+            while bytes.len() < 4 * COUNT as usize {
+                // Of all lengths, so that some end just when something comes; every other wait is a task's.
+                let deadline = Some(Instant::now() + Duration::from_micros(u64::from(late % 40)));
+                let received = if late % 2 == 0 {
+                    inward.receive(deadline)
+                } else {
+                    crate::blocking::wait(None, |context| {
+                        context.waker().wake_by_ref();
+                        inward.poll_receive(context, deadline)
+                    })
+                    .unwrap()
+                };
+                match received {
+                    Ok(message) => bytes.extend_from_slice(&message.payload),
+                    Err(CallFailure::Late { .. }) => {}
+                    Err(failure) => panic!("{failure:?}"),
+                }
+                late = late.wrapping_add(1);
+            }
+            drop(sending.join().unwrap());
+            assert!(bytes == (0..COUNT).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
+            assert_eq!(inward.import.connection().pending(), 0);
+        });
+    }
+
+    #[test]
     fn more_is_asked_for_when_half_a_window_has_been_read() {
         promptly(|| {
             let (mut inward, other) = inward();
