@@ -32,6 +32,11 @@ fn callers_read_in_turn() {
 }
 
 #[test]
+fn callers_that_are_answered_together_wake_each_other() {
+    check(Scenario { callers: 5, calls: 3, hurried: 2, ..Scenario::default() });
+}
+
+#[test]
 fn a_reader_whose_time_is_over_leaves_nobody_behind() {
     check(Scenario { callers: 3, calls: 2, hurried: 2, ..Scenario::default() });
 }

@@ -16,8 +16,8 @@ use std::{
 /// Up to this many bytes a buffer is small.
 const SMALL: usize = 4 * 1024;
 
-/// How many small buffers each thread keeps: 64 KiB at most.
-const KEPT_BY_THREAD: usize = 16;
+/// How many bytes of small buffers each thread keeps.
+const KEPT_BY_THREAD: usize = 64 * 1024;
 
 /// How many bytes of large buffers the process keeps.
 const KEPT_BY_PROCESS: usize = 8 << 20;
@@ -34,7 +34,14 @@ static ZEROS: [u8; 4096] = [0; 4096];
 const FIRST: usize = 64;
 
 thread_local! {
-    static SMALL_ONES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static SMALL_ONES: RefCell<SmallOnes> = const { RefCell::new(SmallOnes { buffers: Vec::new(), bytes: 0 }) };
+}
+
+/// The last to come is the next to go.
+struct SmallOnes {
+    buffers: Vec<Vec<u8>>,
+    /// The sum of their capacities.
+    bytes: usize,
 }
 
 static LARGE_ONES: Mutex<LargeOnes> = Mutex::new(LargeOnes::new());
@@ -71,7 +78,24 @@ impl Buffer {
         Self { bytes: kept.unwrap_or_else(|| Vec::with_capacity(count)), length: 0 }
     }
 
+    #[inline]
     pub(crate) fn extend_from_slice(&mut self, slice: &[u8]) {
+        let end = self.length + slice.len();
+        match self.bytes.get_mut(self.length..end) {
+            Some(place) => {
+                match (place, slice) {
+                    // What values begin with: copied without a call.
+                    ([place], [byte]) => *place = *byte,
+                    (place, slice) => place.copy_from_slice(slice),
+                }
+                self.length = end;
+            }
+            None => self.extend(slice),
+        }
+    }
+
+    /// As [`extend_from_slice`](Self::extend_from_slice), where what was here before was shorter.
+    fn extend(&mut self, slice: &[u8]) {
         self.make_room(slice.len(), LargeOnes::take_fitting);
         let over = slice.len().min(self.bytes.len() - self.length);
         self.bytes[self.length..self.length + over].copy_from_slice(&slice[..over]);
@@ -131,6 +155,9 @@ impl Buffer {
     }
 
     fn move_to(&mut self, mut other: Vec<u8>) {
+        if self.length == 0 {
+            return keep(std::mem::replace(&mut self.bytes, other));
+        }
         let over = self.length.min(other.len());
         other[..over].copy_from_slice(&self.bytes[..over]);
         other.extend_from_slice(&self.bytes[over..self.length]);
@@ -219,7 +246,13 @@ fn lock_large() -> std::sync::MutexGuard<'static, LargeOnes> {
 
 fn take_small() -> Option<Vec<u8>> {
     // Of a thread that ends, the buffers may be gone already.
-    SMALL_ONES.try_with(|ones| ones.borrow_mut().pop()).ok().flatten()
+    let take = |ones: &RefCell<SmallOnes>| {
+        let mut ones = ones.borrow_mut();
+        let bytes = ones.buffers.pop()?;
+        ones.bytes -= bytes.capacity();
+        Some(bytes)
+    };
+    SMALL_ONES.try_with(take).ok().flatten()
 }
 
 /// Keeps memory for later, if it is worth it.
@@ -229,8 +262,9 @@ fn keep(bytes: Vec<u8>) {
         1..=SMALL => {
             let _ = SMALL_ONES.try_with(|ones| {
                 let mut ones = ones.borrow_mut();
-                if ones.len() < KEPT_BY_THREAD {
-                    ones.push(bytes);
+                if ones.bytes + bytes.capacity() <= KEPT_BY_THREAD {
+                    ones.bytes += bytes.capacity();
+                    ones.buffers.push(bytes);
                 }
             });
         }
@@ -300,7 +334,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn kept_small() -> usize {
-        SMALL_ONES.with_borrow(Vec::len)
+        SMALL_ONES.with_borrow(|ones| ones.buffers.iter().map(Vec::capacity).sum())
     }
 
     #[test]
@@ -315,7 +349,9 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_few() {
-        drop((0..100).map(|_| Buffer::from(&b"x"[..])).collect::<Vec<_>>());
+        drop((0..100).map(|_| Buffer::from(&[b'x'; SMALL][..])).collect::<Vec<_>>());
+        assert_eq!(kept_small(), KEPT_BY_THREAD);
+        drop((0..10).map(|_| Buffer::from(&b"x"[..])).collect::<Vec<_>>());
         assert_eq!(kept_small(), KEPT_BY_THREAD);
     }
 

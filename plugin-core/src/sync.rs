@@ -6,3 +6,6 @@ pub(crate) use std::{
     thread, thread_local,
     time::Instant,
 };
+
+/// How many threads are woken by one other, where many are woken at once. A model has few.
+pub(crate) const FOLLOWERS: usize = 7;

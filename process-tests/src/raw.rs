@@ -23,6 +23,8 @@ pub mod kind {
     pub const ERROR: u8 = 18;
     /// Neither.
     pub const FAILURE: u8 = 19;
+    /// So many references to an object are given up.
+    pub const RELEASE: u8 = 21;
     /// Nothing but an acknowledgement.
     pub const ACK: u8 = 23;
     /// The caller no longer waits.

@@ -48,6 +48,23 @@ fn an_end_of_oneway_calls_that_were_never_made() {
 }
 
 #[test]
+fn a_release_of_what_it_does_not_hold() {
+    breaks_the_protocol("releases-unheld", "releases 3 references to object 70000, of 0");
+}
+
+#[test]
+fn a_message_that_refers_to_too_many_objects() {
+    breaks_the_protocol("gives-one-too-often", "gives more than 65536 objects");
+}
+
+#[test]
+fn objects_without_end_whose_releases_are_not_read() {
+    assert_eq!(add("gives-and-takes").unwrap(), 7, "some are no offence");
+    let error = add("gives-and-does-not-read").unwrap_err();
+    assert!(error.to_string().contains("asks without reading the answers"), "{error:?}");
+}
+
+#[test]
 fn half_a_frame_and_then_the_end() {
     let error = add("half-a-frame").unwrap_err();
     assert!(matches!(error, Error::Died { .. }), "{error:?}");

@@ -222,7 +222,7 @@ fn a_panic_fails_one_call() {
         let error = item.panic().unwrap_err();
         assert!(
             matches!(&error, Error::Panicked { plugin, method, message, location: Some(location) }
-            if plugin == "shelf" && method == "panic" && message == "item yours panics" && location.contains("remote.rs")),
+            if plugin == "shelf" && method == "panic" && message == "item yours panics" && location.contains("real.rs")),
             "{error:?}"
         );
         assert_eq!(item.name().unwrap(), "yours");

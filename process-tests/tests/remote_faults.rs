@@ -89,6 +89,23 @@ fn what_comes_with_a_message_that_is_taken_back_is_let_go_of() {
 }
 
 #[test]
+fn oneway_calls_that_wait_to_be_written_leave_before_the_object_is_let_go_of() {
+    watchdog(60, || {
+        let shelf = connect(launcher());
+        let item = shelf.make("yours").unwrap();
+        shelf.keep(item.clone()).unwrap();
+        signal(process(&shelf), rustix::process::Signal::STOP);
+        // Fills the socket.
+        assert!(within(milliseconds(200), || shelf.measure(item.clone(), &vec![0; 4 << 20])).is_err());
+        (0..100).for_each(|number| item.note(number).unwrap());
+        drop(item);
+        signal(process(&shelf), rustix::process::Signal::CONT);
+        let item = shelf.kept().unwrap().remove(0);
+        assert_eq!(item.heard(100).unwrap(), 100);
+    });
+}
+
+#[test]
 fn what_comes_with_an_answer_that_comes_too_late_is_let_go_of() {
     watchdog(60, || {
         let shelf = connect(launcher());

@@ -82,7 +82,18 @@ impl Service {
         self.leaders.want(&me, connection).expect("threads can be started");
     }
 
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, _began: Instant) -> (Sent, Instant) {
+    #[allow(clippy::unused_self, reason = "the real one enters a runtime")]
+    pub(super) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+        body()
+    }
+
+    pub(super) fn answer(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        _began: Instant,
+        _is_entered: bool,
+    ) -> (Sent, Instant) {
         let Task(request) = task;
         self.told.arrived(&request);
         match request.target {
@@ -126,7 +137,7 @@ impl Service {
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
         let (me, connection) = (self.me.upgrade().expect("the scenario holds it"), Arc::clone(connection));
         drop(thread::spawn(move || {
-            if me.answer(&connection, task, Instant::now()).0 == Sent::Partly {
+            if me.answer(&connection, task, Instant::now(), false).0 == Sent::Partly {
                 connection.write_rest();
             }
         }));
@@ -170,7 +181,7 @@ impl Handler for Service {
     }
 
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        if self.answer(connection, Task(request), Instant::now()).0 == Sent::Partly {
+        if self.answer(connection, Task(request), Instant::now(), false).0 == Sent::Partly {
             self.stalled(connection);
         }
     }

@@ -1,19 +1,61 @@
 //! Which methods a plugin has, and what they go by.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use semver::{Version, VersionReq};
 
 use crate::{
     Error, Result,
+    connection::lock,
     host::Instance,
     interface::{Descriptor, Method},
     protocol::message::InterfaceEntry,
 };
 
+/// What the methods go by in the runs of a plugin.
+pub(super) struct Bindings {
+    /// In the run that there was first, which mostly is the only one: every call looks here, without a lock.
+    first: Binding,
+    /// In the last that was called since.
+    last: Mutex<Option<Binding>>,
+}
+
+impl Bindings {
+    pub(super) fn new(first: Binding) -> Self {
+        Self { first, last: Mutex::default() }
+    }
+
+    /// What `look` finds in the binding of `instance`.
+    pub(super) fn of<R>(
+        &self,
+        instance: &Arc<Instance>,
+        descriptor: &Descriptor,
+        plugin: &str,
+        look: impl FnOnce(&Binding) -> R,
+    ) -> Result<R> {
+        if self.first.is_of(instance) {
+            return Ok(look(&self.first));
+        }
+        let mut last = lock(&self.last);
+        if !last.as_ref().is_some_and(|last| last.is_of(instance)) {
+            *last = None;
+        }
+        let binding = match &mut *last {
+            Some(binding) => binding,
+            none => none.insert(Binding::new(instance, descriptor, plugin)?),
+        };
+        Ok(look(binding))
+    }
+
+    /// What `look` finds in the binding of the last run that was called.
+    pub(super) fn of_last<R>(&self, look: impl FnOnce(&Binding) -> R) -> R {
+        look(lock(&self.last).as_ref().unwrap_or(&self.first))
+    }
+}
+
 /// What the methods go by in one run of the plugin. The next run may be of another build.
 pub(super) struct Binding {
-    pub(super) instance: Weak<Instance>,
+    instance: Weak<Instance>,
     pub(super) target: u32,
     /// The plugin's own number for each method of the descriptor, where it has the method.
     pub(super) numbers: Arc<[Option<u16>]>,
@@ -25,6 +67,11 @@ impl Binding {
         check_version(plugin, descriptor, entry)?;
         let numbers = number_methods(plugin, descriptor, entry)?;
         Ok(Self { instance: Arc::downgrade(instance), target, numbers })
+    }
+
+    fn is_of(&self, instance: &Arc<Instance>) -> bool {
+        // Its memory is nobody else's as long as this refers to it.
+        self.instance.as_ptr() == Arc::as_ptr(instance)
     }
 }
 

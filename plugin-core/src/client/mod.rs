@@ -2,16 +2,18 @@
 
 mod answer;
 mod binding;
+mod calling;
 mod prepared;
 
 pub use answer::Answer;
 pub(crate) use answer::explain_failure;
 pub(crate) use binding::{check_version, number_methods};
+pub(crate) use calling::Calling;
 pub(crate) use prepared::Prepared;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +21,7 @@ use crate::{
     Error, Result,
     buffer::Buffer,
     codec::{self, EncodeError, Encoder},
-    connection::{CallFailure, Unsent, lock},
+    connection::{CallFailure, Unsent},
     deadline::{self, Scope},
     host::{Handle, Instance, Lease, explain, limit},
     interface::{Descriptor, Method, Timeout},
@@ -30,14 +32,14 @@ use crate::{
         metadata::Metadata,
     },
 };
-use binding::Binding;
+use binding::{Binding, Bindings};
 
 /// Calls the methods of one interface of one plugin.
 #[derive(Clone)]
 pub(crate) struct Client {
     plugin: Arc<Handle>,
     descriptor: &'static Descriptor,
-    binding: Arc<Mutex<Binding>>,
+    bindings: Arc<Bindings>,
 }
 
 impl fmt::Debug for Client {
@@ -65,13 +67,13 @@ impl Client {
     }
 
     fn of(instance: &Arc<Instance>, plugin: Arc<Handle>, descriptor: &'static Descriptor) -> Result<Self> {
-        let binding = Arc::new(Mutex::new(Binding::new(instance, descriptor, plugin.name())?));
-        Ok(Self { plugin, descriptor, binding })
+        let bindings = Arc::new(Bindings::new(Binding::new(instance, descriptor, plugin.name())?));
+        Ok(Self { plugin, descriptor, bindings })
     }
 
     /// Whether the plugin has method number `method` of the descriptor.
     pub(crate) fn supports(&self, method: usize) -> bool {
-        lock(&self.binding).numbers[method].is_some()
+        self.bindings.of_last(|binding| binding.numbers[method].is_some())
     }
 
     /// Calls method number `method` of the descriptor with `arguments` values, which `encode` writes.
@@ -152,9 +154,9 @@ impl Client {
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Prepared {
-        let parcel = self.encode(&self.descriptor.methods[method], None, arguments, encode);
-        Prepared { client: self.clone(), method, began: Instant::now(), scope: Scope::current(), parcel }
+    ) -> Result<Prepared<'_>> {
+        let arguments = self.encode(&self.descriptor.methods[method], None, arguments, encode)?.into();
+        Ok(Prepared { client: self, method, began: Instant::now(), scope: Scope::current(), arguments })
     }
 
     fn encode(
@@ -224,12 +226,9 @@ impl Client {
 
     /// What the interface and the method go by in this run.
     fn bind(&self, instance: &Arc<Instance>, method: usize) -> Result<(u32, u16)> {
-        let mut binding = lock(&self.binding);
-        if binding.instance.as_ptr() != Arc::as_ptr(instance) {
-            *binding = Binding::new(instance, self.descriptor, self.plugin.name())?;
-        }
-        let number = binding.numbers[method].ok_or_else(|| self.unknown(&self.descriptor.methods[method]))?;
-        Ok((binding.target, number))
+        let look = |binding: &Binding| (binding.target, binding.numbers[method]);
+        let (target, number) = self.bindings.of(instance, self.descriptor, self.plugin.name(), look)?;
+        Ok((target, number.ok_or_else(|| self.unknown(&self.descriptor.methods[method]))?))
     }
 
     fn answer(&self, method: &'static Method, answer: Message, limit: Duration) -> Result<Answer> {

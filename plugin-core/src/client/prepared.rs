@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Answer, Attempt, Client, Times, unsent};
+use super::{Answer, Attempt, Client, Crash, Times, unsent};
 use crate::{
     Result,
     buffer::Buffer,
@@ -10,38 +10,42 @@ use crate::{
     deadline::Scope,
     host::{Lease, explain},
     interface::Method,
-    objects::{Lending, LentByTask, Parcel},
+    objects::{Attachments, Lending, LentByTask, Parcel},
     protocol::{frame::Kind, message::Message},
 };
 
 /// A call of an async method that is ready to be made.
 #[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(super) client: Client,
+pub(crate) struct Prepared<'a> {
+    pub(super) client: &'a Client,
     pub(super) method: usize,
     /// When and under which deadlines its method was called.
     pub(super) began: Instant,
     pub(super) scope: Scope,
-    pub(super) parcel: Result<Parcel>,
+    pub(super) arguments: Arguments,
 }
 
-impl Prepared {
-    /// Makes the call. Dropping the future cancels it.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub(crate) async fn call(self) -> Result<Answer> {
+/// What the request of a call says: a parcel that nothing was kept apart of. Small, since futures hold it.
+#[derive(Debug)]
+pub(super) struct Arguments {
+    pub(super) payload: Buffer,
+    /// Whether the payload begins with metadata.
+    pub(super) meta: bool,
+    pub(super) attachments: Attachments,
+}
+
+impl From<Parcel> for Arguments {
+    fn from(Parcel { payload, meta, attachments, .. }: Parcel) -> Self {
+        Self { payload, meta, attachments }
+    }
+}
+
+impl Prepared<'_> {
+    /// Makes the call, whatever has to be waited for.
+    pub(super) async fn call_slowly(self) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, parcel, .. } = self;
-        let called = &client.descriptor.methods[method];
-        let mut parcel = parcel?;
-        let mut crash = None;
-        loop {
-            match client.attempt_async(method, &mut parcel, began, deadline).await {
-                Ok(answer) => return Ok(answer),
-                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, deadline)?,
-            }
-        }
+        let Self { client, method, began, arguments, .. } = self;
+        client.make(method, arguments, Times { began, deadline }, None).await
     }
 
     /// As [`call`](Self::call), lending functions and objects for as long as it lasts.
@@ -50,14 +54,13 @@ impl Prepared {
     /// As [`Client::call`].
     pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
         let deadline = self.deadline();
-        let Self { client, method, began, parcel, .. } = self;
+        let Self { client, method, began, mut arguments, .. } = self;
         let called = &client.descriptor.methods[method];
-        let mut parcel = parcel?;
         let mut crash = None;
         loop {
-            match client.attempt_lending_async(method, &mut parcel, Times { began, deadline }, lent).await {
+            match client.attempt_lending_async(method, &mut arguments, Times { began, deadline }, lent).await {
                 Ok(answer) => return Ok(answer),
-                Err(attempt) => parcel.payload = attempt.again(&mut crash, called, deadline)?,
+                Err(attempt) => arguments.payload = attempt.again(&mut crash, called, deadline)?,
             }
         }
     }
@@ -68,9 +71,9 @@ impl Prepared {
     /// As [`Client::call_oneway`].
     pub(crate) async fn call_oneway(self) -> Result<()> {
         let deadline = self.deadline();
-        let Self { client, method, began, parcel, .. } = self;
+        let Self { client, method, began, arguments, .. } = self;
         let called = &client.descriptor.methods[method];
-        let Parcel { mut payload, meta, attachments, .. } = parcel?;
+        let Arguments { mut payload, meta, attachments } = arguments;
         loop {
             let lease = client.plugin.acquire_async(called.name, began, deadline).await?;
             let (target, number) = client.bind(&lease, method)?;
@@ -81,24 +84,41 @@ impl Prepared {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let method = &self.client.descriptor.methods[self.method];
         self.scope.for_call(self.began, method.timeout, self.client.plugin.call_timeout())
     }
 }
 
 impl Client {
+    /// Makes a call, again where it may be made again.
+    pub(super) async fn make(
+        &self,
+        method: usize,
+        mut arguments: Arguments,
+        times: Times,
+        mut crash: Option<Crash>,
+    ) -> Result<Answer> {
+        let called = &self.descriptor.methods[method];
+        loop {
+            match self.attempt_async(method, &mut arguments, times.began, times.deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(attempt) => arguments.payload = attempt.again(&mut crash, called, times.deadline)?,
+            }
+        }
+    }
+
     /// As [`attempt`](Self::attempt), for a task.
     async fn attempt_async(
         &self,
         method: usize,
-        parcel: &mut Parcel,
+        arguments: &mut Arguments,
         began: Instant,
         deadline: Option<Instant>,
     ) -> Result<Answer, Attempt> {
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (request, kept) = self.address_async(method, parcel, &lease)?;
+        let (request, kept) = self.address_async(method, arguments, &lease)?;
         let outcome = lease.connection.call_async(request, deadline).await;
         if outcome.is_err() {
             lease.settle(deadline).await;
@@ -110,14 +130,14 @@ impl Client {
     async fn attempt_lending_async(
         &self,
         method: usize,
-        parcel: &mut Parcel,
+        arguments: &mut Arguments,
         times: Times,
         lent: &mut [LentByTask<'_>],
     ) -> Result<Answer, Attempt> {
         let Times { began, deadline } = times;
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (request, kept) = self.address_async(method, parcel, &lease)?;
+        let (request, kept) = self.address_async(method, arguments, &lease)?;
         let mut lending = Lending::new(lent, self.plugin.shared_name());
         lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
         let outcome = lease.connection.call_lending_async(request, deadline, &mut lending).await;
@@ -128,14 +148,19 @@ impl Client {
     }
 
     /// The request for that run, and what is kept of it if it may be repeated.
-    fn address_async(&self, method: usize, parcel: &mut Parcel, lease: &Lease) -> Result<(Message, Option<Buffer>)> {
+    pub(super) fn address_async(
+        &self,
+        method: usize,
+        arguments: &mut Arguments,
+        lease: &Lease,
+    ) -> Result<(Message, Option<Buffer>)> {
         let called = &self.descriptor.methods[method];
         let (target, number) = self.bind(lease, method)?;
-        let payload = std::mem::take(&mut parcel.payload);
+        let payload = std::mem::take(&mut arguments.payload);
         let kept = called.idempotent.then(|| payload.clone());
         let request =
-            Message { target, method: number, meta: parcel.meta, payload, ..Message::control(Kind::Request, 0) };
-        Ok((self.attach(&parcel.attachments, request, called, lease)?, kept))
+            Message { target, method: number, meta: arguments.meta, payload, ..Message::control(Kind::Request, 0) };
+        Ok((self.attach(&arguments.attachments, request, called, lease)?, kept))
     }
 
     /// The arguments of a oneway call to send to the next run, or why there is none.

@@ -148,6 +148,7 @@ struct Limited<'a> {
 }
 
 impl io::Write for Limited<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.encoder.join();
         if bytes.len() > self.encoder.limit - self.encoder.payload.len() {
@@ -156,6 +157,11 @@ impl io::Write for Limited<'_> {
         }
         self.encoder.payload.extend_from_slice(bytes);
         Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes).map(drop)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -8,7 +8,7 @@
 //! reading and sleeping in the same step in which a reader that leaves looks for one that sleeps. Either the caller finds the
 //! reading free, or the reader finds the caller asleep.
 
-use super::{calls::Calls, wait::Patience, waiter::Waiter};
+use super::{calls::Calls, wait::Patience, waiter::Woken};
 use crate::{protocol::frame::Deframer, sync::Arc, transport::Link};
 
 /// What it takes to read a link.
@@ -25,7 +25,7 @@ pub(crate) struct Reading {
     /// The last turn has left bytes in the link, as far as is known.
     pub(super) has_left_some: bool,
     /// Those to be woken at the end of a turn; empty between turns.
-    pub(super) woken: Vec<Arc<Waiter>>,
+    pub(super) woken: Vec<Woken>,
 }
 
 impl Reading {

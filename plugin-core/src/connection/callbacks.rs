@@ -13,7 +13,7 @@ use super::{
     lock,
     outbox::{Sent, Unsent},
     tasks::is_past,
-    waiter::Waiter,
+    waiter::{Waiter, Woken},
 };
 use crate::{
     protocol::{
@@ -105,7 +105,7 @@ impl Waiting {
 /// What has become of a request for the caller of another.
 enum Asked {
     /// It runs it; to be woken, if it sleeps.
-    Caller(Option<Arc<Waiter>>),
+    Caller(Option<Woken>),
     /// Too much waits for it already.
     TooMuch(Message),
     /// It does not wait, or not any more.
@@ -114,12 +114,7 @@ enum Asked {
 
 impl Connection {
     /// A request has arrived that says something beside its arguments.
-    pub(super) fn request_arrived(
-        self: &Arc<Self>,
-        request: Message,
-        parent: Option<u32>,
-        woken: &mut Vec<Arc<Waiter>>,
-    ) {
+    pub(super) fn request_arrived(self: &Arc<Self>, request: Message, parent: Option<u32>, woken: &mut Vec<Woken>) {
         match self.ask(parent, request) {
             Asked::Caller(asleep) => woken.extend(asleep),
             Asked::TooMuch(request) => {
@@ -132,11 +127,7 @@ impl Connection {
     }
 
     /// A function that a call has lent is to be called, and nothing answers.
-    pub(super) fn notice_arrived(
-        self: &Arc<Self>,
-        notice: Message,
-        woken: &mut Vec<Arc<Waiter>>,
-    ) -> Result<(), Violation> {
+    pub(super) fn notice_arrived(self: &Arc<Self>, notice: Message, woken: &mut Vec<Woken>) -> Result<(), Violation> {
         let call = notice.call;
         if !metadata::is_lent(notice.target) {
             tracing::debug!(call, target = notice.target, "a callback of what no call can have lent was dropped");
@@ -161,7 +152,7 @@ impl Connection {
             return Asked::Nobody(request);
         };
         match waiter.ask(request) {
-            Ok(is_asleep) => Asked::Caller(is_asleep.then(|| Arc::clone(waiter))),
+            Ok(asleep) => Asked::Caller(asleep),
             Err(request) => Asked::TooMuch(request),
         }
     }

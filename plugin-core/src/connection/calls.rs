@@ -13,7 +13,7 @@ use super::{
     lock,
     outbox::{Sent, Unsent},
     read::Progress,
-    waiter::{State, Waiter},
+    waiter::{State, Waiter, Woken},
 };
 use crate::{
     protocol::{frame::Kind, message::Message, outgoing::Withdrawn},
@@ -159,23 +159,23 @@ impl Calls {
     }
 
     /// Gives an answer to whom it belongs; whom to wake for it. One that nobody waits for is given back.
-    pub(super) fn answer(&mut self, answer: Message) -> Result<Option<Arc<Waiter>>, Message> {
+    pub(super) fn answer(&mut self, answer: Message) -> Result<Option<Woken>, Message> {
         let Some(slot) = self.waiting.remove(&answer.call) else { return Err(answer) };
         self.tasks.left(&slot);
         match slot {
-            Slot::Waited(waiter) => Ok(waiter.answer(answer).then_some(waiter)),
+            Slot::Waited(waiter) => Ok(waiter.answer(answer)),
             Slot::Abandoned => Err(answer),
         }
     }
 
     /// Refuses further calls, and lets nobody read any more; gives those to wake.
-    pub(super) fn close(&mut self) -> Vec<Arc<Waiter>> {
+    pub(super) fn close(&mut self) -> Vec<Woken> {
         self.is_closed = true;
         self.tasks.count = 0;
         self.baton.renew(u64::MAX, None);
         let slots = std::mem::take(&mut self.waiting).into_values();
         let waiters = slots.filter_map(|slot| if let Slot::Waited(waiter) = slot { Some(waiter) } else { None });
-        waiters.filter(|waiter| waiter.close()).collect()
+        waiters.filter_map(Waiter::close).collect()
     }
 
     /// Forgets who waits for the answer to `call`, which may still come if `is_expected`.

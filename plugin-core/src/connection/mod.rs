@@ -20,6 +20,7 @@ mod imports;
 mod liveness;
 mod oneway;
 mod outbox;
+mod prompt;
 mod read;
 mod resume;
 mod streams;
@@ -40,6 +41,7 @@ pub(crate) use cut::{Cut, Failed};
 pub(crate) use exports::{Export, MAX_STREAMS, TooMany};
 pub(crate) use imports::{Brought, Import};
 pub(crate) use outbox::{Sent, Unsent};
+pub(crate) use prompt::Prompt;
 pub(crate) use read::{Progress, Recalled};
 pub(crate) use streams::Inward;
 
@@ -223,6 +225,8 @@ pub(crate) struct Connection {
     handler: Arc<dyn Handler>,
     /// Callers read the present link in turn.
     is_shared: AtomicBool,
+    /// The outbox says that the connection has ended.
+    has_ended: AtomicBool,
     /// How often something has been received: a sign of life.
     heard: AtomicU64,
     pulse: Mutex<Pulse>,
@@ -280,6 +284,7 @@ impl Connection {
             changed: Signal::default(),
             handler,
             is_shared: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             pulse: Mutex::default(),
             is_unresponsive: AtomicBool::new(false),
@@ -295,6 +300,11 @@ impl Connection {
     /// Whether threads read in turn.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection has ended for good; as [`end`](Self::end), without a lock.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Runs what may block, on another thread. Drops it where there is none any more.

@@ -11,7 +11,7 @@ mod writer;
 
 use std::io::{self, IoSlice};
 
-use super::{Cause, Connection, End, calls::milliseconds, lock, waiter::Waiter};
+use super::{Cause, Connection, End, calls::milliseconds, lock, waiter::Woken};
 use crate::{
     protocol::{
         Violation,
@@ -21,11 +21,11 @@ use crate::{
         message::Message,
         outgoing::{Outgoing, Withdrawn},
     },
-    sync::{Arc, Instant, MutexGuard, thread::ThreadId},
+    sync::{Arc, Instant, MutexGuard, atomic::Ordering, thread::ThreadId},
     transport::{Link, TICK},
 };
 use line::Line;
-pub(super) use tasks::yield_once;
+pub(super) use tasks::{Next, yield_once};
 
 /// About how many bytes are written at once.
 const BATCH: usize = 512 * 1024;
@@ -172,7 +172,7 @@ impl Outbox {
 /// What a connection leaves behind: a link to close, callers to wake, and messages to drop where nothing is locked.
 pub(super) struct LeftBehind {
     pub(super) link: Option<Arc<dyn Link>>,
-    pub(super) waiting: Vec<Arc<Waiter>>,
+    pub(super) waiting: Vec<Woken>,
     pub(super) unsent: Vec<Message>,
 }
 
@@ -389,6 +389,7 @@ impl Connection {
             return None;
         }
         outbox.end = Some(end.clone());
+        self.has_ended.store(true, Ordering::Release);
         // With the outbox still locked: a call that registers later finds the calls closed, one that registered before
         // is among those to wake.
         let waiting = lock(&self.calls).close();

@@ -10,7 +10,7 @@ use super::{
     Cause, Connection,
     baton::{Attendance, Left, Reading},
     lock,
-    waiter::Waiter,
+    waiter::Woken,
 };
 use crate::{
     protocol::{
@@ -182,10 +182,8 @@ impl Connection {
         let taken = self.take_frames_locked(reading, &mut woken);
         // Without a lock, and while this thread is known to be awake: what the woken ones send next is written with whatever
         // else this thread writes before it waits again.
-        let are_several = woken.iter().filter(|waiter| waiter.task().is_none()).count() > 1;
-        for waiter in woken.drain(..) {
-            waiter.wake();
-        }
+        let are_several = woken.iter().filter(|woken| woken.is_thread()).count() > 1;
+        Woken::wake_all(&mut woken);
         reading.woken = woken;
         if are_several {
             // Or they would find this thread gone, or waiting, and each would have to write for itself.
@@ -205,11 +203,7 @@ impl Connection {
         }
     }
 
-    fn take_frames_locked(
-        self: &Arc<Self>,
-        reading: &mut Reading,
-        woken: &mut Vec<Arc<Waiter>>,
-    ) -> Result<Taken, Violation> {
+    fn take_frames_locked(self: &Arc<Self>, reading: &mut Reading, woken: &mut Vec<Woken>) -> Result<Taken, Violation> {
         // Until the end, so that what the next link brings comes behind all of this.
         let mut inbox = lock(&self.inbox);
         if inbox.generation != reading.generation {
@@ -217,30 +211,45 @@ impl Connection {
         }
         let mut count = 0;
         let mut acknowledged = None;
+        // Kept from one answer to the next, and for nothing else.
+        let mut calls = None;
         loop {
-            let (header, message) = match reading.deframer.next()? {
-                Some(frame) => (frame.header, inbox.incoming.accept(&frame)?),
-                None => match receive_fragment(reading, &mut inbox.incoming, count < MAX_FRAMES)? {
+            let (header, message) = if let Some(frame) = reading.deframer.next()? {
+                (frame.header, inbox.incoming.accept(&frame)?)
+            } else {
+                calls = None;
+                match receive_fragment(reading, &mut inbox.incoming, count < MAX_FRAMES)? {
                     Some(Fragment { header, message }) => (header, message),
                     None => break,
-                },
+                }
             };
             if acknowledged != Some(header.ack) {
                 acknowledged = Some(header.ack);
+                calls = None;
                 self.acknowledged(header.ack)?;
             }
             count += 1;
-            if let Some(message) = message {
-                self.route(message, woken)?;
+            match message {
+                // With it, nothing is dropped but bytes, should nobody wait for it.
+                Some(answer) if answer.kind.is_answer() && !answer.meta => {
+                    let answered = calls.get_or_insert_with(|| lock(&self.calls)).answer(answer);
+                    woken.extend(answered.unwrap_or_default());
+                }
+                Some(message) => {
+                    calls = None;
+                    self.route(message, woken)?;
+                }
+                None => {}
             }
         }
+        drop(calls);
         if count > 0 {
             self.received(inbox.incoming.received());
         }
         Ok(Taken::Frames(count))
     }
 
-    fn route(self: &Arc<Self>, mut message: Message, woken: &mut Vec<Arc<Waiter>>) -> Result<(), Violation> {
+    fn route(self: &Arc<Self>, mut message: Message, woken: &mut Vec<Woken>) -> Result<(), Violation> {
         // What cannot be read is told by whoever decodes the values behind it.
         let metadata =
             if message.meta { Metadata::read(&message.payload).unwrap_or_default() } else { Metadata::default() };

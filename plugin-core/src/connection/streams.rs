@@ -16,7 +16,7 @@ use super::{
     lock,
     outbox::Sent,
     tasks::is_past,
-    waiter::{State as Waited, Waiter},
+    waiter::{State as Waited, Waiter, Woken},
 };
 use crate::{
     codec::Decoder,
@@ -150,7 +150,7 @@ impl Inward {
             if let Some(message) = self.find_at_once() {
                 return Poll::Ready(Ok(message));
             }
-            let waiter = Waiter::of_task(deadline);
+            let waiter = Waiter::of_task(deadline, None);
             match self.find(&waiter) {
                 Found::Message(message) => return Poll::Ready(Ok(message)),
                 Found::Closed => return Poll::Ready(Err(closed())),
@@ -272,7 +272,7 @@ impl Connection {
     pub(super) fn stream_arrived(
         self: &Arc<Self>,
         mut message: Message,
-        woken: &mut Vec<Arc<Waiter>>,
+        woken: &mut Vec<Woken>,
     ) -> Result<(), Violation> {
         let target = message.target;
         let Some(inlet) = lock(&self.inlets).get(&target).cloned() else { return Ok(()) };

@@ -5,6 +5,7 @@
 //! not write at once: it lets the executor run the others first, so that what they send goes out together with it.
 
 use std::{
+    borrow::Borrow,
     future::poll_fn,
     task::{Context, Poll},
 };
@@ -17,7 +18,7 @@ use super::{
     calls::LOOK,
     lock,
     outbox::{Unsent, yield_once},
-    waiter::{State, Waiter},
+    waiter::{State, Waiter, Woken},
 };
 use crate::{
     protocol::message::Message,
@@ -28,14 +29,14 @@ use crate::{
 const PATIENCE: u32 = 32;
 
 /// A call of a task that is registered, and given up when this is dropped before its end.
-struct Registered<'a> {
-    connection: &'a Arc<Connection>,
+pub(super) struct Registered<C: Borrow<Arc<Connection>>> {
+    pub(super) connection: C,
     waiter: Arc<Waiter>,
-    call: u32,
+    pub(super) call: u32,
     /// Others were registered when it was.
-    has_company: bool,
+    pub(super) has_company: bool,
     /// The request has been queued: an answer may come.
-    is_queued: bool,
+    pub(super) is_queued: bool,
     /// Nobody finds the waiter any more.
     is_over: bool,
 }
@@ -99,9 +100,9 @@ impl Connection {
         self: &Arc<Self>,
         mut request: Message,
         deadline: Option<Instant>,
-    ) -> Result<Registered<'_>, CallFailure> {
-        let waiter = Waiter::of_task(deadline);
-        let Some(mut registered) = self.register_task(waiter) else {
+    ) -> Result<Registered<&Arc<Self>>, CallFailure> {
+        let waiter = Waiter::of_task(deadline, None);
+        let Some(mut registered) = Registered::new(self, waiter) else {
             return Err(CallFailure::Unsent(request));
         };
         request.call = registered.call;
@@ -122,24 +123,13 @@ impl Connection {
         deadline: Option<Instant>,
     ) -> Result<(), (Unsent, Message)> {
         // While it waits, it is among the calls, so that it is woken when its time is over.
-        let Some(registered) = self.register_task(Waiter::of_task(deadline)) else {
+        let Some(registered) = Registered::new(self, Waiter::of_task(deadline, None)) else {
             return Err((Unsent::Closed, call));
         };
         let next = self.queue(call, deadline, Some(&registered.waiter), registered.has_company).await?;
         drop(registered);
         self.see_to(next).await;
         Ok(())
-    }
-
-    fn register_task(self: &Arc<Self>, waiter: Arc<Waiter>) -> Option<Registered<'_>> {
-        let deadline = waiter.task().and_then(|task| task.deadline);
-        let (call, alarm, has_company) = {
-            let mut calls = lock(&self.calls);
-            let call = calls.register(&waiter)?;
-            (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1)
-        };
-        self.arrange(alarm);
-        Some(Registered { connection: self, waiter, call, has_company, is_queued: false, is_over: false })
     }
 
     /// Has somebody look after tasks when it is time for that.
@@ -164,7 +154,7 @@ impl Connection {
             let mut next = now + LOOK;
             for waiter in calls.waiting_tasks() {
                 match waiter.task().and_then(|task| task.deadline) {
-                    Some(deadline) if deadline <= now => late.push(Arc::clone(waiter)),
+                    Some(deadline) if deadline <= now => late.extend(waiter.looks_again()),
                     Some(deadline) => next = next.min(deadline),
                     None => {}
                 }
@@ -175,9 +165,7 @@ impl Connection {
             }
             (calls.tasks.alarm, calls.is_neglected())
         };
-        for waiter in late {
-            waiter.wake();
-        }
+        late.into_iter().for_each(Woken::wake);
         if next.is_none() {
             self.handler.untasked(self);
             // Its driver, if it has one, ends when its runtime runs: from here on the watcher comes.
@@ -214,6 +202,10 @@ impl Connection {
             }
             calls.baton.attendance()
         };
+        self.attend_to(attendance);
+    }
+
+    fn attend_to(self: &Arc<Self>, attendance: Option<Attendance>) {
         let is_awaited = match attendance {
             None | Some(Attendance::Driven) => false,
             Some(Attendance::Watched) => self.handler.could_drive(),
@@ -225,16 +217,37 @@ impl Connection {
     }
 }
 
-impl Registered<'_> {
-    fn poll(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> Poll<Result<Message, CallFailure>> {
+impl<C: Borrow<Arc<Connection>>> Registered<C> {
+    /// Registers; `None` where the connection has ended.
+    pub(super) fn new(connection: C, waiter: Arc<Waiter>) -> Option<Self> {
+        let deadline = waiter.task().and_then(|task| task.deadline);
+        let at = connection.borrow();
+        let (call, alarm, has_company, attendance) = {
+            let mut calls = lock(&at.calls);
+            let call = calls.register(&waiter)?;
+            (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1, calls.baton.attendance())
+        };
+        // From here on, whoever leaves the reading finds that a task waits.
+        at.attend_to(attendance);
+        at.arrange(alarm);
+        Some(Self { connection, waiter, call, has_company, is_queued: false, is_over: false })
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        self.connection.borrow()
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        context: &Context<'_>,
+        deadline: Option<Instant>,
+    ) -> Poll<Result<Message, CallFailure>> {
+        let connection = self.connection.borrow();
         let outcome = match self.waiter.poll(context) {
             Poll::Ready(State::Answered(answer)) => Ok(answer),
-            Poll::Ready(_) => Err(self.connection.closed_under(self.call)),
-            Poll::Pending if is_past(deadline) => self.connection.abandon(self.call, &self.waiter),
-            Poll::Pending => {
-                self.connection.see_to_attendance();
-                return Poll::Pending;
-            }
+            Poll::Ready(_) => Err(connection.closed_under(self.call)),
+            Poll::Pending if is_past(deadline) => connection.abandon(self.call, &self.waiter),
+            Poll::Pending => return Poll::Pending,
         };
         self.is_over = true;
         Poll::Ready(outcome)
@@ -267,19 +280,20 @@ impl Drop for OwedAnswer<'_> {
     }
 }
 
-impl Drop for Registered<'_> {
+impl<C: Borrow<Arc<Connection>>> Drop for Registered<C> {
     fn drop(&mut self) {
+        let connection = self.connection.borrow();
         if self.is_over {
             // Nobody finds the waiter any more.
         } else if self.is_queued {
             // An answer that has come meanwhile is for nobody.
-            let _ = self.connection.abandon(self.call, &self.waiter);
+            let _ = connection.abandon(self.call, &self.waiter);
         } else {
             // The other side has never heard of it, and answers nothing.
-            lock(&self.connection.calls).leave_unanswered(self.call, false);
+            lock(&connection.calls).leave_unanswered(self.call, false);
         }
         // Nobody finds the waiter any more.
-        self.connection.refuse_waiting(&self.waiter);
+        connection.refuse_waiting(&self.waiter);
     }
 }
 

@@ -12,13 +12,13 @@ use super::{baton::Reading, callbacks::Waiting, lock};
 use crate::{
     protocol::message::Message,
     signal::wake,
-    sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread_local},
+    sync::{Arc, Condvar, FOLLOWERS, Instant, Mutex, PoisonError, thread_local},
 };
 
 /// Where one caller waits.
 #[derive(Debug, Default)]
 pub(super) struct Waiter {
-    state: Mutex<State>,
+    wait: Mutex<Wait>,
     changed: Condvar,
     /// `None` where a thread waits.
     task: Option<Task>,
@@ -26,11 +26,70 @@ pub(super) struct Waiter {
     pub(super) asked: Waiting,
 }
 
+#[derive(Debug, Default)]
+struct Wait {
+    state: State,
+    /// Of the task that waits, unless it has been woken since it looked.
+    waker: Option<Waker>,
+    /// A thread sleeps, and looks whom it is to wake when it is woken.
+    is_asleep: bool,
+    has_followers: bool,
+    /// `None` until there are some for the first time.
+    followers: Option<Box<Followers>>,
+}
+
+/// Threads that another wakes, which is woken first.
+type Followers = [Option<Arc<Waiter>>; FOLLOWERS];
+
 /// What is known of a task that waits. It neither sleeps nor reads: it is woken, and looks.
 #[derive(Debug)]
 pub(super) struct Task {
-    waker: Mutex<Option<Waker>>,
     pub(super) deadline: Option<Instant>,
+}
+
+/// A caller that is to be woken, without a lock.
+#[derive(Debug)]
+pub(super) enum Woken {
+    Thread(Arc<Waiter>),
+    Task(Waker),
+}
+
+impl Woken {
+    pub(super) fn wake(self) {
+        match self {
+            Self::Thread(waiter) => waiter.changed.notify_one(),
+            Self::Task(waker) => wake(waker),
+        }
+    }
+
+    /// Wakes all of them. If they are many, the first of some threads wakes the others: they are nearer to sleep again than whoever
+    /// has read for all of them, so that they interrupt each other less where they share a processor.
+    pub(super) fn wake_all(woken: &mut Vec<Self>) {
+        if woken.len() <= FOLLOWERS {
+            return woken.drain(..).for_each(Self::wake);
+        }
+        let mut woken = woken.drain(..);
+        while let Some(next) = woken.next() {
+            let Self::Thread(first) = next else {
+                next.wake();
+                continue;
+            };
+            let mut followers = Followers::default();
+            for (place, follower) in followers.iter_mut().zip(&mut woken) {
+                match follower {
+                    Self::Thread(follower) => *place = Some(follower),
+                    task @ Self::Task(_) => task.wake(),
+                }
+            }
+            let left = first.precede(followers);
+            first.changed.notify_one();
+            wake_followers(left);
+        }
+    }
+
+    pub(super) fn is_thread(&self) -> bool {
+        matches!(self, Self::Thread(_))
+    }
 }
 
 /// What has become of a wait.
@@ -64,13 +123,15 @@ impl Waiter {
     /// Keeps it for this thread's next call. Nobody may find it any more, or another call's end would end that one; that
     /// somebody is still about to wake it does no harm.
     pub(super) fn put_back(self: Arc<Self>) {
-        *lock(&self.state) = State::Waiting;
+        lock(&self.wait).state = State::Waiting;
         let _ = IDLE.try_with(|idle| idle.borrow_mut().push(self));
     }
 
-    /// One for a call of a task, which has until `deadline`.
-    pub(super) fn of_task(deadline: Option<Instant>) -> Arc<Self> {
-        Arc::new(Self { task: Some(Task { waker: Mutex::default(), deadline }), ..Self::default() })
+    /// One for a call of a task, which has until `deadline`. With a `waker`, the task is woken when something becomes of its
+    /// wait, and need not look before.
+    pub(super) fn of_task(deadline: Option<Instant>, waker: Option<Waker>) -> Arc<Self> {
+        let wait = Mutex::new(Wait { waker, ..Wait::default() });
+        Arc::new(Self { wait, task: Some(Task { deadline }), ..Self::default() })
     }
 
     /// The task that waits, if it is one.
@@ -80,124 +141,163 @@ impl Waiter {
 
     /// Has the task woken when something becomes of its wait.
     pub(super) fn wakes(&self, context: &Context<'_>) {
-        let Some(task) = &self.task else { return };
-        if !lock(&task.waker).as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            let waker = context.waker().clone();
-            let last = lock(&task.waker).replace(waker);
-            drop(last); // Without the lock, as it was cloned: a waker is code of somebody else's.
+        if self.task.is_none() || lock(&self.wait).is_for(context) {
+            return;
         }
+        // Both without the lock: a waker is code of somebody else's.
+        let waker = context.waker().clone();
+        let last = lock(&self.wait).waker.replace(waker);
+        drop(last);
     }
 
     /// What has become of a task's wait, if that is something.
     pub(super) fn poll(&self, context: &Context<'_>) -> Poll<State> {
-        self.wakes(context);
-        // Looked at behind that: whoever ends the wait changes the state first and takes the waker then.
-        let mut state = lock(&self.state);
-        match *state {
-            State::Answered(_) | State::Closed => Poll::Ready(std::mem::take(&mut *state)),
-            _ => Poll::Pending,
+        {
+            let mut wait = lock(&self.wait);
+            if wait.is_over() {
+                return Poll::Ready(std::mem::take(&mut wait.state));
+            }
+            if wait.is_for(context) {
+                return Poll::Pending;
+            }
         }
+        self.wakes(context);
+        // Looked at behind that: whoever ends the wait takes the waker that is there then.
+        let mut wait = lock(&self.wait);
+        if wait.is_over() { Poll::Ready(std::mem::take(&mut wait.state)) } else { Poll::Pending }
     }
 
-    /// Gives the answer; whether the caller must be [woken](Self::wake) for it.
-    pub(super) fn answer(&self, answer: Message) -> bool {
+    /// Gives the answer; who must be woken for it.
+    pub(super) fn answer(self: Arc<Self>, answer: Message) -> Option<Woken> {
         self.end(State::Answered(answer))
     }
 
-    /// Says that no answer will come; whether the caller must be woken.
-    pub(super) fn close(&self) -> bool {
+    /// Says that no answer will come; who must be woken.
+    pub(super) fn close(self: Arc<Self>) -> Option<Woken> {
         self.end(State::Closed)
     }
 
-    /// An answer that is here already stays; whether the caller must be woken.
-    fn end(&self, with: State) -> bool {
-        let mut state = lock(&self.state);
-        match &*state {
-            State::Answered(_) | State::Closed => false,
-            State::Waiting => {
-                *state = with;
-                self.task.is_some()
-            }
-            // A caller that was promoted and has not noticed loses a reading that another link has outdated.
-            State::Parked | State::Promoted(_) => {
-                *state = with;
-                true
-            }
+    /// An answer that is here already stays; who must be woken.
+    fn end(self: Arc<Self>, with: State) -> Option<Woken> {
+        let mut wait = lock(&self.wait);
+        if wait.is_over() {
+            return None;
         }
+        // A caller that was promoted and has not noticed loses a reading that another link has outdated.
+        let before = std::mem::replace(&mut wait.state, with);
+        if self.task.is_some() {
+            // One that has none has been woken before, and looks behind this.
+            return wait.waker.take().map(Woken::Task);
+        }
+        drop(wait);
+        if let State::Waiting = before { None } else { Some(Woken::Thread(self)) }
     }
 
-    /// Has the caller run what the other side asks of it; whether it must be woken. Given back where too much waits already.
-    pub(super) fn ask(&self, message: Message) -> Result<bool, Message> {
+    /// Has the caller run what the other side asks of it; who must be woken. Given back where too much waits already.
+    pub(super) fn ask(self: &Arc<Self>, message: Message) -> Result<Option<Woken>, Message> {
         // Before the state is looked at: a caller that is awake looks here before it sleeps.
         self.asked.add(message)?;
-        let mut state = lock(&self.state);
-        let is_parked = matches!(*state, State::Parked);
-        if is_parked {
-            *state = State::Waiting;
+        let mut wait = lock(&self.wait);
+        if self.task.is_some() {
+            return Ok(wait.waker.take().map(Woken::Task));
         }
-        Ok(is_parked || self.task.is_some())
+        if !matches!(wait.state, State::Parked) {
+            return Ok(None);
+        }
+        wait.state = State::Waiting;
+        Ok(Some(Woken::Thread(Arc::clone(self))))
+    }
+
+    /// Has the task look again; who must be woken for that.
+    pub(super) fn looks_again(&self) -> Option<Woken> {
+        lock(&self.wait).waker.take().map(Woken::Task)
+    }
+
+    /// Has the thread that sleeps wake others when it is woken; gives them back if it does not sleep. It may be woken already,
+    /// and sleep in another call.
+    fn precede(&self, followers: Followers) -> Followers {
+        let mut wait = lock(&self.wait);
+        if !wait.is_asleep || wait.has_followers {
+            return followers;
+        }
+        wait.has_followers = true;
+        std::mem::replace(&mut **wait.followers.get_or_insert_default(), followers)
     }
 
     /// Lets the caller read; gives the reading back unless it is parked.
     pub(super) fn promote(&self, reading: Box<Reading>) -> Option<Box<Reading>> {
-        let mut state = lock(&self.state);
-        if !matches!(*state, State::Parked) {
+        let mut wait = lock(&self.wait);
+        if !matches!(wait.state, State::Parked) {
             return Some(reading);
         }
-        *state = State::Promoted(reading);
-        drop(state);
-        self.wake();
+        wait.state = State::Promoted(reading);
+        drop(wait);
+        self.changed.notify_one();
         None
-    }
-
-    pub(super) fn wake(&self) {
-        match &self.task {
-            None => self.changed.notify_one(),
-            Some(task) => {
-                let waker = lock(&task.waker).take();
-                if let Some(waker) = waker {
-                    wake(waker);
-                }
-            }
-        }
     }
 
     /// Says that the caller is about to [`sleep`](Self::sleep), unless there is a reason not to.
     pub(super) fn park(&self) {
-        let mut state = lock(&self.state);
-        if let (State::Waiting, false) = (&*state, self.asked.is_any()) {
-            *state = State::Parked;
+        let mut wait = lock(&self.wait);
+        if let (State::Waiting, false) = (&wait.state, self.asked.is_any()) {
+            wait.state = State::Parked;
         }
     }
 
     /// Whether the wait has ended.
     pub(super) fn is_over(&self) -> bool {
-        matches!(*lock(&self.state), State::Answered(_) | State::Closed)
+        lock(&self.wait).is_over()
     }
 
     /// What has become of it so far.
     pub(super) fn look(&self) -> State {
-        std::mem::take(&mut *lock(&self.state))
+        std::mem::take(&mut lock(&self.wait).state)
     }
 
     /// Sleeps while parked, but not past `until`.
     pub(super) fn sleep(&self, until: Option<Instant>) -> State {
-        let mut state = lock(&self.state);
-        while let State::Parked = *state {
-            state = match until {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+        let mut wait = lock(&self.wait);
+        wait.is_asleep = true;
+        loop {
+            // Under the lock under which they are given: either they are found here, or this thread is not found asleep.
+            if std::mem::take(&mut wait.has_followers) {
+                let followers = wait.followers.as_deref_mut().map(std::mem::take).unwrap_or_default();
+                drop(wait);
+                wake_followers(followers);
+                wait = lock(&self.wait);
+            } else if !matches!(wait.state, State::Parked) {
+                break;
+            } else if let Some(until) = until {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
                 }
-            };
+                wait = self.changed.wait_timeout(wait, left).unwrap_or_else(PoisonError::into_inner).0;
+            } else {
+                wait = self.changed.wait(wait).unwrap_or_else(PoisonError::into_inner);
+            }
         }
-        match std::mem::take(&mut *state) {
+        wait.is_asleep = false;
+        match std::mem::take(&mut wait.state) {
             State::Parked => State::Waiting,
             state => state,
         }
+    }
+}
+
+fn wake_followers(followers: Followers) {
+    for follower in followers.into_iter().flatten() {
+        follower.changed.notify_one();
+    }
+}
+
+impl Wait {
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Answered(_) | State::Closed)
+    }
+
+    /// Whether the task is woken that `context` belongs to.
+    fn is_for(&self, context: &Context<'_>) -> bool {
+        self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()))
     }
 }

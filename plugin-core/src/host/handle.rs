@@ -55,6 +55,11 @@ impl Handle {
         self.supervisor.acquire(method, began, deadline)
     }
 
+    /// As [`acquire`](Self::acquire), where that takes no waiting.
+    pub(crate) fn acquire_at_once(&self, method: &str, deadline: Option<Instant>) -> Option<Result<Lease>> {
+        self.supervisor.acquire_at_once(method, deadline)
+    }
+
     /// As [`acquire`](Self::acquire), for a task.
     pub(crate) async fn acquire_async(&self, method: &str, began: Instant, deadline: Option<Instant>) -> Result<Lease> {
         self.supervisor.acquire_async(method, began, deadline).await

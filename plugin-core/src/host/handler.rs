@@ -157,6 +157,16 @@ impl Handler for HostHandler {
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
+        if call.target < FIRST_OBJECT {
+            tracing::debug!(
+                plugin = &*self.plugin,
+                target = call.target,
+                "a oneway call of what this host does not serve"
+            );
+            // The thread that reads writes what that gives to write.
+            let _ = connection.oneway_finished();
+            return;
+        }
         self.service().oneway(connection, call);
     }
 

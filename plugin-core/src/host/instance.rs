@@ -78,7 +78,7 @@ impl Instance {
 
     /// Whether it can be called, now or once its cut connection is resumed.
     pub(super) fn is_usable(&self) -> bool {
-        self.connection.end().is_none() && self.life.report().is_none() && !self.life.is_stopping()
+        !self.connection.has_ended() && !self.life.is_ending()
     }
 
     /// Why a call failed whose connection has ended. Waits for the exit status, but not past `deadline`.

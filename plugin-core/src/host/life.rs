@@ -2,7 +2,10 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Instant,
 };
@@ -19,6 +22,8 @@ use crate::{
 pub(super) struct Life {
     state: Mutex<LifeState>,
     changed: Signal,
+    /// Either of what `state` says, to be looked at by every call without a lock.
+    is_ending: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -32,15 +37,26 @@ struct LifeState {
 impl Life {
     /// Notes that this host stops the plugin; `false` if it did before.
     pub(super) fn begin_stop(&self) -> bool {
-        !std::mem::replace(&mut lock(&self.state).is_stopping, true)
+        let mut state = lock(&self.state);
+        self.is_ending.store(true, Ordering::Release);
+        !std::mem::replace(&mut state.is_stopping, true)
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        lock(&self.state).is_stopping
+        self.is_ending() && lock(&self.state).is_stopping
+    }
+
+    /// Whether it has ended, or this host stops it.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
     }
 
     pub(super) fn end(&self, report: Arc<ExitReport>) {
-        lock(&self.state).report.get_or_insert(report);
+        {
+            let mut state = lock(&self.state);
+            self.is_ending.store(true, Ordering::Release);
+            state.report.get_or_insert(report);
+        }
         self.changed.notify_all();
     }
 

@@ -39,14 +39,16 @@ impl Supervisor {
         began: Instant,
         deadline: Option<Instant>,
     ) -> Result<Lease> {
-        if let Some(admitted) = self.admitted(method, deadline) {
-            return admitted;
-        }
-        if let Some(lease) = lock(&self.state).lease() {
-            return Ok(lease);
+        if let Some(acquired) = self.acquire_at_once(method, deadline) {
+            return acquired;
         }
         // Boxed: most calls never wait, and need no memory for it.
         Box::pin(self.wait_to_acquire(method, began, deadline)).await
+    }
+
+    /// As [`acquire`](Self::acquire), where that takes no waiting.
+    pub(super) fn acquire_at_once(&self, method: &str, deadline: Option<Instant>) -> Option<Result<Lease>> {
+        self.admitted(method, deadline).or_else(|| lock(&self.state).lease().map(Ok))
     }
 
     async fn wait_to_acquire(

@@ -1,6 +1,7 @@
 //! Whether a run is being called, and since when it is not.
 
 use std::{
+    borrow::Borrow,
     ops::Deref,
     sync::{
         Arc,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use super::instance::Instance;
+use crate::connection::Connection;
 
 /// How much a run is used. Counted only where being idle has consequences: all callers would share the counter.
 #[derive(Debug, Default)]
@@ -40,6 +42,12 @@ impl Deref for Lease {
 
     fn deref(&self) -> &Arc<Instance> {
         &self.instance
+    }
+}
+
+impl Borrow<Arc<Connection>> for Lease {
+    fn borrow(&self) -> &Arc<Connection> {
+        &self.instance.connection
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a proxy holds: an interface of a plugin, or an object of the other side.
 
-use std::sync::Arc;
+use std::{
+    future::{Future, ready},
+    sync::Arc,
+};
 
 use super::{
     Lent, LentByTask,
@@ -102,9 +105,9 @@ impl Client {
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Prepared {
+    ) -> Prepared<'_> {
         Prepared(match &self.0 {
-            Callee::Plugin(client) => Ok(Of::Plugin(client.prepare(method, arguments, encode))),
+            Callee::Plugin(client) => client.prepare(method, arguments, encode).map(Of::Plugin),
             Callee::Distant(object) => {
                 object.prepare(method, arguments, encode).map(|call| Of::Distant(Box::new(call)))
             }
@@ -115,25 +118,26 @@ impl Client {
 /// A call that is ready to be sent.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Prepared(Result<Of>);
+pub struct Prepared<'a>(Result<Of<'a>>);
 
 /// Whose method is called.
 #[derive(Debug)]
-enum Of {
-    Plugin(client::Prepared),
+enum Of<'a> {
+    Plugin(client::Prepared<'a>),
     /// Boxed: a future is as large as the largest of what it may hold.
     Distant(Box<distant::Prepared>),
 }
 
-impl Prepared {
+impl<'a> Prepared<'a> {
     /// Makes the call.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn call(self) -> Result<Answer> {
-        match self.0? {
-            Of::Plugin(call) => call.call().await,
-            Of::Distant(call) => Box::pin(call.call_lending(&mut [])).await,
+    pub fn call(self) -> impl Future<Output = Result<Answer>> + Send + 'a {
+        match self.0 {
+            Ok(Of::Plugin(call)) => call.call(),
+            Ok(Of::Distant(call)) => client::Calling::of(async move { call.call_lending(&mut []).await }),
+            Err(error) => client::Calling::of(ready(Err(error))),
         }
     }
 

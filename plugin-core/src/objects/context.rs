@@ -80,6 +80,25 @@ impl Context {
     }
 }
 
+impl Context {
+    /// As [`run`](Self::run), and leaves the context where it was for another time.
+    pub(crate) fn run_again<R>(place: &mut Option<Self>, body: impl FnOnce() -> R) -> R {
+        /// Puts both back, also where `body` panics.
+        struct Restore<'a> {
+            place: &'a mut Option<Context>,
+            outer: Option<Context>,
+        }
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                *self.place = CURRENT.replace(self.outer.take());
+            }
+        }
+        let outer = CURRENT.replace(place.take());
+        let _restore = Restore { place, outer };
+        body()
+    }
+}
+
 /// The number of the call that this thread is answering, if it came by a connection such as this.
 pub(crate) fn call_of(is_wanted: impl FnOnce(&Arc<Connection>) -> bool) -> Option<u32> {
     let is_wanted = |context: &Context| context.call != 0 && is_wanted(&context.connection);

@@ -92,6 +92,11 @@ impl Kind {
         Self::ALL.into_iter().find(|known| *known as u8 == kind)
     }
 
+    /// Whether it answers a request or a ping.
+    pub(crate) fn is_answer(self) -> bool {
+        matches!(self, Self::Value | Self::Error | Self::Failure | Self::Pong)
+    }
+
     /// Whether both sides count the frame: all but the handshake and bare acknowledgements.
     pub(crate) fn is_counted(kind: u8) -> bool {
         kind >= Self::Request as u8 && kind != Self::Ack as u8

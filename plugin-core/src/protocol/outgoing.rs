@@ -112,7 +112,9 @@ impl Payload {
         if length > COPIED {
             return Self::Part(Arc::new(Content { payload, bulk }), 0..length);
         }
-        payload.extend_from_slice(&bulk);
+        if !bulk.is_empty() {
+            payload.extend_from_slice(&bulk);
+        }
         Self::Whole(payload)
     }
 

@@ -12,8 +12,8 @@ use std::{
 
 use crate::{connection::lock, deadline, signal::wake};
 
-/// How many states without a call each thread keeps.
-const KEPT: usize = 16;
+/// How many states without a call each thread keeps: those of requests that came together.
+const KEPT: usize = 64;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<CallState>>> = const { RefCell::new(None) };

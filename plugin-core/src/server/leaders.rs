@@ -11,6 +11,7 @@ use super::{
     pace::{Pace, Place},
     panics,
     service::{Service, Task},
+    watchdog::Watched,
 };
 use crate::{
     connection::{Connection, Progress, Reading, lock},
@@ -28,13 +29,13 @@ thread_local! {
     static LOAN: Cell<Option<Loan>> = const { Cell::new(None) };
 }
 
-/// A reading that was lent for the time of a handler. If that makes a call of its own, it takes the reading back to wait for the
+/// A reading that was lent for the time of a handler, or of several in a row. If that makes a call of its own, it takes the reading back to wait for the
 /// answer, and lends it again.
 #[derive(Debug, Clone, Copy)]
 struct Loan {
     /// The address of the connection, which lives while the handler runs.
     connection: usize,
-    handler: u64,
+    watched: Watched,
     place: Place,
     pace: Pace,
 }
@@ -45,6 +46,41 @@ impl Loan {
         // A thread that ends may call in the destructors of its own values.
         let loan = LOAN.try_with(Cell::get).ok().flatten();
         loan.filter(|loan| loan.connection == Arc::as_ptr(connection) as usize)
+    }
+}
+
+impl Loan {
+    /// Goes on with a handler of another method; `false` where the reading is being taken away.
+    fn goes_on(self, service: &Service, place: Place) -> bool {
+        let Some(watched) = service.watchdog.next(self.watched, place) else { return false };
+        LOAN.with(|own| own.set(Some(Self { watched, place, ..self })));
+        true
+    }
+}
+
+/// What a leader does between two times of reading.
+#[derive(Default)]
+struct Turn {
+    /// Since when answers have been held back.
+    since: Option<Instant>,
+    /// When the last handler ended.
+    now: Option<Instant>,
+}
+
+impl Turn {
+    /// A handler begins. If it may take long, it must not keep the answers of those before it.
+    fn begin(&mut self, connection: &Arc<Connection>, pace: Pace) {
+        let now = self.now();
+        let since = *self.since.get_or_insert(now);
+        if pace == Pace::Unknown || now.duration_since(since) > HELD_BACK {
+            connection.write_now();
+            self.now = None;
+            self.since = Some(self.now());
+        }
+    }
+
+    fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
     }
 }
 
@@ -132,24 +168,18 @@ impl Leaders {
     /// Reads and runs handlers until the link ends or the reading is taken away.
     fn lead(&self, service: &Service, connection: &Arc<Connection>, mut reading: Box<Reading>) {
         loop {
-            let (mut held_back_since, mut now) = (None, None);
-            while let Some(task) = service.next_quick() {
-                let mut began = now.unwrap_or_else(Instant::now);
-                let since = *held_back_since.get_or_insert(began);
-                // A handler that may take long must not keep the answers of those before it.
-                let pace = service.pace(&task);
-                if pace == Pace::Slow {
-                    service.submit(connection, task); // It was found to be while this one waited.
-                    continue;
-                }
-                if pace == Pace::Unknown || began.duration_since(since) > HELD_BACK {
-                    connection.write_now();
-                    began = Instant::now();
-                    held_back_since = Some(began);
-                }
-                match self.run(service, connection, reading, task, began) {
-                    Some((reclaimed, ended)) => (reading, now) = (reclaimed, ended),
-                    None => return,
+            let mut turn = Turn::default();
+            let mut next = service.next_quick();
+            while let Some(task) = next {
+                match service.pace(&task) {
+                    Pace::Slow => {
+                        service.submit(connection, task); // It was found to be while this one waited.
+                        next = service.next_quick();
+                    }
+                    pace => match self.run(service, connection, reading, (task, pace), &mut turn) {
+                        Some((reclaimed, rest)) => (reading, next) = (reclaimed, rest),
+                        None => return,
+                    },
                 }
             }
             if let Progress::Over = connection.read_on(&mut reading, None) {
@@ -158,15 +188,16 @@ impl Leaders {
         }
     }
 
-    /// Runs a handler with the reading lent back; gives the reading, unless it was taken away, and when the handler ended.
+    /// Runs a handler with the reading lent back, and others behind it while these are quick; gives the reading, unless it was
+    /// taken away, and what is to be done next.
     fn run(
         &self,
         service: &Service,
         connection: &Arc<Connection>,
         reading: Box<Reading>,
-        task: Task,
-        began: Instant,
-    ) -> Option<(Box<Reading>, Option<Instant>)> {
+        (task, pace): (Task, Pace),
+        turn: &mut Turn,
+    ) -> Option<(Box<Reading>, Option<Task>)> {
         if !self.begin() {
             connection.leave(reading);
             service.refuse_task(connection, &task);
@@ -174,39 +205,68 @@ impl Leaders {
         }
         let loan = Loan {
             connection: Arc::as_ptr(connection) as usize,
-            handler: 0,
+            watched: Watched::default(),
             place: task.place(),
-            pace: service.pace(&task),
+            pace,
         };
         LOAN.with(|own| own.set(Some(loan)));
         Self::lend(service, connection, reading);
+        let mut next = None;
         // A panic here is one of a value's `Drop`; it must not take the thread along.
-        let ended = panics::catch(|| service.answer(connection, task, began).1).ok();
+        let _ = panics::catch(|| service.enter(|| next = Self::run_on(service, connection, (task, pace), turn)));
         let reading = Self::take_back(service, connection);
         LOAN.with(|own| own.set(None));
         self.end();
-        if reading.is_none() {
+        let Some(reading) = reading else {
+            // Whoever leads now may wait for bytes already.
+            if let Some(task) = next {
+                service.submit(connection, task);
+            }
             connection.write_rest();
+            return None;
+        };
+        Some((reading, next.or_else(|| service.next_quick())))
+    }
+
+    /// Runs one handler after the other, as long as they are known to be quick and the reading is not taken away; gives the task
+    /// that is left over.
+    fn run_on(
+        service: &Service,
+        connection: &Arc<Connection>,
+        (mut task, pace): (Task, Pace),
+        turn: &mut Turn,
+    ) -> Option<Task> {
+        turn.begin(connection, pace);
+        loop {
+            let (_, ended) = service.answer(connection, task, turn.now(), true);
+            turn.now = Some(ended);
+            // Looked at before another is taken: from here on, somebody else may be there for it.
+            let loan = Loan::of(connection).filter(|_| pace == Pace::Quick)?;
+            task = service.next_quick()?;
+            if service.pace(&task) != Pace::Quick || !loan.goes_on(service, task.place()) {
+                return Some(task);
+            }
+            turn.begin(connection, Pace::Quick);
         }
-        reading.map(|reading| (reading, ended))
     }
 
     /// Lends the reading for the handler that this thread runs, or leaves it to others where it runs none, or has been found to
     /// be slow.
     pub(super) fn lend(service: &Service, connection: &Arc<Connection>, reading: Box<Reading>) {
         let Some(loan) = Loan::of(connection) else { return connection.leave(reading) };
-        let Some(handler) = connection.lend(reading) else { return LOAN.with(|own| own.set(None)) };
+        let Some(number) = connection.lend(reading) else { return LOAN.with(|own| own.set(None)) };
+        let watched = Watched::first_of(number);
         // A method that is called for the first time is watched closely until it makes a call of its own.
-        LOAN.with(|own| own.set(Some(Loan { handler, pace: Pace::Quick, ..loan })));
+        LOAN.with(|own| own.set(Some(Loan { watched, pace: Pace::Quick, ..loan })));
         // Only for a reading that is in use: the watchdog looks after one handler.
-        service.watchdog.begin(handler, loan.place, loan.pace);
+        service.watchdog.begin(watched, loan.place, loan.pace);
     }
 
     /// Takes back what this thread has lent, unless somebody else has it.
     pub(super) fn take_back(service: &Service, connection: &Arc<Connection>) -> Option<Box<Reading>> {
         let loan = Loan::of(connection)?;
-        service.watchdog.end(loan.handler);
-        let reading = connection.reclaim(loan.handler);
+        service.watchdog.end(loan.watched);
+        let reading = connection.reclaim(loan.watched.loan());
         if reading.is_none() {
             // Another thread leads now.
             LOAN.with(|own| own.set(None));

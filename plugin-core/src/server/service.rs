@@ -1,28 +1,25 @@
 //! The values that a plugin serves, and who runs which request.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    io,
     sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
 
 use super::{
-    call::CallState,
-    discarded::Discarded,
     executor::Executor,
-    lane::{Lane, Resting},
+    lane::Lane,
     leaders::Leaders,
-    outcome::{answer, is_async, run_oneway, stopping},
-    pace::{Pace, Paces, Place},
-    stop::{Stop, StopReason},
+    outcome::{answer, is_async, stopping},
+    pace::{Pace, Paces},
+    requests::{self, Requests},
+    stop::Stop,
     tasks::Spawned,
     watchdog::Watchdog,
     workers::{Job, Rejected, Workers},
     writer::Writer,
 };
 use crate::{
-    connection::{Cause, Connection, End, Export, Handler, Reading, Sent, lock},
+    connection::{Cause, Connection, Sent, lock},
     deadline,
     error::HOST,
     interface::Dispatch,
@@ -31,43 +28,26 @@ use crate::{
         interfaces, object,
     },
     protocol::message::{Failure, FailureKind, InterfaceEntry, Message},
-    timer,
 };
+
+pub(super) use super::requests::Task;
 
 /// The values a plugin serves, and the threads that serve them.
 pub(crate) struct Service {
     pub(super) me: Weak<Self>,
-    /// In the order of the greeting; emptied when serving ends.
-    dispatchers: Mutex<Vec<Arc<dyn Dispatch>>>,
+    pub(super) requests: Mutex<Requests>,
     pub(super) paces: Paces,
     pub(super) workers: Arc<Workers>,
     /// Runs oneway calls.
-    lane: Arc<Lane>,
+    pub(super) lane: Arc<Lane>,
     pub(super) leaders: Leaders,
     pub(super) watchdog: Watchdog,
-    writer: Writer,
-    /// Requests for whoever leads to run where it stands.
-    quick: Mutex<VecDeque<Task>>,
-    /// The calls that are being answered or wait for a thread, by number.
-    running: Mutex<HashMap<u32, Arc<CallState>>>,
+    pub(super) writer: Writer,
     pub(super) executor: Executor,
     pub(super) spawned: Arc<Spawned>,
-    stop: Arc<Stop>,
+    pub(super) stop: Arc<Stop>,
     /// What errors call the host.
-    peer: Arc<str>,
-}
-
-/// A request, and what is known of its call.
-pub(super) struct Task {
-    pub(super) request: Message,
-    pub(super) call: Arc<CallState>,
-    place: Place,
-}
-
-impl Task {
-    pub(super) fn place(&self) -> Place {
-        self.place
-    }
+    pub(super) peer: Arc<str>,
 }
 
 impl Service {
@@ -85,14 +65,12 @@ impl Service {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             paces: Paces::new(&dispatchers),
-            dispatchers: Mutex::new(dispatchers),
+            requests: Mutex::new(Requests::new(dispatchers)),
             workers: Arc::default(),
             lane: Arc::default(),
             leaders: Leaders::default(),
             watchdog: Watchdog::default(),
             writer: Writer::default(),
-            quick: Mutex::default(),
-            running: Mutex::default(),
             executor,
             spawned: Arc::default(),
             stop,
@@ -110,12 +88,12 @@ impl Service {
 
     /// What the greeting says of the interfaces.
     pub(crate) fn interfaces(&self) -> Vec<InterfaceEntry> {
-        lock(&self.dispatchers).iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
+        lock(&self.requests).dispatchers.iter().map(|dispatcher| interfaces::entry(dispatcher.descriptor())).collect()
     }
 
     /// How many calls have not been answered.
     pub(crate) fn running(&self) -> usize {
-        lock(&self.running).len()
+        lock(&self.requests).running.len()
     }
 
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
@@ -129,14 +107,14 @@ impl Service {
     /// A value that a handler still uses is dropped when that handler returns.
     pub(crate) fn finish(&self, grace: Duration) {
         let deadline = deadline::after(Instant::now(), grace);
-        for call in lock(&self.running).values() {
+        for call in lock(&self.requests).running.values() {
             call.stop();
         }
         self.lane.stop();
         // Those that do not end by themselves are ended early enough to let go of what they hold, while there is still
         // something that runs them.
         self.spawned.wait_none(deadline.checked_sub(grace / 5).unwrap_or(deadline));
-        let unfinished: Vec<_> = lock(&self.running).values().cloned().collect();
+        let unfinished: Vec<_> = lock(&self.requests).running.values().cloned().collect();
         for call in unfinished {
             call.end();
         }
@@ -148,13 +126,13 @@ impl Service {
         if dropped > 0 {
             tracing::warn!(dropped, "the plugin is stopping, some oneway calls had no time left to run");
         }
-        let dispatchers = std::mem::take(&mut *lock(&self.dispatchers));
+        let dispatchers = std::mem::take(&mut lock(&self.requests).dispatchers);
         drop(dispatchers);
     }
 
     /// The next request for whoever leads.
     pub(super) fn next_quick(&self) -> Option<Task> {
-        lock(&self.quick).pop_front()
+        lock(&self.requests).next_quick()
     }
 
     pub(super) fn pace(&self, task: &Task) -> Pace {
@@ -169,18 +147,33 @@ impl Service {
         }
     }
 
-    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended.
-    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, began: Instant) -> (Sent, Instant) {
+    /// Runs `body` where handlers may be run, of async methods, too.
+    pub(super) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+        self.executor.enter(body)
+    }
+
+    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended. Inside of
+    /// [`enter`](Self::enter), the executor is not entered once more.
+    ///
+    /// In as few stack frames as can be: a call back may be next.
+    pub(super) fn answer(
+        &self,
+        connection: &Arc<Connection>,
+        mut task: Task,
+        began: Instant,
+        is_entered: bool,
+    ) -> (Sent, Instant) {
         let Some(object) = object::find(connection, task.request.target) else {
-            let dispatcher = self.dispatcher(&task.request);
-            return self.answer_by(connection, task, dispatcher, &self.executor, began);
+            let dispatcher = task.dispatcher.take().or_else(|| self.dispatcher(&task.request));
+            return self.answer_by(connection, task, dispatcher, (&self.executor, is_entered), began);
         };
-        self.answer_by(connection, task, Some(Arc::clone(&object.dispatcher)), object.executor(), began)
+        // Where it was made, there may be another one.
+        self.answer_by(connection, task, Some(Arc::clone(&object.dispatcher)), (object.executor(), false), began)
     }
 
     /// What answers to a target of the greeting.
-    fn dispatcher(&self, request: &Message) -> Option<Arc<dyn Dispatch>> {
-        lock(&self.dispatchers).get(request.target as usize).cloned()
+    pub(super) fn dispatcher(&self, request: &Message) -> Option<Arc<dyn Dispatch>> {
+        lock(&self.requests).dispatcher(request.target)
     }
 
     fn answer_by(
@@ -188,7 +181,7 @@ impl Service {
         connection: &Arc<Connection>,
         task: Task,
         dispatcher: Option<Arc<dyn Dispatch>>,
-        executor: &Executor,
+        executor: (&Executor, bool),
         began: Instant,
     ) -> (Sent, Instant) {
         match dispatcher {
@@ -206,12 +199,12 @@ impl Service {
         dispatcher: Option<Arc<dyn Dispatch>>,
         began: Instant,
     ) -> (Sent, Instant) {
-        let Task { mut request, call, place } = task;
+        let Task { mut request, call, place, .. } = task;
         let context = self.context(connection, request.call);
         let Timed { outcome: answer, ended, longest } =
             context::timed(began, || answer(dispatcher, &mut request, &call, context, began));
         self.paces.note(place, longest);
-        lock(&self.running).remove(&request.call);
+        self.forget(request.call);
         call.put_back();
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
@@ -226,33 +219,27 @@ impl Service {
 
     /// Takes a call from among those that are being answered; whether there are others.
     pub(super) fn forget(&self, number: u32) -> bool {
-        let mut running = lock(&self.running);
-        running.remove(&number);
-        !running.is_empty()
+        let mut requests = lock(&self.requests);
+        let forgotten = requests.running.remove(&number);
+        let are_others = !requests.running.is_empty();
+        drop(requests);
+        drop(forgotten);
+        are_others
     }
 
     pub(super) fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
         Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
     }
 
-    /// Takes note of a request that is going to be answered.
-    fn begin(&self, connection: &Connection, request: Message) -> Task {
-        // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
-        let limit = match request.deadline {
-            0 => None,
-            left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
-        };
-        let call = CallState::new(limit);
-        lock(&self.running).insert(request.call, Arc::clone(&call));
-        // Objects come and go; what is learnt of one is good for all of its interface.
-        let target = object::find(connection, request.target).map_or(request.target, |object| object.place());
-        let place = Place { target, method: request.method };
-        Task { request, call, place }
+    /// Takes note of a request that is going to be answered, and has come now.
+    pub(super) fn begin(&self, connection: &Connection, request: Message, now: Instant) -> Task {
+        let place = requests::place(connection, &request);
+        lock(&self.requests).begin(request, place, now)
     }
 
     /// Has the pool answer a request.
     pub(crate) fn request_elsewhere(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(connection, request);
+        let task = self.begin(connection, request, Instant::now());
         self.submit(connection, task);
     }
 
@@ -261,7 +248,7 @@ impl Service {
     /// The pool stays: what is now dropped, such as the objects that the other side held, is dropped there, and not on the thread
     /// that has found the end.
     pub(crate) fn abandon(&self) {
-        let running: Vec<_> = lock(&self.running).values().cloned().collect();
+        let running: Vec<_> = lock(&self.requests).running.values().cloned().collect();
         for call in running {
             call.cancel();
         }
@@ -274,134 +261,15 @@ impl Service {
         let (number, bytes) = (task.request.call, task.request.payload.len());
         let answering = Arc::clone(connection);
         let run = move || {
-            if me.answer(&answering, task, Instant::now()).0 == Sent::Partly {
+            if me.answer(&answering, task, Instant::now(), false).0 == Sent::Partly {
                 answering.write_rest();
             }
         };
         if let Err(why) = self.workers.submit(Job { bytes, run: Box::new(run) }) {
-            lock(&self.running).remove(&number);
+            self.forget(number);
             refuse(connection, number, why);
         }
     }
-}
-
-impl Handler for Service {
-    fn reads(&self) -> bool {
-        true
-    }
-
-    fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
-        let Some(me) = self.me.upgrade() else { return Ok(()) };
-        self.watchdog.start(&me, connection)?;
-        self.leaders.want(&me, connection)
-    }
-
-    fn unread(&self, connection: &Arc<Connection>) {
-        self.lead_again(connection);
-    }
-
-    fn stalled(&self, connection: &Arc<Connection>) {
-        self.writer.write_rest(connection);
-    }
-
-    fn take_back(&self, connection: &Arc<Connection>) -> Option<Box<Reading>> {
-        Leaders::take_back(self, connection)
-    }
-
-    fn put_down(&self, connection: &Arc<Connection>, reading: Box<Reading>) {
-        Leaders::lend(self, connection, reading);
-    }
-
-    fn read_by_caller(&self, connection: &Arc<Connection>) {
-        while let Some(task) = self.next_quick() {
-            self.submit(connection, task);
-        }
-    }
-
-    fn request(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(connection, request);
-        if connection.is_shared() && self.pace(&task) != Pace::Slow {
-            lock(&self.quick).push_back(task);
-        } else {
-            self.submit(connection, task);
-        }
-    }
-
-    fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        let task = self.begin(connection, request);
-        if self.answer(connection, task, Instant::now()).0 == Sent::Partly {
-            self.stalled(connection);
-        }
-    }
-
-    fn oneway(&self, connection: &Arc<Connection>, call: Message) {
-        // Found here, in the order of arrival: the other side may let go of the object behind this call.
-        let object = object::find(connection, call.target);
-        let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
-        self.lane.tell_rest(|| resting(connection));
-        let (dispatcher, executor) = match &object {
-            Some(object) => (Some(Arc::clone(&object.dispatcher)), object.executor().clone()),
-            None => (self.dispatcher(&call), self.executor.clone()),
-        };
-        let run = move |state: &Arc<CallState>| {
-            run_oneway(&executor, dispatcher, call, state, context);
-            if calling.oneway_finished() == Sent::Partly {
-                calling.write_rest();
-            }
-        };
-        if self.lane.submit(Box::new(run)).is_err() {
-            tracing::warn!("a oneway call did not run: the plugin is stopping, or no thread can be started");
-            // The thread that reads writes what that gives to write.
-            let _ = connection.oneway_finished();
-        }
-    }
-
-    fn discard(&self, exports: Vec<Arc<dyn Export>>) {
-        let discarded = Discarded(exports);
-        self.workers.go_on(Box::new(move || drop(discarded)));
-    }
-
-    fn look_at(&self, connection: &Arc<Connection>, when: Instant) -> bool {
-        timer::look_after_tasks(connection, when)
-    }
-
-    fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        self.workers.go_on(job);
-    }
-
-    fn peer(&self) -> Arc<str> {
-        Arc::clone(&self.peer)
-    }
-
-    fn cancel(&self, call: u32) {
-        // Without the lock: the task that this wakes may be dropped, and take itself from among the running ones.
-        let call = lock(&self.running).get(&call).cloned();
-        if let Some(call) = call {
-            call.cancel();
-        }
-    }
-
-    fn goodbye(&self) {
-        self.stop.request(StopReason::Goodbye);
-    }
-
-    fn closed(&self, end: &End) {
-        self.stop.request(match &end.cause {
-            Cause::Violation(violation) => StopReason::Violation(violation.to_string()),
-            cause => StopReason::Disconnected(cause.to_string()),
-        });
-    }
-}
-
-/// Tells the host, where the lane has run all that came, that it is all done: only then may it take the plugin for idle.
-fn resting(connection: &Arc<Connection>) -> Resting {
-    let connection = Arc::downgrade(connection);
-    Box::new(move || {
-        let Some(connection) = connection.upgrade() else { return };
-        if connection.tell_oneways_finished() == Sent::Partly {
-            connection.write_rest();
-        }
-    })
 }
 
 fn refuse(connection: &Arc<Connection>, call: u32, why: Rejected) {
@@ -422,9 +290,10 @@ mod tests {
     use super::*;
     use crate::{
         codec::{self, Decoder, Encoder},
-        connection::Options,
+        connection::{Handler, Options},
         interface::{BoxFuture, Descriptor, Fault, Method, Request, Timeout, Verdict},
         protocol::frame::{Deframer, Kind},
+        server::CallState,
         transport::memory,
     };
 

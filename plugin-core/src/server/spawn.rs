@@ -1,8 +1,6 @@
 //! Answering with async methods: polled where the request was read, and left to the executor only if that does not finish it.
 
 use std::{
-    future::Future as _,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Instant,
@@ -32,7 +30,7 @@ impl Service {
         connection: &Arc<Connection>,
         task: Task,
         dispatcher: Arc<dyn Dispatch>,
-        executor: &Executor,
+        (executor, is_entered): (&Executor, bool),
         began: Instant,
     ) -> (Sent, Instant) {
         let place = task.place();
@@ -43,9 +41,10 @@ impl Service {
             if self.spawned.is_full(bytes) {
                 return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
             }
-            let mut run = Box::pin(Run::new(dispatcher, &mut request, &call, self.context(connection, number))?);
-            let polled = executor.enter(|| run.as_mut().poll(&mut Context::from_waker(Waker::noop())));
-            match polled {
+            let mut run = Run::new(dispatcher, &mut request, &call, self.context(connection, number))?;
+            // Nobody could wake it: if this is not its end, it is polled again at once where it can be.
+            let mut poll = || run.go_on(&mut Context::from_waker(Waker::noop()));
+            match if is_entered { poll() } else { executor.enter(poll) } {
                 Poll::Ready(outcome) => outcome.map(Ok),
                 Poll::Pending => Ok(Err(run)),
             }
@@ -67,7 +66,7 @@ impl Service {
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
-    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, executor: &Executor, run: Pin<Box<Run>>) {
+    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, executor: &Executor, run: Run) {
         let Some(me) = self.me.upgrade() else { return };
         let Spawning { number, bytes, call } = spawning;
         let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };

@@ -3,7 +3,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Instant,
 };
@@ -19,7 +22,7 @@ use crate::{
         along::{self, Thing},
     },
     connection::lock,
-    interface::{BoxFuture, Dispatch, Fault, Request, Verdict},
+    interface::{BoxFuture, Descriptor, Dispatch, Fault, Request, Verdict},
     objects::context::Context as Origin,
     protocol::message::{Failure, FailureKind, Message},
 };
@@ -32,9 +35,9 @@ pub(super) struct Run {
     /// `None` once it has ended.
     future: Option<BoxFuture<'static, Result<(Verdict, Encoder), Fault>>>,
     call: Arc<CallState>,
-    /// What its arguments may refer to.
-    origin: Origin,
-    dispatcher: Arc<dyn Dispatch>,
+    /// What its arguments may refer to; `None` while it is polled.
+    origin: Option<Origin>,
+    interface: &'static Descriptor,
     method: u16,
     /// What its arguments refer to, until they are decoded: when it is polled first.
     brought: Option<Thing>,
@@ -51,16 +54,43 @@ impl Run {
         let limit = origin.connection.max_message();
         let (method, meta, brought) = (request.method, request.meta, request.cargo.take());
         let arguments = Request::new(std::mem::take(&mut request.payload), meta);
-        let dispatching = Arc::clone(&dispatcher);
-        let future = panics::catch(|| dispatching.dispatch_async(method.into(), arguments, Encoder::new(limit)));
+        let interface = dispatcher.descriptor();
+        let future = panics::catch(|| dispatcher.dispatch_async(method.into(), arguments, Encoder::new(limit)));
         let future = future.map_err(|panic| Failure::panicked(&panic.message, panic.location.as_deref()))?;
-        Ok(Self { future: Some(future), call: Arc::clone(call), origin, dispatcher, method, brought })
+        Ok(Self { future: Some(future), call: Arc::clone(call), origin: Some(origin), interface, method, brought })
     }
 
     /// Ends it, whatever its method waits for: what the method holds is dropped here.
     fn end(&mut self) -> Option<Panic> {
         let future = self.future.take();
         self.call.run(|| panics::catch(|| drop(future))).err()
+    }
+
+    /// Polls the method, whatever its caller says.
+    pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
+        let (future, call) = (&mut self.future, &self.call);
+        let mut poll = || {
+            let polled = future.as_mut()?.as_mut().poll(context);
+            if polled.is_ready() {
+                // Dropped here, for the method's own code may do so. A panic of a value's `Drop` has no other answer to spoil
+                // than this one.
+                *future = None;
+            }
+            Some(polled)
+        };
+        let polled = along::coming(self.brought.take(), || {
+            Origin::run_again(&mut self.origin, || call.run(|| panics::catch(&mut poll)))
+        });
+        let outcome = match polled {
+            Ok(None | Some(Poll::Pending)) => return Poll::Pending,
+            Ok(Some(Poll::Ready(Ok(answer)))) => Ok(answer),
+            Ok(Some(Poll::Ready(Err(fault)))) => Err(fault_failure(fault, self.interface.name, self.method)),
+            Err(panic) => {
+                let panic = self.end().unwrap_or(panic);
+                Err(Failure::panicked(&panic.message, panic.location.as_deref()))
+            }
+        };
+        Poll::Ready(outcome)
     }
 }
 
@@ -80,19 +110,7 @@ impl Future for Run {
             me.end();
             return Poll::Ready(Err(failure));
         }
-        let Some(future) = &mut me.future else { return Poll::Pending };
-        let polled = along::coming(me.brought.take(), || {
-            me.origin.clone().run(|| me.call.run(|| panics::catch(|| future.as_mut().poll(context))))
-        });
-        let outcome = match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok((verdict, answer)))) => Ok((verdict, answer)),
-            Ok(Poll::Ready(Err(fault))) => Err(fault_failure(fault, me.dispatcher.descriptor().name, me.method)),
-            Err(panic) => Err(Failure::panicked(&panic.message, panic.location.as_deref())),
-        };
-        // A panic of a value's `Drop` has no other answer to spoil than this one.
-        let dropped = me.end().map(|panic| Failure::panicked(&panic.message, panic.location.as_deref()));
-        Poll::Ready(dropped.map_or(outcome, Err))
+        me.go_on(context)
     }
 }
 
@@ -118,6 +136,8 @@ const MAX_SPAWNED_BYTES: usize = 256 << 20;
 #[derive(Default)]
 pub(super) struct Spawned {
     load: Mutex<Load>,
+    /// There are some, to be looked at without a lock.
+    is_any: AtomicBool,
     /// Signalled when there are none.
     none: Condvar,
 }
@@ -140,11 +160,16 @@ impl Spawned {
         let mut load = lock(&self.load);
         load.count += 1;
         load.bytes += bytes;
+        self.is_any.store(true, Ordering::Relaxed);
         Counted { spawned: Arc::clone(self), bytes }
     }
 
     /// Whether there are so many that a request of so many bytes is to be refused.
     pub(super) fn is_full(&self, bytes: usize) -> bool {
+        // What another thread adds at this moment, a moment later it would not have found either.
+        if !self.is_any.load(Ordering::Relaxed) {
+            return false;
+        }
         let load = lock(&self.load);
         load.count >= MAX_SPAWNED || (load.count > 0 && load.bytes.saturating_add(bytes) > MAX_SPAWNED_BYTES)
     }
@@ -163,6 +188,7 @@ impl Drop for Counted {
         load.count -= 1;
         load.bytes -= self.bytes;
         if load.count == 0 {
+            self.spawned.is_any.store(false, Ordering::Relaxed);
             self.spawned.none.notify_all();
         }
     }

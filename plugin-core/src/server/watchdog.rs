@@ -24,12 +24,47 @@ const URGENT: Duration = Duration::from_millis(1);
 /// After how many looks without a handler to sleep until there is one.
 const PATIENCE: u32 = 8;
 
+/// A handler that runs where the reading was: the how manieth of which loan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Watched(u64);
+
+/// How many handlers one loan may be for.
+const STEPS: u64 = 1 << 16;
+
+impl Watched {
+    pub(super) fn first_of(loan: u64) -> Self {
+        Self(loan * STEPS)
+    }
+
+    pub(super) fn loan(self) -> u64 {
+        self.0 / STEPS
+    }
+
+    fn next(self) -> Option<Self> {
+        Some(Self(self.0 + 1)).filter(|next| next.loan() == self.loan())
+    }
+
+    /// As it is noted while it runs: odd.
+    fn running(self) -> u64 {
+        2 * self.0 + 1
+    }
+
+    fn ended(self) -> u64 {
+        2 * self.0
+    }
+
+    fn of(last: u64) -> Self {
+        Self(last / 2)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Watchdog {
-    /// Twice the number of the last handler, plus one while it runs.
+    /// The last handler, running or ended.
     last: AtomicU64,
-    /// What that handler runs, packed.
-    place: AtomicU64,
+    /// What that handler runs, packed, and what the one before it ran: in turn, so that the one is not overwritten by the next
+    /// before that has begun.
+    places: [AtomicU64; 2],
     is_asleep: AtomicBool,
     /// That handler's method has never been called before.
     is_urgent: AtomicBool,
@@ -47,13 +82,13 @@ struct State {
 
 impl Watchdog {
     /// A handler begins on the thread that reads.
-    pub(super) fn begin(&self, handler: u64, place: Place, known: Pace) {
-        self.place.store(pack(place), Ordering::Relaxed);
+    pub(super) fn begin(&self, handler: Watched, place: Place, known: Pace) {
+        self.place(handler).store(pack(place), Ordering::Relaxed);
         let is_urgent = known == Pace::Unknown;
         if is_urgent {
             self.is_urgent.store(true, Ordering::Relaxed);
         }
-        self.last.store(2 * handler + 1, Ordering::SeqCst);
+        self.last.store(handler.running(), Ordering::SeqCst);
         // After the store: either the watchdog sees the handler before it sleeps, or it is seen asleep here.
         if is_urgent || self.is_asleep.load(Ordering::SeqCst) {
             self.is_asleep.store(false, Ordering::SeqCst);
@@ -62,13 +97,29 @@ impl Watchdog {
         }
     }
 
-    /// It has ended.
-    pub(super) fn end(&self, handler: u64) {
+    /// It has ended, and another one begins on the same loan: which, unless the reading is being taken away. At no time is
+    /// there none, so the watchdog does not fall asleep.
+    pub(super) fn next(&self, handler: Watched, place: Place) -> Option<Watched> {
+        let next = handler.next()?;
+        self.place(next).store(pack(place), Ordering::Relaxed);
+        let went_on =
+            self.last.compare_exchange(handler.running(), next.running(), Ordering::SeqCst, Ordering::Relaxed);
+        went_on.is_ok().then_some(next)
+    }
+
+    /// It has ended, or is not of interest any more; `false` where it was not the last.
+    pub(super) fn end(&self, handler: Watched) -> bool {
         // Another thread may lead by now, and run another.
-        let ended = self.last.compare_exchange(2 * handler + 1, 2 * handler, Ordering::Relaxed, Ordering::Relaxed);
-        if ended.is_ok() {
+        let ended =
+            self.last.compare_exchange(handler.running(), handler.ended(), Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        if ended {
             self.is_urgent.store(false, Ordering::Relaxed);
         }
+        ended
+    }
+
+    fn place(&self, handler: Watched) -> &AtomicU64 {
+        &self.places[usize::from(handler.0 % 2 == 1)]
     }
 
     /// Watches the handlers of `connection`.
@@ -106,20 +157,26 @@ impl Watchdog {
             }
             looks += 1;
             if last % 2 == 1 {
-                // Looked up before the reading is taken away: while it is lent for this handler, no other begins.
-                let place = unpack(self.place.load(Ordering::SeqCst));
                 let connection = lock(&self.state).connection.upgrade();
                 let Some(connection) = connection else { return };
-                match connection.recall(last / 2) {
-                    Recalled::NotLent => {}
-                    Recalled::Taken => service.paces.mark_slow(place),
-                    Recalled::Free => {
-                        service.paces.mark_slow(place);
-                        service.lead_again(&connection);
-                    }
-                }
-                // It is not of interest any more.
-                self.end(last / 2);
+                self.take_from(service, &connection, Watched::of(last));
+            }
+        }
+    }
+
+    /// Has somebody else read than the thread of `handler`, unless that has ended after all.
+    fn take_from(&self, service: &Service, connection: &Arc<Connection>, handler: Watched) {
+        // Looked up before its thread is kept from going on: until then it stays there if the handler is still the last.
+        let place = unpack(self.place(handler).load(Ordering::Relaxed));
+        if !self.end(handler) {
+            return;
+        }
+        match connection.recall(handler.loan()) {
+            Recalled::NotLent => {}
+            Recalled::Taken => service.paces.mark_slow(place),
+            Recalled::Free => {
+                service.paces.mark_slow(place);
+                service.lead_again(connection);
             }
         }
     }

@@ -83,15 +83,16 @@ fn receive_async(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let prepare = call(interface, method, "prepare");
     let function = Ident::new(if method.oneway { "call_oneway" } else { "call" }, Span::mixed_site());
-    let call = if callbacks::are_lent(method) {
+    let (made, call) = if callbacks::are_lent(method) {
         let lent = callbacks::lend(interface, method);
-        quote_spanned!(Span::mixed_site()=> #private::Prepared::call_lending(__prepared, #lent).await)
+        (prepare, quote_spanned!(Span::mixed_site()=> #private::Prepared::call_lending(__call, #lent).await))
     } else {
-        quote_spanned!(Span::mixed_site()=> #private::Prepared::#function(__prepared).await)
+        let made = quote_spanned!(Span::mixed_site()=> #private::Prepared::#function(#prepare));
+        (made, quote_spanned!(Span::mixed_site()=> __call.await))
     };
     let decode = decode(interface, method.reply(), &call);
     quote_spanned! {Span::mixed_site()=>
-        let __prepared = #prepare;
+        let __call = #made;
         ::std::boxed::Box::pin(async move { #decode })
     }
 }

@@ -14,6 +14,7 @@ fn main() {
 #[cfg(unix)]
 mod unix {
     use std::{
+        collections::BTreeMap,
         env,
         io::{self, Write},
         os::unix::net::UnixStream,
@@ -107,6 +108,14 @@ mod unix {
                 "oneway-to-host" => {
                     let oneway = Frame::new(kind::ONEWAY, 0, vec![0x90]).to_bytes().repeat(2000);
                     [oneway, value(vec![7])].concat()
+                }
+                "releases-unheld" => Frame { target: 70_000, ..Frame::new(kind::RELEASE, 3, Vec::new()) }.to_bytes(),
+                "gives-one-too-often" => [giving((0..70_000).map(|_| 1)), value(vec![7])].concat(),
+                "gives-and-takes" => [giving(0..20_000).repeat(2), value(vec![7])].concat(),
+                "gives-and-does-not-read" => {
+                    // The host hangs up meanwhile.
+                    let _ = stream.write_all(&[giving(0..60_000).repeat(20), value(vec![7])].concat());
+                    return wait();
                 }
                 "credits-unsent" => Frame::new(kind::CREDIT, 1, Vec::new()).to_bytes(),
                 "hangs-up-and-dies" => {
@@ -228,6 +237,19 @@ mod unix {
         let frame = |(place, part): (usize, &[u8])| Frame {
             flags: if place + 1 < count { 2 } else { 0 },
             ..Frame::new(kind::VALUE, call, part.to_vec())
+        };
+        payload.chunks(65_536).enumerate().flat_map(|part| frame(part).to_bytes()).collect()
+    }
+
+    /// An answer that nobody waits for, and which gives the host those objects.
+    fn giving(targets: impl Iterator<Item = u32>) -> Vec<u8> {
+        let objects: BTreeMap<&str, Vec<u32>> = [("objects", targets.collect())].into();
+        let mut payload = rmp_serde::to_vec(&objects).expect("plain data");
+        payload.push(0x90);
+        let count = payload.chunks(65_536).count();
+        let frame = |(place, part): (usize, &[u8])| Frame {
+            flags: u8::from(place == 0) | if place + 1 < count { 2 } else { 0 },
+            ..Frame::new(kind::VALUE, u32::MAX, part.to_vec())
         };
         payload.chunks(65_536).enumerate().flat_map(|part| frame(part).to_bytes()).collect()
     }

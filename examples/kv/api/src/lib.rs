@@ -1,11 +1,12 @@
 //! What the `kv` host and its plugins share: the interface, and the types that cross it.
 
+use plugin_core::Stream;
 use serde::{Deserialize, Serialize};
 
 /// Keeps values by key, in the order of the keys.
 ///
 /// What `put` and `delete` have answered is on disk: neither the end of the plugin nor that of the machine undoes it.
-#[plugin_core::plugin_interface(version = "1.0")]
+#[plugin_core::plugin_interface(version = "2.0")]
 pub trait Store {
     /// The value of `key`, if it has one.
     ///
@@ -25,14 +26,21 @@ pub trait Store {
     /// [`StoreError::Storage`] if the data cannot be used, [`StoreError::Plugin`] if the plugin cannot be asked.
     fn delete(&self, key: &str) -> Result<bool, StoreError>;
 
-    /// Up to `limit` entries whose keys begin with `prefix` and come after the key `after`, in order.
-    ///
-    /// There may be fewer, where the values are large. None at all means that there are no more: to see all entries, ask
-    /// again with the last key as `after`.
+    /// The entries whose keys begin with `prefix`, in order, as they are now: what changes while the stream is read does not
+    /// show in it. A stream that is neither read nor dropped keeps the store from using the space of older data again.
     ///
     /// # Errors
     /// [`StoreError::Storage`] if the data cannot be used, [`StoreError::Plugin`] if the plugin cannot be asked.
-    fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, StoreError>;
+    fn scan(&self, prefix: &str) -> Result<Stream<Entry>, StoreError>;
+
+    /// What changes from now on of the entries whose keys begin with `prefix`, in the order in which it is committed, whoever
+    /// changes it. To miss nothing, watch first and [`scan`](Self::scan) then.
+    ///
+    /// The stream has no end but that of the store. It fails if its reader falls so far behind that changes would have to wait.
+    ///
+    /// # Errors
+    /// [`StoreError::Plugin`] if the plugin cannot be asked.
+    fn watch(&self, prefix: &str) -> Result<Stream<Change>, StoreError>;
 }
 
 /// The longest key of a store, in bytes.
@@ -46,6 +54,27 @@ pub struct Entry {
     /// The value.
     #[serde(with = "serde_bytes")]
     pub value: Vec<u8>,
+}
+
+/// What has changed in a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// A key has a value, be it the same as before.
+    Put(Entry),
+    /// A key and its value have gone.
+    Deleted {
+        /// The key.
+        key: String,
+    },
+}
+
+impl Change {
+    /// The key that it is about.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Put(Entry { key, .. }) | Self::Deleted { key } => key,
+        }
+    }
 }
 
 /// Why a store did not do what it was asked to.

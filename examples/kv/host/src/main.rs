@@ -2,6 +2,7 @@
 
 mod command;
 mod run;
+mod watch;
 
 use std::{
     env,
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         // Whoever reads has seen enough, as in `kv --store FILE scan | head`.
         Err(Failure::Io(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
-            complain(&format!("kv: {}", with_causes(&failure)));
+            report(&failure);
             ExitCode::FAILURE
         }
     }
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
 
 fn run_on(file: &Path, command: &Command<'_>) -> Result<(), Failure> {
     let store = open(file)?;
-    let mut output = io::stdout().lock();
+    let mut output = io::stdout();
     let outcome = run(&*store, command, &mut io::stdin().lock(), &mut output);
     // Waits, where a drop would not: once this program has ended, the next one may have the file.
     Plugin::process(&store).shutdown()?;
@@ -64,6 +65,11 @@ fn with_causes(error: &dyn Error) -> String {
         Some(cause) => format!("{error}: {}", with_causes(cause)),
         None => error.to_string(),
     }
+}
+
+/// Says why something failed.
+fn report(failure: &Failure) {
+    complain(&format!("kv: {}", with_causes(failure)));
 }
 
 #[expect(clippy::print_stderr, reason = "a command-line program says there what went wrong")]

@@ -1,19 +1,28 @@
 //! What the commands do. It is the trait that they use: whether a plugin is behind it makes no difference here.
 
-use std::io::{self, Read, Write};
+use std::{
+    fmt,
+    io::{self, BufRead, Write},
+    time::Duration,
+};
 
 use kv_api::{Entry, Store, StoreError};
 
-use crate::command::Command;
-
-/// How many entries are asked for at once.
-const PAGE: usize = 256;
+use crate::{command::Command, watch::watch};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("there is no key `{0}`")]
     NoSuchKey(String),
+    #[error("there is no command `{0}`; those for watching are get KEY, put KEY VALUE, delete KEY and scan [PREFIX]")]
+    NoCommand(String),
+    #[error("commands that failed: {0}")]
+    Commands(usize),
+    #[error("the plugin has told of no more changes")]
+    NoMoreChanges,
+    #[error("the plugin did not tell of a change within {0:?} of it")]
+    Untold(Duration),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -26,8 +35,8 @@ pub(crate) enum Failure {
 pub(crate) fn run(
     store: &dyn Store,
     command: &Command<'_>,
-    input: &mut dyn Read,
-    output: &mut dyn Write,
+    input: &mut dyn BufRead,
+    output: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
     match *command {
         Command::Get { key } => {
@@ -43,18 +52,22 @@ pub(crate) fn run(
         Command::Delete { key } if store.delete(key)? => Ok(()),
         Command::Delete { key } => Err(Failure::NoSuchKey(key.into())),
         Command::Scan { prefix } => scan(store, prefix, output),
+        Command::Watch { prefix } => watch(store, prefix, input, output),
     }
 }
 
+/// Prints entries as they come; there may be more of them than fit memory.
 fn scan(store: &dyn Store, prefix: &str, output: &mut dyn Write) -> Result<(), Failure> {
-    let mut entries = store.scan(prefix, None, PAGE)?;
-    while let Some(last) = entries.last() {
-        for Entry { key, value } in &entries {
-            writeln!(output, "{key}\t{}", String::from_utf8_lossy(value).escape_debug())?;
-        }
-        entries = store.scan(prefix, Some(&last.key), PAGE)?;
+    for entry in store.scan(prefix)? {
+        let Entry { key, value } = entry?;
+        writeln!(output, "{key}\t{}", shown(&value))?;
     }
     Ok(())
+}
+
+/// A value on a part of a line.
+pub(crate) fn shown(value: &[u8]) -> impl fmt::Display {
+    String::from_utf8_lossy(value).escape_debug().to_string()
 }
 
 #[cfg(test)]
@@ -64,15 +77,25 @@ mod tests {
         sync::{Mutex, MutexGuard},
     };
 
+    use kv_api::Change;
+    use plugin_core::{Stream, StreamSender};
+
     use super::*;
 
-    /// A store without a plugin, which gives two entries at a time.
+    /// A store without a plugin, and those who watch it.
     #[derive(Default)]
-    struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
+    struct Memory {
+        map: Mutex<BTreeMap<String, Vec<u8>>>,
+        watchers: Mutex<Vec<StreamSender<Change>>>,
+    }
 
     impl Memory {
         fn map(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
-            self.0.lock().unwrap()
+            self.map.lock().unwrap()
+        }
+
+        fn tell(&self, change: &Change) {
+            self.watchers.lock().unwrap().retain(|watcher| watcher.send(change.clone()).is_ok());
         }
     }
 
@@ -82,16 +105,25 @@ mod tests {
         }
         fn put(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
             self.map().insert(key.into(), value.into());
+            self.tell(&Change::Put(Entry { key: key.into(), value: value.into() }));
             Ok(())
         }
         fn delete(&self, key: &str) -> Result<bool, StoreError> {
-            Ok(self.map().remove(key).is_some())
+            let existed = self.map().remove(key).is_some();
+            if existed {
+                self.tell(&Change::Deleted { key: key.into() });
+            }
+            Ok(existed)
         }
-        fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, StoreError> {
-            let map = self.map();
-            let wanted =
-                map.iter().filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| &key[..] > after));
-            Ok(wanted.take(limit.min(2)).map(|(key, value)| Entry { key: key.clone(), value: value.clone() }).collect())
+        fn scan(&self, prefix: &str) -> Result<Stream<Entry>, StoreError> {
+            let entries = self.map().clone().into_iter().map(|(key, value)| Entry { key, value });
+            let prefix = prefix.to_owned();
+            Ok(Stream::iter(entries.filter(move |entry| entry.key.starts_with(&prefix)).map(Ok)))
+        }
+        fn watch(&self, _prefix: &str) -> Result<Stream<Change>, StoreError> {
+            let (watcher, changes) = Stream::channel();
+            self.watchers.lock().unwrap().push(watcher);
+            Ok(changes)
         }
     }
 
@@ -120,12 +152,29 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_goes_on_until_there_is_no_more_and_keeps_to_one_line_each() {
+    fn a_scan_keeps_to_its_prefix_and_to_one_line_each() {
         let store = Memory::default();
-        for key in ["a/1", "a/2", "a/3", "a/4", "b"] {
+        for key in ["a/1", "a/2", "b"] {
             store.put(key, b"x\ny").unwrap();
         }
         let lines = outcome(&store, Command::Scan { prefix: "a/" }, b"").unwrap();
-        assert_eq!(lines, "a/1\tx\\ny\na/2\tx\\ny\na/3\tx\\ny\na/4\tx\\ny\n");
+        assert_eq!(lines, "a/1\tx\\ny\na/2\tx\\ny\n");
+    }
+
+    #[test]
+    fn watching_runs_commands_and_prints_what_they_change_before_it_ends() {
+        let store = Memory::default();
+        let commands = b"put a some words\ndelete a\nput a 2\n\n";
+        let lines = outcome(&store, Command::Watch { prefix: "" }, commands).unwrap();
+        assert_eq!(lines, "put\ta\tsome words\ndelete\ta\nput\ta\t2\n");
+        assert_eq!(outcome(&store, Command::Watch { prefix: "" }, b"get a\nscan").unwrap(), "2\na\t2\n");
+    }
+
+    #[test]
+    fn watching_goes_on_behind_a_command_that_fails_and_says_so_at_the_end() {
+        let store = Memory::default();
+        let failure = outcome(&store, Command::Watch { prefix: "" }, b"delete a\nput a\nwatch\nput a 1").unwrap_err();
+        assert_eq!(failure, "commands that failed: 3");
+        assert_eq!(store.get("a").unwrap().unwrap(), b"1");
     }
 }

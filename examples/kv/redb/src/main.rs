@@ -1,6 +1,7 @@
 //! The `kv` plugin that keeps its data in a file of [redb](https://docs.rs/redb): `kv-redb FILE`.
 
 mod store;
+mod watchers;
 
 use std::{env, path::Path, process::ExitCode};
 

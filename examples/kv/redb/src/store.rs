@@ -1,14 +1,19 @@
 //! The store: one redb table.
 
-use std::{error::Error, fmt::Display, ops::Bound, path::Path};
+use std::{
+    error::Error,
+    fmt::Display,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use kv_api::{Entry, MAX_KEY, Store, StoreError};
+use kv_api::{Change, Entry, MAX_KEY, Store, StoreError};
+use plugin_core::Stream;
 use redb::{Database, TableDefinition};
 
-const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kv");
+use crate::watchers::Watchers;
 
-/// A scan ends before it has more bytes of values than this, unless a single value has: a message has its limit too.
-const MAX_SCAN: usize = 8 << 20;
+const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kv");
 
 /// Any of redb's errors: it has one for each kind of step.
 type Failure = Box<dyn Error>;
@@ -16,6 +21,9 @@ type Failure = Box<dyn Error>;
 /// A store in one file. redb lets many read while one writes, and a commit returns once it is on disk.
 pub(crate) struct RedbStore {
     database: Database,
+    /// Locked from before a change until they are told, so that they hear of changes in the order of their commits. redb has one
+    /// writer at a time as it is.
+    watchers: Mutex<Watchers>,
 }
 
 impl RedbStore {
@@ -26,7 +34,7 @@ impl RedbStore {
         let transaction = database.begin_write()?;
         transaction.open_table(TABLE)?;
         transaction.commit()?;
-        Ok(Self { database })
+        Ok(Self { database, watchers: Mutex::default() })
     }
 
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
@@ -35,35 +43,41 @@ impl RedbStore {
     }
 
     fn write(&self, key: &str, value: &[u8]) -> Result<(), Failure> {
+        let mut watchers = self.watchers();
         let transaction = self.database.begin_write()?;
         transaction.open_table(TABLE)?.insert(key, value)?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        watchers.tell(&Change::Put(Entry { key: key.to_owned(), value: value.to_vec() }));
+        Ok(())
     }
 
     fn remove(&self, key: &str) -> Result<bool, Failure> {
+        let mut watchers = self.watchers();
         let transaction = self.database.begin_write()?;
         let existed = transaction.open_table(TABLE)?.remove(key)?.is_some();
         transaction.commit()?;
+        if existed {
+            watchers.tell(&Change::Deleted { key: key.to_owned() });
+        }
         Ok(existed)
     }
 
-    fn range(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, Failure> {
+    /// The entries as of now, each looked up when it is asked for: the iterator holds the transaction, and so the state of now.
+    fn range(&self, prefix: &str) -> Result<impl Iterator<Item = Result<Entry, Failure>> + use<>, Failure> {
         let table = self.database.begin_read()?.open_table(TABLE)?;
-        let start = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let (mut entries, mut size) = (Vec::new(), 0);
-        for found in table.range::<&str>((start, Bound::Unbounded))? {
+        let prefix = prefix.to_owned();
+        let entries = table.range(prefix.as_str()..)?.map(|found| {
             let (key, value) = found?;
-            size += value.value().len();
-            let full = entries.len() == limit || (size > MAX_SCAN && !entries.is_empty());
-            if full || !key.value().starts_with(prefix) {
-                break;
-            }
-            entries.push(Entry { key: key.value().to_owned(), value: value.value().to_vec() });
-        }
-        Ok(entries)
+            Ok(Entry { key: key.value().to_owned(), value: value.value().to_vec() })
+        });
+        // A failure is passed on.
+        Ok(entries.take_while(move |entry: &Result<Entry, Failure>| {
+            entry.as_ref().map_or(true, |entry| entry.key.starts_with(&prefix))
+        }))
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Watchers> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,8 +97,13 @@ impl Store for RedbStore {
         self.remove(key).map_err(failed)
     }
 
-    fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        self.range(prefix, after, limit).map_err(failed)
+    fn scan(&self, prefix: &str) -> Result<Stream<Entry>, StoreError> {
+        let entries = self.range(prefix).map_err(failed)?;
+        Ok(Stream::iter(entries.map(|entry| entry.map_err(plugin_core::Error::custom))))
+    }
+
+    fn watch(&self, prefix: &str) -> Result<Stream<Change>, StoreError> {
+        Ok(self.watchers().add(prefix))
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     path::Path,
     process::Command,
     sync::{
+        Barrier,
         atomic::{AtomicU32, Ordering::Relaxed},
         mpsc::{RecvTimeoutError, channel},
     },
@@ -12,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-use kv_api::{Entry, MAX_KEY, Store, StoreError};
-use plugin_core::{Error, Launcher, Output, Plugin, Result};
+use kv_api::{Change, Entry, MAX_KEY, Store, StoreError};
+use plugin_core::{Error, Launcher, Output, Plugin, Result, Stream};
 
 /// Runs `test` with the path of a store that does not exist yet; ends the test run if it hangs.
 fn with_file(test: impl FnOnce(&Path)) {
@@ -35,8 +36,20 @@ fn open(file: &Path) -> Result<Plugin<dyn Store>> {
     Launcher::new(command).output(Output::Discard).stop_timeout(Duration::from_secs(30)).spawn()?.interface()
 }
 
-fn keys(entries: &[Entry]) -> Vec<&str> {
-    entries.iter().map(|entry| entry.key.as_str()).collect()
+fn entries(store: &dyn Store, prefix: &str) -> Vec<Entry> {
+    store.scan(prefix).unwrap().into_iter().collect::<Result<_>>().unwrap()
+}
+
+fn keys(store: &dyn Store, prefix: &str) -> Vec<String> {
+    entries(store, prefix).into_iter().map(|entry| entry.key).collect()
+}
+
+fn next<T>(stream: &mut Stream<T>) -> T {
+    stream.into_iter().next().unwrap().unwrap()
+}
+
+fn put(key: &str, value: &str) -> Change {
+    Change::Put(Entry { key: key.into(), value: value.into() })
 }
 
 #[test]
@@ -109,13 +122,13 @@ fn eight_callers_at_once_see_their_own_writes() {
                 });
             }
         });
-        assert_eq!(store.scan("", None, 1000).unwrap().len(), 160);
-        assert_eq!(store.scan("3/", None, 1000).unwrap().len(), 20);
+        assert_eq!(entries(&*store, "").len(), 160);
+        assert_eq!(entries(&*store, "3/").len(), 20);
     });
 }
 
 #[test]
-fn a_value_of_a_mebibyte_comes_back_and_large_scans_come_in_parts() {
+fn values_of_a_mebibyte_come_back_and_a_scan_may_have_any_number_of_them() {
     with_file(|file| {
         let store = open(file).unwrap();
         let value: Vec<u8> = (0..1 << 20).map(|number: u32| number.to_le_bytes()[1]).collect();
@@ -123,27 +136,108 @@ fn a_value_of_a_mebibyte_comes_back_and_large_scans_come_in_parts() {
             store.put(&key.to_string(), &value).unwrap();
         }
         assert_eq!(store.get("7").unwrap().unwrap(), value);
-        let first = store.scan("", None, 100).unwrap();
-        assert_eq!(keys(&first), ["0", "1", "2", "3", "4", "5", "6", "7"]);
-        assert!(first.iter().all(|entry| entry.value == value));
-        assert_eq!(keys(&store.scan("", Some("7"), 100).unwrap()), ["8", "9"]);
+        let entries = entries(&*store, "");
+        assert!(entries.len() == 10 && entries.iter().all(|entry| entry.value == value));
     });
 }
 
 #[test]
-fn a_scan_is_in_the_order_of_the_keys_within_prefix_start_and_limit() {
+fn a_scan_is_in_the_order_of_the_keys_within_its_prefix() {
     with_file(|file| {
         let store = open(file).unwrap();
         for key in ["b/2", "a", "b/10", "c", "b/1", "b", "bé"] {
             store.put(key, key.as_bytes()).unwrap();
         }
-        let scan = |prefix, after, limit| store.scan(prefix, after, limit).unwrap();
-        assert_eq!(keys(&scan("", None, 100)), ["a", "b", "b/1", "b/10", "b/2", "bé", "c"]);
-        assert_eq!(keys(&scan("b/", None, 100)), ["b/1", "b/10", "b/2"]);
-        assert_eq!(keys(&scan("b/", Some("b/1"), 1)), ["b/10"]);
-        assert_eq!(keys(&scan("b/", Some("a"), 1)), ["b/1"], "a start before the prefix changes nothing");
-        assert!(scan("b/", Some("b/2"), 100).is_empty() && scan("z", None, 100).is_empty());
-        assert!(scan("", None, 0).is_empty());
+        assert_eq!(keys(&*store, ""), ["a", "b", "b/1", "b/10", "b/2", "bé", "c"]);
+        assert_eq!(keys(&*store, "b/"), ["b/1", "b/10", "b/2"]);
+        assert!(keys(&*store, "z").is_empty());
+    });
+}
+
+#[test]
+fn a_scan_shows_the_store_as_it_was_when_it_began_however_slowly_it_is_read() {
+    with_file(|file| {
+        let store = open(file).unwrap();
+        let large = vec![7; 1 << 20];
+        for key in ["a", "b", "c", "d"] {
+            store.put(key, &large).unwrap();
+        }
+        let mut scan = store.scan("").unwrap();
+        assert_eq!(next(&mut scan).key, "a");
+        store.put("e", b"").unwrap();
+        store.put("d", b"new").unwrap();
+        assert!(store.delete("c").unwrap());
+        let rest: Vec<Entry> = scan.into_iter().collect::<Result<_>>().unwrap();
+        assert!(rest.iter().map(|entry| &*entry.key).eq(["b", "c", "d"]), "the keys of the time");
+        assert!(rest.iter().all(|entry| entry.value == large), "the values of the time");
+        assert_eq!(keys(&*store, ""), ["a", "b", "d", "e"]);
+    });
+}
+
+#[test]
+fn those_who_watch_hear_of_what_changes_below_their_prefix() {
+    with_file(|file| {
+        let store = open(file).unwrap();
+        store.put("a/0", b"before").unwrap();
+        let (mut all, mut some) = (store.watch("").unwrap(), store.watch("a/").unwrap());
+        store.put("a/1", b"1").unwrap();
+        assert_eq!(next(&mut all), put("a/1", "1"), "while nothing else happens");
+        store.put("b", b"2").unwrap();
+        assert!(store.delete("a/0").unwrap() && !store.delete("a/0").unwrap());
+        store.put("a/1", b"1").unwrap();
+        let deleted = Change::Deleted { key: "a/0".into() };
+        assert_eq!([next(&mut all), next(&mut all), next(&mut all)], [put("b", "2"), deleted.clone(), put("a/1", "1")]);
+        assert_eq!([next(&mut some), next(&mut some), next(&mut some)], [put("a/1", "1"), deleted, put("a/1", "1")]);
+        drop(all);
+        store.put("a/2", b"3").unwrap();
+        assert_eq!(next(&mut some), put("a/2", "3"));
+        Plugin::process(&store).kill().unwrap();
+        let last: Vec<_> = some.into_iter().collect();
+        assert!(matches!(last[..], [Err(Error::Stopped { .. } | Error::Died { .. })]), "{last:?}");
+    });
+}
+
+#[test]
+fn changes_come_in_the_order_of_their_commits() {
+    with_file(|file| {
+        let store = open(file).unwrap();
+        let mut changes = store.watch("").unwrap();
+        for round in 0..50 {
+            let values: Vec<String> = (0..4).map(|writer| format!("{round} {writer}")).collect();
+            let together = Barrier::new(values.len());
+            thread::scope(|scope| {
+                for value in &values {
+                    let (store, together) = (&store, &together);
+                    scope.spawn(move || {
+                        together.wait();
+                        store.put("key", value.as_bytes()).unwrap();
+                    });
+                }
+            });
+            let last = String::from_utf8(store.get("key").unwrap().unwrap()).unwrap();
+            let mut seen: Vec<Change> = values.iter().map(|_| next(&mut changes)).collect();
+            assert_eq!(seen.last(), Some(&put("key", &last)), "the last commit is the last change");
+            // The others came in any order, but came.
+            seen.sort_by_key(|change| format!("{change:?}"));
+            assert!(values.iter().map(|value| put("key", value)).eq(seen));
+        }
+    });
+}
+
+#[test]
+fn whoever_watches_and_does_not_read_holds_nobody_up_and_is_told_so() {
+    with_file(|file| {
+        let store = open(file).unwrap();
+        let changes = store.watch("").unwrap();
+        for number in 0..50 {
+            store.put(&number.to_string(), b"value").unwrap();
+        }
+        let mut changes: Vec<_> = changes.into_iter().collect();
+        let last = changes.pop().unwrap().unwrap_err();
+        assert!(last.to_string().contains("too far behind"), "{last}");
+        let told: Vec<Change> = changes.into_iter().collect::<Result<_>>().unwrap();
+        assert!(!told.is_empty() && told.len() < 50);
+        assert!(told.iter().zip(0..).all(|(change, number)| *change == put(&number.to_string(), "value")));
     });
 }
 

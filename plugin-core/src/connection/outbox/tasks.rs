@@ -13,8 +13,17 @@ use crate::{
         message::Message,
     },
     signal::Place,
-    sync::{Arc, Instant, thread},
+    sync::{
+        Arc, Instant,
+        thread::{self, ThreadId},
+        thread_local,
+    },
 };
+
+thread_local! {
+    /// Asked for by nearly every call of a task, and dear to find out.
+    static THIS_THREAD: ThreadId = thread::current().id();
+}
 
 /// A message that a task sends, in whatever line it waits in.
 struct Sending<'a> {
@@ -68,6 +77,21 @@ impl Connection {
         match admitted {
             Ok(next) => next,
             Err(waits) => waits.await,
+        }
+    }
+
+    /// As [`queue`](Self::queue), where there is room; gives the message back where there is none, or no connection any more.
+    pub(in crate::connection) fn queue_at_once(
+        self: &Arc<Self>,
+        message: Message,
+        deadline: Option<Instant>,
+        has_company: bool,
+    ) -> Result<Next, Message> {
+        let mut sending = Sending::new(self, message, deadline, has_company);
+        match sending.admit() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err((_, message))) => Err(message),
+            None => Err(sending.message.take().expect("it was not admitted")),
         }
     }
 
@@ -185,7 +209,7 @@ impl<'a> Sending<'a> {
             return Some(Ok(Next::Nothing));
         }
         // One task of each thread writes for all of them: its executor comes back to it as soon as to any other.
-        let me = thread::current().id();
+        let me = this_thread();
         if outbox.task_writers.contains(&me) {
             return Some(Ok(Next::Nothing));
         }
@@ -240,6 +264,11 @@ impl Drop for Writes<'_> {
     fn drop(&mut self) {
         self.0.write_for_tasks();
     }
+}
+
+fn this_thread() -> ThreadId {
+    // A thread that ends may send in the destructors of its own values.
+    THIS_THREAD.try_with(|thread| *thread).unwrap_or_else(|_| thread::current().id())
 }
 
 /// Lets the executor run the other tasks that are ready.

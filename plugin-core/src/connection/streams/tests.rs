@@ -104,7 +104,7 @@ fn what_comes_as_a_reader_leaves_is_found() {
         let items = Message { target: TARGET, ..Message::answer(Kind::Items, 0, vec![byte]) };
         connection.stream_arrived(items, &mut Vec::new()).unwrap();
     };
-    for waiter in [Waiter::take(), Waiter::of_task(None)] {
+    for waiter in [Waiter::take(), Waiter::of_task(None, None)] {
         let Found::Nothing { call, .. } = inward.find(&waiter) else { panic!("there is nothing") };
         // Its time is over, and it has not said so yet.
         arrive(1);
