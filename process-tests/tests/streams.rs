@@ -94,7 +94,7 @@ fn many_streams_flow_side_by_side_and_calls_between_them() {
             }
         });
         let mut streams = streamer.open(1000).unwrap();
-        assert_eq!(streams.iter_mut().map(|stream| stream.into_iter().next().unwrap().unwrap()).sum::<u64>(), 499_500);
+        assert_eq!(streams.iter_mut().map(|stream| stream.read().unwrap().unwrap()).sum::<u64>(), 499_500);
         drop(streams);
         settles(&streamer);
     });
@@ -145,7 +145,7 @@ fn streams_of_streams_and_of_objects_flow_either_way() {
         assert_eq!(streamer.add_up(cells).unwrap(), 1999 * 1000);
         // Some that nobody ever decodes.
         let mut cells = streamer.cells(10_000).unwrap();
-        assert_eq!((&mut cells).into_iter().next().unwrap().unwrap().get().unwrap(), 0);
+        assert_eq!(cells.read().unwrap().unwrap().get().unwrap(), 0);
         drop(cells);
         settles(&streamer);
     });
@@ -161,7 +161,7 @@ fn a_received_stream_is_relayed_to_any_plugin() {
         assert!(all(doubled).into_iter().eq((0..50_000).map(|number| 2 * number)));
         // Home and away again.
         let mut again = one.relay(one.relay(Stream::iter((0..1000).map(Ok))).unwrap()).unwrap();
-        assert_eq!((&mut again).into_iter().next().unwrap().unwrap(), 0);
+        assert_eq!(again.read().unwrap().unwrap(), 0);
         assert_eq!(other.sum(again).unwrap(), 499_500);
         settles(&one);
         settles(&other);
@@ -251,7 +251,7 @@ fn errors_and_panics_are_the_last_items() {
             assert_eq!((&**kind, &**message), ("custom", "on purpose"));
             let mut panicking = streamer.fail_after(1000, "by accident", true, make).unwrap();
             assert!((&mut panicking).into_iter().take(1000).map(Result::unwrap).eq(0..1000));
-            let last = (&mut panicking).into_iter().next().unwrap().unwrap_err();
+            let last = panicking.read().unwrap().unwrap_err();
             if make == Make::Channel {
                 // Of the thread that sends it is only known that it has panicked.
                 assert!(matches!(&last, Error::Remote { kind, .. } if kind == "panicked"), "{last:?}");
@@ -278,7 +278,7 @@ fn a_quiet_stream_lives_and_one_reading_can_be_limited() {
     watchdog(120, || {
         let streamer = streamer();
         let mut said = streamer.listen().unwrap();
-        let mut next = |limit| within(limit, || (&mut said).into_iter().next());
+        let mut next = |limit| within(limit, || said.read());
         for round in 0..5 {
             let began = Instant::now();
             let late = next(Duration::from_millis(30)).unwrap();
@@ -290,7 +290,7 @@ fn a_quiet_stream_lives_and_one_reading_can_be_limited() {
         }
         // Longer than callers take to look for signs of life.
         thread::scope(|scope| {
-            let reading = scope.spawn(|| (&mut said).into_iter().next());
+            let reading = scope.spawn(|| said.read());
             thread::sleep(Duration::from_millis(2500));
             streamer.say("at last").unwrap();
             assert_eq!(reading.join().unwrap().unwrap().unwrap(), "at last");
@@ -321,7 +321,7 @@ fn one_reading_of_a_task_can_be_limited() {
             });
             assert!(waited.await);
             streamer.say("behind it").unwrap();
-            assert_eq!((&mut said).into_iter().next().unwrap().unwrap(), "behind it");
+            assert_eq!(said.read().unwrap().unwrap(), "behind it");
         });
     });
 }
@@ -374,7 +374,7 @@ fn a_plugin_that_is_killed_ends_its_streams_with_an_honest_error() {
             };
             let last = std::iter::from_fn(|| numbers(Some(LONG))).find_map(Result::err).unwrap();
             killing.join().unwrap();
-            assert!(matches!(&last, Error::Died { method, .. } if method == "Stream::next"), "{last:?}");
+            assert!(matches!(&last, Error::Died { method, .. } if method == "Stream::read"), "{last:?}");
             assert!(numbers(None).is_none());
             let outcome = (0..100).find_map(|number| within(LONG, || sender.send(number)).err());
             assert!(matches!(outcome, Some(Error::Unread)), "{outcome:?}");
@@ -422,7 +422,7 @@ fn too_many_streams_are_refused_and_others_flow_on() {
     watchdog(240, || {
         let streamer = streamer();
         let mut first = streamer.count(1_000_000, Make::Iter).unwrap();
-        assert_eq!((&mut first).into_iter().next().unwrap().unwrap(), 0);
+        assert_eq!(first.read().unwrap().unwrap(), 0);
         let error = streamer.open(10_000).unwrap_err().to_string();
         assert!(error.contains("more than 4096 streams"), "{error}");
         let most = streamer.open(4095).unwrap();

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::NEXT;
 use crate::{
     Error,
     client::explain_failure,
     codec::{self, EncodeError},
+    error::READ,
     protocol::message::{Failure, FailureKind},
 };
 
@@ -46,7 +46,7 @@ impl Ending {
         }
         Some(match codec::from_slice(payload) {
             Ok(Self::Error(error)) => error,
-            Ok(Self::Failure(failure)) => explain_failure(peer, NEXT, failure, std::time::Duration::ZERO, max_message),
+            Ok(Self::Failure(failure)) => explain_failure(peer, READ, failure, std::time::Duration::ZERO, max_message),
             Err(error) => super::unreadable(peer, &error),
         })
     }

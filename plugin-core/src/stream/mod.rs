@@ -34,7 +34,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, Result, connection::lock, error::HERE};
+use crate::{
+    Error, Result,
+    connection::lock,
+    error::{HERE, READ},
+};
 use channel::Channel;
 use limit::Limit;
 use runtime::Runtime;
@@ -194,8 +198,24 @@ impl<T> Stream<T> {
         self.place.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next item, waiting for it.
-    pub(crate) fn read(&mut self) -> Option<Result<T>> {
+    /// The next item, waiting for it; `None` behind the last. What a `for` loop does, one item at a time.
+    ///
+    /// To look up from a stream now and then, read it inside of [`within`](crate::within): what it is late with is not lost.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use plugin_core::{Error, Stream, within};
+    ///
+    /// let (sender, mut stream) = Stream::channel();
+    /// let late = within(Duration::from_millis(10), || stream.read());
+    /// assert!(matches!(late, Some(Err(Error::Timeout { .. }))));
+    /// sender.send(7)?;
+    /// drop(sender);
+    /// assert_eq!(stream.read().transpose()?, Some(7));
+    /// assert!(stream.read().is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn read(&mut self) -> Option<Result<T>> {
         let place = self.place();
         let read = match place {
             Place::Here(source) => source.read(),
@@ -203,6 +223,22 @@ impl<T> Stream<T> {
             Place::Over => Read::End,
         };
         place.settle(read)
+    }
+
+    /// As [`read`](Self::read), for a task. Dropping the future loses nothing.
+    ///
+    /// ```
+    /// # use plugin_core::{Result, Stream};
+    /// async fn sum(mut numbers: Stream<u64>) -> Result<u64> {
+    ///     let mut sum = 0;
+    ///     while let Some(number) = numbers.read_async().await {
+    ///         sum += number?;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// ```
+    pub async fn read_async(&mut self) -> Option<Result<T>> {
+        std::future::poll_fn(|context| self.poll_read(context)).await
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
@@ -239,8 +275,7 @@ impl<T> Place<T> {
     }
 }
 
-/// What errors call the reading of a stream, and the making of its items.
-const NEXT: &str = "Stream::next";
+/// What errors call the making of a stream's items.
 const HERE_PRODUCER: &str = "Stream::producer";
 
 /// What came late by the deadline of this side.
@@ -250,12 +285,12 @@ fn timeout(peer: &str, what: &str, after: Duration) -> Error {
 
 /// What came late of a stream that has never left this process.
 fn late(after: Duration) -> Error {
-    timeout(HERE, NEXT, after)
+    timeout(HERE, READ, after)
 }
 
 /// What has arrived is no item.
 fn unreadable(peer: &str, why: &dyn fmt::Display) -> Error {
-    Error::BadAnswer { plugin: peer.into(), method: NEXT.into(), message: why.to_string() }
+    Error::BadAnswer { plugin: peer.into(), method: READ.into(), message: why.to_string() }
 }
 
 /// What whoever reads a stream or sends it is told that has been sent.

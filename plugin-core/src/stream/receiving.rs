@@ -13,7 +13,7 @@ use serde::{
 };
 
 use super::{
-    ByteStream, NEXT, Stream,
+    ByteStream, Stream,
     consumer::{Arrival, Consumer, Upstream},
     ending::Ending,
     reader::Bytes,
@@ -25,6 +25,7 @@ use crate::{
     codec::along,
     connection::{Brought, CallFailure, Inward},
     deadline,
+    error::READ,
     objects::{Callee, context},
     protocol::{frame::Kind, message::Message},
 };
@@ -59,7 +60,7 @@ impl Upstream for FromProducer {
         context::note_wait(began);
         match received {
             Ok(message) => Ok(self.arrival(message)),
-            Err(failure) => Err(self.callee.explain(NEXT, began, deadline, &failure)),
+            Err(failure) => Err(self.callee.explain(READ, began, deadline, &failure)),
         }
     }
 
@@ -103,7 +104,7 @@ impl FromProducer {
             if !matches!(failure, CallFailure::Late { .. }) {
                 callee.settle(deadline).await;
             }
-            callee.explain(NEXT, began, deadline, &failure)
+            callee.explain(READ, began, deadline, &failure)
         })
     }
 }

@@ -114,7 +114,7 @@ fn dropping_the_stream_stops_the_search() {
     with_directory(|searcher, root| {
         let files = write_haystack(root);
         let Search { mut found, running } = searcher.search(&query("needle", root)).unwrap();
-        assert!(matches!((&mut found).into_iter().next(), Some(Ok(Found::Line(_)))));
+        assert!(matches!(found.read(), Some(Ok(Found::Line(_)))));
         drop(found);
         let summary = running.progress(&mut drop).unwrap();
         assert!(summary.stopped, "{summary:?}");
@@ -128,7 +128,7 @@ fn progress_is_told_while_the_lines_are_read() {
     with_directory(|searcher, root| {
         let files = write_haystack(root);
         let Search { mut found, running } = searcher.search(&query("needle", root)).unwrap();
-        assert!((&mut found).into_iter().next().is_some());
+        assert!(found.read().is_some());
         let (begun, has_begun) = channel();
         let mut told = Vec::new();
         let (lines, summary) = thread::scope(|scope| {
@@ -156,7 +156,7 @@ fn a_plugin_that_dies_ends_both_the_stream_and_the_call_that_watches() {
     with_directory(|searcher, root| {
         write_haystack(root);
         let Search { mut found, running } = searcher.search(&query("needle", root)).unwrap();
-        assert!((&mut found).into_iter().next().is_some());
+        assert!(found.read().is_some());
         Plugin::process(searcher).kill().unwrap();
         let last = found.into_iter().last().unwrap();
         assert!(matches!(last, Err(Error::Stopped { .. } | Error::Died { .. })), "{last:?}");

@@ -115,7 +115,7 @@ impl<'a> Printer<'a> {
     fn print_until(&mut self, found: &mut Stream<Found>, max: Option<u64>) -> Result<Ending, Failure> {
         while !interrupt::has_come() {
             // Where it has come to the end of the time, the stream can be read on.
-            match within(OFTEN, || found.into_iter().next()) {
+            match within(OFTEN, || found.read()) {
                 None => return Ok(Ending::Complete),
                 Some(Err(Error::Timeout { .. })) => {}
                 Some(item) => self.print(item?),

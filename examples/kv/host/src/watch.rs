@@ -153,7 +153,7 @@ fn print_changes(
 ) -> Result<(), Failure> {
     while !session.is_over()? {
         // Where it has come to the end of the time, the stream can be read on.
-        let change = match within(OFTEN, || (&mut changes).into_iter().next()) {
+        let change = match within(OFTEN, || changes.read()) {
             Some(Err(Error::Timeout { .. })) => continue,
             Some(change) => change?,
             None => return Err(Failure::NoMoreChanges),

@@ -45,7 +45,7 @@ fn keys(store: &dyn Store, prefix: &str) -> Vec<String> {
 }
 
 fn next<T>(stream: &mut Stream<T>) -> T {
-    stream.into_iter().next().unwrap().unwrap()
+    stream.read().unwrap().unwrap()
 }
 
 fn put(key: &str, value: &str) -> Change {

@@ -123,7 +123,7 @@ impl FromProducer {
 impl Upstream for FromProducer {
     fn receive(&mut self) -> Result<Arrival> {
         let waited = blocking::wait(deadline::in_force(), |context| self.poll_receive(context));
-        waited.unwrap_or_else(|waited| Err(super::timeout(PEER, super::NEXT, waited)))
+        waited.unwrap_or_else(|waited| Err(super::timeout(PEER, crate::error::READ, waited)))
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Arrival>> {
