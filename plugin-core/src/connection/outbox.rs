@@ -25,7 +25,7 @@ use crate::{
     transport::{Link, TICK},
 };
 use line::Line;
-pub(super) use tasks::yield_once;
+pub(crate) use tasks::yield_once;
 
 /// About how many bytes are written at once.
 const BATCH: usize = 512 * 1024;
