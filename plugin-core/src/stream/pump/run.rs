@@ -63,7 +63,7 @@ impl Run {
             let gathers = production.produce.gathers() && self.pump.is_flushed.load(Ordering::Relaxed);
             match production.next_frame(!gathers) {
                 Next::Frame(frame, gathered) => {
-                    let (count, is_full) = (frame.bytes.len(), frame.bytes.len() >= MAX_PAYLOAD);
+                    let (count, is_full) = (frame.taken(), frame.bytes.len() >= MAX_PAYLOAD);
                     if let Err(why) = self.pump.outlet.send(frame) {
                         return self.unsendable(&why);
                     }
@@ -144,7 +144,7 @@ impl Run {
             loop {
                 match production.next_frame(true) {
                     Next::Frame(frame, gathered) => {
-                        let count = frame.bytes.len();
+                        let count = frame.taken();
                         if let Err(why) = self.pump.outlet.send_async(frame).await {
                             self.unsendable(&why);
                             return;
