@@ -22,7 +22,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    connection::{Cause, Connection, End, Export, Handler, Reading, Sent, lock},
+    connection::{Cause, Connection, End, Export, Handler, MAX_STREAMS, Reading, Sent, lock},
     deadline,
     error::HOST,
     interface::Dispatch,
@@ -33,6 +33,10 @@ use crate::{
     protocol::message::{Failure, FailureKind, InterfaceEntry, Message},
 };
 
+/// How many threads produce streams at most: one for each stream that may be open, and some for those that need one for moments
+/// only.
+const MAX_PRODUCING: usize = MAX_STREAMS + 64;
+
 /// The values a plugin serves, and the threads that serve them.
 pub(crate) struct Service {
     pub(super) me: Weak<Self>,
@@ -40,6 +44,8 @@ pub(crate) struct Service {
     dispatchers: Mutex<Vec<Arc<dyn Dispatch>>>,
     pub(super) paces: Paces,
     pub(super) workers: Arc<Workers>,
+    /// Run what produces streams: iterators, which may keep a thread each for as long as they are quiet.
+    producers: Arc<Workers>,
     /// Runs oneway calls.
     lane: Arc<Lane>,
     pub(super) leaders: Leaders,
@@ -86,6 +92,7 @@ impl Service {
             paces: Paces::new(&dispatchers),
             dispatchers: Mutex::new(dispatchers),
             workers: Arc::default(),
+            producers: Arc::new(Workers::of(MAX_PRODUCING)),
             lane: Arc::default(),
             leaders: Leaders::default(),
             watchdog: Watchdog::default(),
@@ -141,6 +148,7 @@ impl Service {
         }
         self.spawned.wait_none(deadline);
         self.workers.stop(deadline.saturating_duration_since(Instant::now()));
+        self.producers.stop(deadline.saturating_duration_since(Instant::now()));
         self.leaders.stop(deadline);
         self.watchdog.stop();
         let dropped = self.lane.finish(deadline);
@@ -361,7 +369,7 @@ impl Handler for Service {
     }
 
     fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        self.workers.go_on(job);
+        self.producers.go_on(job);
     }
 
     fn peer(&self) -> Arc<str> {
