@@ -64,8 +64,9 @@ fn nothing_overtakes_the_declaration_of_what_it_refers_to() {
     for behind in [oneway, request(1, MAX_PAYLOAD + 1), request(1, 1)] {
         let mut outgoing = Outgoing::default();
         (0..3).for_each(|_| outgoing.push(request(9, 1)));
-        let declarations = [7, 8].map(|number| Message::answer(Kind::Declare, number, vec![0; 5]));
-        declarations.into_iter().for_each(|declaration| outgoing.push(declaration));
+        for number in [7, 8] {
+            outgoing.push(Message::answer(Kind::Declare, number, vec![0; 5]));
+        }
         outgoing.push(behind);
         let mut frames = drain(&mut outgoing);
         frames.retain(|frame| frame.0 != 9);
