@@ -145,7 +145,8 @@ impl Connection {
             }
             return Ok(import);
         }
-        if imports.len() >= MAX_OBJECTS {
+        // One that is being let go of is still there, and gives its place to the same that has come again.
+        if imports.len() >= MAX_OBJECTS && !imports.contains_key(&target) {
             return Err(Violation::TooManyObjects(MAX_OBJECTS));
         }
         let import = Arc::new(Import { connection: Arc::clone(self), target, references: AtomicU32::new(1) });
@@ -236,5 +237,16 @@ mod tests {
         assert!(connection.take_over(&objects(&[0])).is_ok());
         drop(held);
         assert_eq!(connection.held(), 0);
+    }
+
+    #[test]
+    fn what_is_let_go_of_at_this_moment_may_come_again_however_many_there_are() {
+        let (connection, _other) = connect();
+        let most = u32::try_from(MAX_OBJECTS).unwrap();
+        let held = connection.take_over(&objects(&(1..most).collect::<Vec<_>>())).unwrap();
+        // As its last handle leaves it before its drop has begun.
+        lock(&connection.imports).insert(0, Weak::new());
+        assert!(connection.take_over(&objects(&[0])).is_ok());
+        drop(held);
     }
 }

@@ -40,7 +40,7 @@ pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
 pub(crate) use exports::{Export, MAX_STREAMS, TooMany};
 pub(crate) use imports::{Brought, Import};
-pub(crate) use outbox::{Sent, Unsent};
+pub(crate) use outbox::{Sent, Unsent, yield_once};
 pub(crate) use prompt::Prompt;
 pub(crate) use read::{Progress, Recalled};
 pub(crate) use streams::Inward;

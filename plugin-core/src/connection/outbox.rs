@@ -25,7 +25,8 @@ use crate::{
     transport::{Link, TICK},
 };
 use line::Line;
-pub(super) use tasks::{Next, yield_once};
+pub(super) use tasks::Next;
+pub(crate) use tasks::yield_once;
 
 /// About how many bytes are written at once.
 const BATCH: usize = 512 * 1024;

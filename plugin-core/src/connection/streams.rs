@@ -219,7 +219,7 @@ impl Inward {
     /// Takes note that the reader takes a message, and asks for more where it is time.
     fn taken(&self, message: Message) -> Message {
         if message.kind == Kind::Items {
-            let more = lock(&self.inlet.state).demand.read(message.payload.len());
+            let more = lock(&self.inlet.state).demand.read(weight(&message));
             self.demand(more);
         }
         message
@@ -258,7 +258,7 @@ impl State {
     /// Keeps what nobody waits for.
     fn keep(&mut self, message: Message) {
         self.bytes += message.payload.len();
-        let is_plain = |message: &Message| message.kind == Kind::Items && !message.meta;
+        let is_plain = |message: &Message| message.kind == Kind::Items && !message.meta && message.deadline == 0;
         let last = self.arrived.back_mut().filter(|last| is_plain(last) && is_plain(&message));
         match last.filter(|last| last.payload.len() + message.payload.len() <= JOINED) {
             Some(last) => last.payload.extend_from_slice(&message.payload),
@@ -285,7 +285,7 @@ impl Connection {
             let length = message.payload.len();
             let is_too_much = state.bytes.saturating_add(length + metadata) > MAX_WAITING_BYTES;
             // Frames of nothing could be any number.
-            if length == 0 || is_too_much || !state.demand.received(length) {
+            if length == 0 || is_too_much || !state.demand.received(weight(&message)) {
                 return Err(Violation::StreamOverrun(target));
             }
         }
@@ -302,6 +302,12 @@ impl Connection {
         state.keep(message);
         Ok(())
     }
+}
+
+/// How many bytes of the window a message takes, without its metadata: its own, and what the sender says it takes for what it
+/// refers to.
+fn weight(message: &Message) -> usize {
+    message.payload.len().saturating_add(message.deadline as usize)
 }
 
 /// How many bytes of metadata come before the items.

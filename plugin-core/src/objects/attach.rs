@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::interfaces;
 use crate::{
     buffer::Buffer,
-    codec::{EncodeError, Encoder, along::Thing},
+    codec::{Decoder, EncodeError, Encoder, along::Thing},
     connection::{Connection, Export, Import, MAX_STREAMS, TooMany},
     error::whose,
     interface::Descriptor,
@@ -63,10 +63,25 @@ impl Parcel {
         if attachments.0.is_none() {
             return Ok(Self { payload, meta: parent.is_some(), attachments });
         }
+        Self { payload, meta: true, attachments }.say(limit, parent, metadata)
+    }
+
+    /// As it is where it is a part of a request that is made from `parent`.
+    pub(crate) fn made_from(self, limit: usize, parent: u32) -> Result<Self, EncodeError> {
+        let mut values = Decoder::new(&self.payload);
+        if self.meta {
+            values.skip().map_err(|error| EncodeError::Failed(error.to_string()))?;
+        }
+        let metadata = self.payload.len() - values.left();
+        self.say(limit, Some(parent), metadata)
+    }
+
+    /// Puts what is to be said beside the values in place of the first bytes.
+    fn say(self, limit: usize, parent: Option<u32>, metadata: usize) -> Result<Self, EncodeError> {
         let mut whole = Encoder::new(limit);
-        let written = attachments.metadata(parent).write(&mut whole).and_then(|()| whole.encoded(&payload[metadata..]));
-        match written {
-            Ok(()) => Ok(Self { payload: whole.into_buffer(), meta: true, attachments }),
+        let written = self.attachments.metadata(parent).write(&mut whole);
+        match written.and_then(|()| whole.encoded(&self.payload[metadata..])) {
+            Ok(()) => Ok(Self { payload: whole.into_buffer(), meta: true, ..self }),
             Err(EncodeError::TooLarge(_)) => Err(EncodeError::TooLarge(limit)),
             Err(error) => Err(error),
         }

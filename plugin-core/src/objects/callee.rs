@@ -173,7 +173,7 @@ impl Callee {
                 let parcel = self.encode(called, None, arguments, encode)?;
                 // Now and then one is waited for, so that there are never too many under way.
                 if parcel.meta || !lock(notices).admit(parcel.payload.len()) {
-                    return self.call(called, arguments, encode, &mut []).map(drop);
+                    return self.call_encoded(called, *call, parcel);
                 }
                 let notice = Message { kind: Kind::Notice, call: *call, ..self.message(called) };
                 let notice = Message { payload: parcel.payload, ..notice };
@@ -192,6 +192,20 @@ impl Callee {
                 self.send(called, |connection, deadline| connection.send_oneway(call, deadline))
             }
         }
+    }
+
+    /// Calls it, as a call made from `parent`, and waits until it has run. What is encoded is not encoded again: a stream is
+    /// taken out of what is encoded.
+    fn call_encoded(&self, called: Called, parent: u32, parcel: Parcel) -> Result<()> {
+        let Some(_level) = depth::enter() else { return Err(too_deep(&self.peer, called.name)) };
+        let began = Instant::now();
+        let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
+        let parcel = parcel.made_from(self.connection.max_message(), parent);
+        let request = parcel.and_then(|parcel| parcel.address(self.message(called), &self.connection));
+        let request = request.map_err(|error| unsent(&self.peer, called.name, error))?;
+        let answer = self.connection.call(request, deadline);
+        context::note_wait(began);
+        self.answer(called, began, deadline, answer).map(drop)
     }
 
     fn send(

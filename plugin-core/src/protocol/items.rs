@@ -19,12 +19,25 @@ const SLACK: usize = 4 * 1024;
 /// How many things one item may refer to: what says so fits beside half a frame of bytes.
 const MAX_THINGS: usize = 4096;
 
+/// How many bytes of the window each thing takes that an item refers to, besides its bytes: so a producer is at most some hundred
+/// objects ahead of its reader, of which there may be only so many.
+const THING: usize = 4096;
+
 /// The next bytes to be sent.
 #[derive(Debug)]
 pub(crate) struct Cut {
     pub(crate) bytes: Buffer,
     /// What the item refers to that they begin with.
     pub(crate) things: Vec<Thing>,
+    /// How many bytes of the window that takes, as far as they are left.
+    pub(crate) weight: u32,
+}
+
+impl Cut {
+    /// How many bytes of the window it takes in all.
+    pub(crate) fn taken(&self) -> usize {
+        self.bytes.len() + self.weight as usize
+    }
 }
 
 /// Bytes to be sent, and how they are cut into frames.
@@ -111,7 +124,8 @@ impl Packer {
         let things = if self.marks.is_empty() { Vec::new() } else { self.things(&mut length) };
         self.is_busy = length == MAX_PAYLOAD;
         self.cut += length as u64;
-        Some(Cut { bytes: self.take(length), things })
+        let weight = (THING * things.len()).min(most - length);
+        Some(Cut { bytes: self.take(length), things, weight: u32::try_from(weight).unwrap_or(u32::MAX) })
     }
 
     /// What goes along with the next `length` bytes, or fewer: an item that refers to things begins a frame.
@@ -411,5 +425,19 @@ mod tests {
         assert!(error.to_string().contains("4096"), "{error}");
         assert_eq!(packer.cut(usize::MAX).unwrap().things.len(), MAX_THINGS);
         assert!(!packer.has_things());
+    }
+
+    #[test]
+    fn what_items_refer_to_takes_of_the_window() {
+        let mut packer = Packer::default();
+        (0..1000).for_each(|_| packer.item(10, |to| to.value(&Refers(7))).unwrap());
+        let (mut left, mut count) = (1 << 20, 0);
+        while let Some(cut) = packer.cut(left) {
+            left -= cut.taken();
+            count += 1;
+        }
+        assert!((200..300).contains(&count), "{count} items");
+        assert_eq!(left, 0);
+        assert!(packer.cut(1).is_some_and(|cut| cut.weight == 0), "all of the window is its bytes'");
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Outgoing {
     lane: VecDeque<Message>,
     /// One of the lane is in `large`, and the next waits for its end.
     is_lane_busy: bool,
+    /// How many declarations wait, at the front of `small`: whatever refers to them may be in any queue.
+    declarations: usize,
     /// Bytes of the messages in `small` and `lane`, and of the unsent parts of those in `large`.
     unsent: usize,
     /// Bytes of the whole messages in `large` of which some has been handed out: what the other side must hold together.
@@ -178,6 +180,10 @@ impl Outgoing {
         }
         if matches!(message.kind, Kind::Oneway | Kind::Goodbye | Kind::Release) {
             self.lane.push_back(message);
+        } else if message.kind == Kind::Declare {
+            // It refers to nothing itself.
+            self.declarations += 1;
+            self.small.push_front(message);
         } else if message.length() <= MAX_PAYLOAD {
             self.small.push_back(message);
         } else {
@@ -233,6 +239,7 @@ impl Outgoing {
     /// Takes away what has not been handed out, now that it never will be, but for the requests, which their callers take back.
     pub(crate) fn abandon(&mut self) -> Vec<Message> {
         let is_request = |message: &Message| message.kind == Kind::Request;
+        self.declarations = 0;
         let mut abandoned: Vec<_> = self.lane.drain(..).collect();
         let (requests, others) = self.small.drain(..).partition::<VecDeque<_>, _>(is_request);
         self.small = requests;
@@ -267,7 +274,11 @@ impl Outgoing {
         }
         while batch.len() < limit {
             let Some(message) = self.small.pop_front() else { break };
+            self.declarations -= usize::from(message.kind == Kind::Declare);
             self.whole(batch, ack, message);
+        }
+        if self.declarations > 0 {
+            return; // What has its turn whatever else fills the batch may refer to one of them.
         }
         self.fill_from_lane(batch, ack, limit);
         let mut is_first = true;

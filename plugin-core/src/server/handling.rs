@@ -99,7 +99,7 @@ impl Handler for Service {
     }
 
     fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        self.workers.go_on(job);
+        self.producers.go_on(job);
     }
 
     fn peer(&self) -> Arc<str> {

@@ -19,7 +19,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    connection::{Cause, Connection, Sent, lock},
+    connection::{Cause, Connection, MAX_STREAMS, Sent, lock},
     deadline,
     error::HOST,
     interface::Dispatch,
@@ -32,12 +32,18 @@ use crate::{
 
 pub(super) use super::requests::Task;
 
+/// How many threads produce streams at most: one for each stream that may be open, and some for those that need one for moments
+/// only.
+const MAX_PRODUCING: usize = MAX_STREAMS + 64;
+
 /// The values a plugin serves, and the threads that serve them.
 pub(crate) struct Service {
     pub(super) me: Weak<Self>,
     pub(super) requests: Mutex<Requests>,
     pub(super) paces: Paces,
     pub(super) workers: Arc<Workers>,
+    /// Run what produces streams: iterators, which may keep a thread each for as long as they are quiet.
+    pub(super) producers: Arc<Workers>,
     /// Runs oneway calls.
     pub(super) lane: Arc<Lane>,
     pub(super) leaders: Leaders,
@@ -67,6 +73,7 @@ impl Service {
             paces: Paces::new(&dispatchers),
             requests: Mutex::new(Requests::new(dispatchers)),
             workers: Arc::default(),
+            producers: Arc::new(Workers::of(MAX_PRODUCING)),
             lane: Arc::default(),
             leaders: Leaders::default(),
             watchdog: Watchdog::default(),
@@ -120,6 +127,7 @@ impl Service {
         }
         self.spawned.wait_none(deadline);
         self.workers.stop(deadline.saturating_duration_since(Instant::now()));
+        self.producers.stop(deadline.saturating_duration_since(Instant::now()));
         self.leaders.stop(deadline);
         self.watchdog.stop();
         let dropped = self.lane.finish(deadline);

@@ -27,8 +27,9 @@ pub(super) struct Job {
 }
 
 /// A pool of threads that grows on demand.
-#[derive(Default)]
 pub(super) struct Workers {
+    /// How many threads it has at most.
+    most: usize,
     state: Mutex<State>,
     /// Signalled when there is a job, or the pool stops.
     work: Condvar,
@@ -66,7 +67,18 @@ pub(super) enum Rejected {
     Stopping,
 }
 
+impl Default for Workers {
+    fn default() -> Self {
+        Self::of(MAX_RUNNING)
+    }
+}
+
 impl Workers {
+    /// A pool of at most so many threads.
+    pub(super) fn of(most: usize) -> Self {
+        Self { most, state: Mutex::default(), work: Condvar::new(), done: Condvar::new() }
+    }
+
     /// Runs `job` on a thread of the pool, now or when one is free. Never blocks.
     pub(super) fn submit(self: &Arc<Self>, job: Job) -> Result<(), Rejected> {
         self.add(job, false).map_err(|(why, _)| why)
@@ -94,7 +106,7 @@ impl Workers {
         state.queued_bytes += job.bytes;
         state.queue.push_back(job);
         // Compared with the queue, not with zero: an idle thread that was already woken has not taken its job yet.
-        if state.idle < state.queue.len() && state.threads < MAX_RUNNING {
+        if state.idle < state.queue.len() && state.threads < self.most {
             let unserved = self.spawn(&mut state);
             drop(state);
             unserved.map_or(Ok(()), |job| Err((Rejected::Full, job)))

@@ -85,10 +85,9 @@ impl<T> Channel<T> {
                 }
             };
         }
-        let reader = state.add(item)?;
+        let added = state.add(item);
         drop(state);
-        wake_reader(reader);
-        Ok(())
+        told(added)
     }
 
     /// As [`send`](Self::send), for a task. An item whose future is dropped is not added.
@@ -128,7 +127,7 @@ impl<T> Channel<T> {
         let added = state.add(item);
         drop(state);
         self.0.room.forget(place);
-        Poll::Ready(added.map(wake_reader))
+        Poll::Ready(told(added))
     }
 
     /// Forgets a task that waits no more.
@@ -160,10 +159,10 @@ impl<T> Drop for Channel<T> {
 }
 
 impl<T> State<T> {
-    /// Adds an item; gives whom to wake for it, without the lock.
-    fn add(&mut self, item: T) -> Result<Option<Waker>, Unsent> {
+    /// Adds an item; gives whom to wake for it, or the item that nobody reads: either without the lock.
+    fn add(&mut self, item: T) -> Result<Option<Waker>, T> {
         if !self.is_read {
-            return Err(Unsent::Unread);
+            return Err(item);
         }
         self.items.push_back(item);
         Ok(self.reader.take())
@@ -173,22 +172,28 @@ impl<T> State<T> {
 impl<T> Receiver<T> {
     /// The next item.
     pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<Read<T>> {
-        let mut state = lock(&self.0.state);
-        let Some(item) = state.items.pop_front() else {
-            return match std::mem::replace(&mut state.tail, Tail::Ended) {
-                Tail::Failed(error) => Poll::Ready(Read::Failed(error)),
-                Tail::Ended => Poll::Ready(Read::End),
-                Tail::Open => {
-                    state.tail = Tail::Open;
-                    if state.reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
-                        return Poll::Pending;
-                    }
-                    let last = state.reader.replace(context.waker().clone());
-                    drop(state);
-                    drop(last); // Without the lock: a waker is code of somebody else's.
-                    Poll::Pending
-                }
-            };
+        let mut waker = None;
+        let (mut state, item) = loop {
+            let mut state = lock(&self.0.state);
+            if let Some(item) = state.items.pop_front() {
+                break (state, item);
+            }
+            match std::mem::replace(&mut state.tail, Tail::Ended) {
+                Tail::Failed(error) => return Poll::Ready(Read::Failed(error)),
+                Tail::Ended => return Poll::Ready(Read::End),
+                Tail::Open => state.tail = Tail::Open,
+            }
+            if state.reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
+                return Poll::Pending;
+            }
+            if let Some(waker) = waker.take() {
+                let last = state.reader.replace(waker);
+                drop(state);
+                drop(last); // Without the lock, as it was cloned: a waker is code of somebody else's.
+                return Poll::Pending;
+            }
+            drop(state);
+            waker = Some(context.waker().clone());
         };
         // Only when there is room for several, or sender and reader would take turns for each item.
         let has_waiting = state.has_waiting && state.items.len() <= self.0.capacity / 2;
@@ -212,6 +217,11 @@ impl<T> Drop for Receiver<T> {
         drop(unread); // Without the lock: it is somebody else's code.
         self.0.room.notify_all();
     }
+}
+
+/// What whoever adds an item is told, when the reader has been; without the lock, since an item's drop is somebody else's code.
+fn told<T>(added: Result<Option<Waker>, T>) -> Result<(), Unsent> {
+    added.map(wake_reader).map_err(|_| Unsent::Unread)
 }
 
 /// Tells the reader; without the lock.

@@ -158,32 +158,27 @@ impl Pump {
 
     /// Waits for bytes to be demanded; gives how many. Nothing where nobody reads any more.
     fn poll_allowed(&self, context: &Context<'_>) -> Poll<Option<usize>> {
-        let last = {
-            let mut state = lock(&self.state);
-            if self.is_released() {
-                return Poll::Ready(None);
-            }
-            if state.supply.owed() > 0 {
-                return Poll::Ready(Some(state.supply.owed()));
-            }
-            state.task.replace(context.waker().clone())
-        };
-        drop(last); // Without the lock: a waker is code of somebody else's.
-        Poll::Pending
+        self.wakes(context);
+        let state = lock(&self.state);
+        if self.is_released() {
+            return Poll::Ready(None);
+        }
+        if state.supply.owed() > 0 { Poll::Ready(Some(state.supply.owed())) } else { Poll::Pending }
     }
 
     /// Whether nobody reads any more; if anybody does, has the task woken when not.
     fn poll_released(&self, context: &Context<'_>) -> bool {
-        let last = {
-            let mut state = lock(&self.state);
-            if state.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
-                None
-            } else {
-                state.task.replace(context.waker().clone())
-            }
-        };
-        drop(last); // Without the lock: a waker is code of somebody else's.
+        self.wakes(context);
         self.is_released()
+    }
+
+    /// Has the task woken by a demand, and when nobody reads any more: by what comes behind this.
+    fn wakes(&self, context: &Context<'_>) {
+        if !lock(&self.state).task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            let waker = context.waker().clone();
+            let last = lock(&self.state).task.replace(waker);
+            drop(last); // Without the lock, as it was cloned: a waker is code of somebody else's.
+        }
     }
 
     /// Leaves what has been gathered to the flusher; `false` if that does not come any more.

@@ -96,7 +96,7 @@ impl ToReader {
     }
 
     /// The message that brings these bytes, and what they refer to.
-    fn items(&self, Cut { bytes, things }: Cut) -> Result<Message, Unsendable> {
+    fn items(&self, Cut { bytes, things, weight }: Cut) -> Result<Message, Unsendable> {
         if things.is_empty() {
             return Ok(self.message(Kind::Items, bytes));
         }
@@ -105,7 +105,8 @@ impl ToReader {
         let mut payload = crate::codec::Encoder::new(usize::MAX);
         let written = metadata.write(&mut payload).and_then(|()| payload.encoded(&bytes));
         let items = written.and_then(|()| {
-            let items = Message { meta: true, ..self.message(Kind::Items, payload.into_buffer()) };
+            let items = self.message(Kind::Items, payload.into_buffer());
+            let items = Message { meta: true, deadline: weight, ..items };
             attachments.attach(items, &self.connection)
         });
         items.map_err(Unsendable::Refused)

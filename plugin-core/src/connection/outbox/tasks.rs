@@ -272,7 +272,7 @@ fn this_thread() -> ThreadId {
 }
 
 /// Lets the executor run the other tasks that are ready.
-pub(in crate::connection) async fn yield_once() {
+pub(crate) async fn yield_once() {
     let mut has_yielded = false;
     poll_fn(|context| {
         if std::mem::replace(&mut has_yielded, true) {

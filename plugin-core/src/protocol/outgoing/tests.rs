@@ -59,6 +59,22 @@ fn whoever_gives_objects_and_does_not_read_their_releases_is_noticed() {
 }
 
 #[test]
+fn nothing_overtakes_the_declaration_of_what_it_refers_to() {
+    let oneway = Message::answer(Kind::Oneway, 0, vec![0; 2]);
+    for behind in [oneway, request(1, MAX_PAYLOAD + 1), request(1, 1)] {
+        let mut outgoing = Outgoing::default();
+        (0..3).for_each(|_| outgoing.push(request(9, 1)));
+        for number in [7, 8] {
+            outgoing.push(Message::answer(Kind::Declare, number, vec![0; 5]));
+        }
+        outgoing.push(behind);
+        let mut frames = drain(&mut outgoing);
+        frames.retain(|frame| frame.0 != 9);
+        assert_eq!(frames[..2], [(8, 0, 5), (7, 0, 5)], "{frames:?}");
+    }
+}
+
+#[test]
 fn large_messages_take_turns() {
     let mut outgoing = Outgoing::default();
     outgoing.push(request(1, MAX_PAYLOAD + 1));

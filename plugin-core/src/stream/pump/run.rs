@@ -10,7 +10,15 @@ use super::{
     Phase, Pump, Unsendable, discard, flusher,
     production::{Next, Production, Tail, interrupted, panicked},
 };
-use crate::{connection::lock, protocol::frame::MAX_PAYLOAD, server::panics, stream::ending::Ending};
+use crate::{
+    connection::{lock, yield_once},
+    protocol::frame::MAX_PAYLOAD,
+    server::panics,
+    stream::ending::Ending,
+};
+
+/// After how many frames a task lets others of its executor run.
+const TURN: usize = 16;
 
 /// One run of a pump. If it is dropped before its end, because what it runs on has ended, the reader is told.
 pub(super) struct Run {
@@ -55,7 +63,7 @@ impl Run {
             let gathers = production.produce.gathers() && self.pump.is_flushed.load(Ordering::Relaxed);
             match production.next_frame(!gathers) {
                 Next::Frame(frame, gathered) => {
-                    let (count, is_full) = (frame.bytes.len(), frame.bytes.len() >= MAX_PAYLOAD);
+                    let (count, is_full) = (frame.taken(), frame.bytes.len() >= MAX_PAYLOAD);
                     if let Err(why) = self.pump.outlet.send(frame) {
                         return self.unsendable(&why);
                     }
@@ -119,6 +127,7 @@ impl Run {
 
     /// As a task.
     async fn run_async(mut self) {
+        let mut frames = 0;
         loop {
             let Some(production) = &mut self.production else { return };
             if production.is_closed() {
@@ -135,12 +144,17 @@ impl Run {
             loop {
                 match production.next_frame(true) {
                     Next::Frame(frame, gathered) => {
-                        let count = frame.bytes.len();
+                        let count = frame.taken();
                         if let Err(why) = self.pump.outlet.send_async(frame).await {
                             self.unsendable(&why);
                             return;
                         }
                         gathered.allowed = self.pump.sent(count);
+                        frames += 1;
+                        if frames % TURN == 0 {
+                            // A source that is always ready, and a reader that keeps up, would never let it rest.
+                            yield_once().await;
+                        }
                     }
                     Next::More | Next::Closed => break,
                     Next::Ended => {

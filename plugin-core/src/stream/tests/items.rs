@@ -292,6 +292,82 @@ fn the_flusher_comes_again_where_there_is_no_room() {
     });
 }
 
+/// One thread for all jobs.
+struct OneThread(mpsc::Sender<Box<dyn FnOnce() + Send>>);
+
+impl Pool for OneThread {
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        let _ = self.0.send(job);
+    }
+}
+
+/// Takes whatever comes.
+struct Anywhere;
+
+impl Outlet for Anywhere {
+    fn send(&self, _: Cut) -> Result<(), Unsendable> {
+        Ok(())
+    }
+
+    fn try_send(&self, _: Buffer) -> Result<(), Buffer> {
+        Ok(())
+    }
+
+    fn send_async(&self, _: Cut) -> Pin<Box<dyn Future<Output = Result<(), Unsendable>> + Send + '_>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn max_item(&self) -> usize {
+        MAX_ITEM
+    }
+
+    fn end(&self, _: Vec<u8>) {}
+}
+
+#[test]
+fn a_source_that_is_always_ready_lets_others_run() {
+    promptly(|| {
+        let (run, jobs) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        let pool = Arc::new(OneThread(run));
+        let thread = thread::spawn(move || jobs.into_iter().for_each(|job| job()));
+        let produce = Items::new(Stream::wrap(Ready(u32::MAX)).take_source().unwrap());
+        let pump = Pump::new(Box::new(produce), Box::new(Anywhere), Arc::clone(&pool) as Arc<dyn Pool>);
+        pump.demanded(1 << 31).unwrap();
+        let (other, has_run) = mpsc::channel();
+        pool.run(Box::new(move || other.send(()).unwrap()));
+        has_run.recv().unwrap();
+        assert!(!pump.rests(), "all has been sent before");
+        pump.release();
+        drop((pool, pump));
+        thread.join().unwrap();
+    });
+}
+
+/// An item that looks at its stream when it is dropped.
+struct Looks(Arc<OnceLock<crate::StreamSender<Looks>>>);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        assert!(self.0.get().is_none_or(crate::StreamSender::is_unread));
+    }
+}
+
+#[test]
+fn an_item_that_nobody_reads_is_dropped_without_a_lock() {
+    promptly(|| {
+        let (sender, stream) = Stream::channel();
+        let place = Arc::<OnceLock<_>>::default();
+        assert!(place.set(sender).is_ok());
+        drop(stream);
+        let sender = place.get().unwrap();
+        assert!(matches!(sender.send(Looks(Arc::clone(&place))), Err(Error::Unread)));
+        let sent = blocking::wait(None, |context| {
+            Box::pin(sender.send_async(Looks(Arc::clone(&place)))).as_mut().poll(context)
+        });
+        assert!(matches!(sent, Ok(Err(Error::Unread))));
+    });
+}
+
 #[test]
 fn a_pool_at_its_end_ends_the_stream() {
     promptly(|| {
