@@ -203,7 +203,7 @@ fn behind_its_deadline_a_method_cannot_call_back() {
         });
         let said = caller.said().unwrap();
         assert_eq!(count, 0);
-        assert!(said.contains("`call_late(callback)` of the host was not done within"), "{said}");
+        assert!(said.contains("`call_late(callback)` of the host had no time left"), "{said}");
     });
 }
 
