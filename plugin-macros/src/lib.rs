@@ -92,10 +92,11 @@ use proc_macro::TokenStream;
 /// `plugin_core::Result<T>` will do. Results are owned: there is no message left to borrow from. Byte strings travel as
 /// such here, too.
 ///
-/// # Objects
+/// # Objects and streams
 ///
 /// A `plugin_core::Remote<dyn Other>`, where `Other` is a plugin interface, is an object that outlives the call. It may be an argument, a
-/// result, or a part of either, and is called in the process where it lives.
+/// result, or a part of either, and is called in the process where it lives. So may a `plugin_core::Stream<T>`, values that are
+/// produced as they are read, and a `plugin_core::ByteStream`.
 ///
 /// # Async methods
 ///
@@ -241,7 +242,6 @@ use proc_macro::TokenStream;
 /// | two methods of one name or constant, a method `names` | Rename the method; `#[method(name = "...")]` keeps its name on the wire. |
 /// | `const`, `unsafe`, `extern`, variadic methods, unsafe traits, macros in the trait | They mean nothing across processes, or hide from the attribute. |
 /// | `impl FnMut`, `&dyn Fn`, `Box<dyn FnMut>`, `fn(..)`, `Box<dyn Other>`, callbacks in oneway methods | See "Callbacks". |
-/// | `Stream`, `Remote` | Not supported yet. |
 /// | options on an `impl` | Both sides must see them. Put them on the trait. |
 ///
 /// An `Option<Option<T>>` behind an alias or in a field of a type cannot be seen here, and loses its inner `None` just the
