@@ -104,7 +104,9 @@ impl Inward {
 
     /// What arrives next, waiting for it until `deadline`.
     pub(crate) fn receive(&mut self, deadline: Option<Instant>) -> Result<Message, CallFailure> {
-        if let Some(message) = self.find_at_once() {
+        // What came for a task that waited here before is not found in the inlet.
+        let left = self.waiting.take().and_then(|waiting| self.leave(waiting.call, &waiting.waiter));
+        if let Some(message) = left.or_else(|| self.find_at_once()) {
             return Ok(self.taken(message));
         }
         let waiter = Waiter::take();
