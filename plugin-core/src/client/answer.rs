@@ -89,7 +89,10 @@ pub(crate) fn explain_failure(
         FailureKind::Panicked => Error::Panicked { plugin, method, message, location: failure.location },
         FailureKind::UnknownMethod => Error::UnknownMethod { plugin, method },
         FailureKind::BadArguments => Error::BadArguments { plugin, method, message },
-        FailureKind::BadAnswer | FailureKind::Unknown => Error::BadAnswer { plugin, method, message },
+        FailureKind::BadAnswer => {
+            Error::BadAnswer { plugin, method, message: format!("it could not be sent: {message}") }
+        }
+        FailureKind::Unknown => Error::BadAnswer { plugin, method, message },
         FailureKind::AnswerTooLarge => {
             let limit = message.parse().unwrap_or(max_message);
             Error::TooLarge { plugin, method, what: "answer".into(), limit }
@@ -106,6 +109,8 @@ pub(crate) fn explain_failure(
     }
 }
 
-fn bad_answer(plugin: &str, method: &str, error: &DecodeError) -> Error {
-    Error::BadAnswer { plugin: plugin.into(), method: method.into(), message: error.to_string() }
+/// The answer is not what was expected.
+pub(crate) fn bad_answer(plugin: &str, method: &str, error: &dyn fmt::Display) -> Error {
+    let message = format!("it cannot be read: {error}; do both sides use one version of the trait?");
+    Error::BadAnswer { plugin: plugin.into(), method: method.into(), message }
 }

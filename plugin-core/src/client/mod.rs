@@ -6,7 +6,7 @@ mod calling;
 mod prepared;
 
 pub use answer::Answer;
-pub(crate) use answer::explain_failure;
+pub(crate) use answer::{bad_answer, explain_failure};
 pub(crate) use binding::{check_version, number_methods};
 pub(crate) use calling::Calling;
 pub(crate) use prepared::Prepared;

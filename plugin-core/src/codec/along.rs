@@ -41,20 +41,23 @@ pub(crate) fn coming<R>(thing: Option<Thing>, decode: impl FnOnce() -> R) -> R {
     struct Restore(Option<Thing>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            drop(CAME.replace(self.0.take()));
+            let last = CAME.try_with(|came| came.replace(self.0.take()));
+            drop(last);
         }
     }
     // A message with which nothing came may be decoded within another's decoding, and finds nothing of that one's.
     if thing.is_none() && CAME.try_with(|came| came.borrow().is_none()).unwrap_or(true) {
         return decode();
     }
-    let _restore = Restore(CAME.replace(thing));
+    let Ok(last) = CAME.try_with(|came| came.replace(thing)) else { return decode() };
+    let _restore = Restore(last);
     decode()
 }
 
 /// What came along with the message whose values are being decoded, if it is a `T`.
 pub(crate) fn came<T: Any + Send + Sync>() -> Option<Arc<T>> {
-    CAME.with_borrow(Clone::clone)?.downcast().ok()
+    // At the end of a thread, the destructors of its other values may still decode.
+    CAME.try_with(|came| came.borrow().clone()).ok().flatten()?.downcast().ok()
 }
 
 /// All values of the message have been decoded: what none of them wanted is let go.

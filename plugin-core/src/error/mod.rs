@@ -312,10 +312,7 @@ pub enum Error {
         message: String,
     },
     /// What the method returned could not be encoded there or decoded here.
-    #[error(
-        "the answer of `{method}` of {} cannot be read: {message}; do both sides use one version of the trait?",
-        whose(plugin)
-    )]
+    #[error("the answer of `{method}` of {} is of no use: {message}", whose(plugin))]
     BadAnswer {
         /// The plugin's name.
         plugin: String,

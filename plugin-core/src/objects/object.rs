@@ -51,6 +51,8 @@ impl Drop for Target {
 pub(crate) struct Object {
     target: Target,
     pub(crate) dispatcher: Arc<dyn Dispatch>,
+    /// What its interface goes by.
+    interface: u32,
     /// An `Arc<I>`.
     value: Box<dyn Any + Send + Sync>,
     /// Where its async methods run.
@@ -72,6 +74,7 @@ impl Object {
         let dispatcher = I::__dispatcher(Arc::clone(value));
         Arc::new(Self {
             target: Target::new(),
+            interface: interfaces::number(I::DESCRIPTOR),
             dispatcher,
             value: Box::new(Arc::clone(value)),
             executor: OnceLock::new(),
@@ -85,7 +88,7 @@ impl Object {
 
     /// What stands for all objects of its interface.
     pub(crate) fn place(&self) -> u32 {
-        FIRST_OBJECT + interfaces::number(self.dispatcher.descriptor())
+        FIRST_OBJECT + self.interface
     }
 
     /// Decides where its async methods run: in the runtime from which it is sent, if there is one.

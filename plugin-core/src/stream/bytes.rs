@@ -60,6 +60,7 @@ const PIECES: usize = 4;
 /// Whatever ends the stream before its time is the source of an [`io::Error`], as a [`plugin_core::Error`](Error), behind all bytes
 /// that came before; then the stream has ended. Reading that is not done within the limit of [`within`](crate::within) fails with
 /// [`TimedOut`](io::ErrorKind::TimedOut), and can go on.
+#[must_use = "a stream is produced as it is read"]
 pub struct ByteStream {
     /// A lock, since streams are taken out of what is sent by reference.
     place: Mutex<Place>,

@@ -7,11 +7,16 @@ use crate::Result;
 
 /// The items of a [`Stream`], read one after the other; dropping it stops the producer.
 ///
-/// Each waits for its item, and obeys [`within`](crate::within).
+/// Each waits for its item, and obeys [`within`](crate::within). An error is the last, also where time was over: what passes over errors
+/// would meet that again and again.
 #[derive(Debug)]
-pub struct IntoIter<T>(Stream<T>);
+#[must_use = "a stream is produced as it is read"]
+pub struct IntoIter<T> {
+    stream: Stream<T>,
+    is_over: bool,
+}
 
-/// The items of a borrowed [`Stream`], which can be read on afterwards.
+/// The items of a borrowed [`Stream`], which can be read on afterwards. An error is the last, as of [`IntoIter`].
 ///
 /// ```
 /// # use plugin_core::{Result, Stream};
@@ -22,14 +27,18 @@ pub struct IntoIter<T>(Stream<T>);
 /// # Ok::<(), plugin_core::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Iter<'a, T>(&'a mut Stream<T>);
+#[must_use = "a stream is produced as it is read"]
+pub struct Iter<'a, T> {
+    stream: &'a mut Stream<T>,
+    is_over: bool,
+}
 
 impl<T> IntoIterator for Stream<T> {
     type Item = Result<T>;
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter(self)
+        IntoIter { stream: self, is_over: false }
     }
 }
 
@@ -39,7 +48,7 @@ impl<'a, T> IntoIterator for &'a mut Stream<T> {
     type IntoIter = Iter<'a, T>;
 
     fn into_iter(self) -> Iter<'a, T> {
-        Iter(self)
+        Iter { stream: self, is_over: false }
     }
 }
 
@@ -47,7 +56,7 @@ impl<T> Iterator for IntoIter<T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
-        self.0.read()
+        next(&mut self.stream, &mut self.is_over)
     }
 }
 
@@ -55,8 +64,17 @@ impl<T> Iterator for Iter<'_, T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
-        self.0.read()
+        next(self.stream, &mut self.is_over)
     }
+}
+
+fn next<T>(stream: &mut Stream<T>, is_over: &mut bool) -> Option<Result<T>> {
+    if *is_over {
+        return None;
+    }
+    let read = stream.read();
+    *is_over = !matches!(read, Some(Ok(_)));
+    read
 }
 
 impl<T> FusedIterator for IntoIter<T> {}

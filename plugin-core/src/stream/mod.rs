@@ -36,6 +36,7 @@ use std::{
 
 use crate::{
     Error, Result,
+    client::bad_answer,
     connection::lock,
     error::{HERE, READ},
 };
@@ -97,6 +98,7 @@ use source::{Read, Source};
 /// connection in each direction. Items are encoded as a method's results are, but byte strings inside of them as arrays of
 /// numbers, unless `serde_bytes` says otherwise: for bulk there is [`ByteStream`]. A stream of an iterator occupies a thread of the
 /// process that made it while it is read faster than the iterator gives items; polled in a task, it blocks that.
+#[must_use = "a stream is produced as it is read"]
 pub struct Stream<T> {
     /// A lock, since streams are taken out of what is sent by reference.
     place: Mutex<Place<T>>,
@@ -290,7 +292,7 @@ fn late(after: Duration) -> Error {
 
 /// What has arrived is no item.
 fn unreadable(peer: &str, why: &dyn fmt::Display) -> Error {
-    Error::BadAnswer { plugin: peer.into(), method: READ.into(), message: why.to_string() }
+    bad_answer(peer, READ, why)
 }
 
 /// What whoever reads a stream or sends it is told that has been sent.
