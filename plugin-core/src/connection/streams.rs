@@ -24,8 +24,11 @@ use crate::{
     sync::{Arc, Instant, Mutex},
 };
 
-/// How many bytes of one stream wait at most, with what they say of the objects that items refer to.
-const MAX_WAITING_BYTES: usize = 64 << 20;
+/// How much of one stream waits at most, as [`weight`] has it. An honest producer's items, which are one window, weigh half of that.
+const MAX_WAITING: usize = 64 << 20;
+
+/// What a message weighs that says something beside its items, in memory that its bytes do not show.
+const OVERHEAD: usize = 256;
 
 /// Up to this many bytes what comes without being waited for is added to what waits already.
 const JOINED: usize = 64 << 10;
@@ -42,9 +45,11 @@ pub(crate) struct Inlet {
 #[derive(Default)]
 struct State {
     arrived: VecDeque<Message>,
-    /// The bytes in `arrived`.
-    bytes: usize,
+    /// That of all in `arrived`.
+    weight: usize,
     demand: Demand,
+    /// Nothing more may come.
+    has_ended: bool,
     /// The number under which the reader waits, or did until somebody else ended that.
     reader: Option<u32>,
 }
@@ -169,7 +174,10 @@ impl Inward {
             }
         };
         let Some(waiting) = self.waiting.take() else { return Poll::Ready(ended) };
-        // An answer leaves nothing behind; else something may have come at the last moment.
+        if ended.is_ok() {
+            self.import.connection().refuse_waiting(&waiting.waiter);
+        }
+        // An answer leaves nothing else behind; without one, something may have come at the last moment.
         Poll::Ready(ended.or_else(|failure| self.leave(waiting.call, &waiting.waiter).ok_or(failure)))
     }
 
@@ -215,8 +223,14 @@ impl Inward {
     }
 
     /// Takes note that the reader takes a message, and asks for more where it is time.
-    fn taken(&self, message: Message) -> Message {
+    fn taken(&self, mut message: Message) -> Message {
         if message.kind == Kind::Items {
+            if message.meta {
+                // It could be read when it arrived.
+                let metadata = metadata_length(&message).unwrap_or_default();
+                message.payload = message.payload[metadata..].into();
+                message.meta = false;
+            }
             let more = lock(&self.inlet.state).demand.read(message.payload.len());
             self.demand(more);
         }
@@ -249,13 +263,13 @@ fn closed() -> CallFailure {
 impl State {
     fn next(&mut self) -> Option<Message> {
         let message = self.arrived.pop_front()?;
-        self.bytes -= message.payload.len();
+        self.weight -= weight(&message);
         Some(message)
     }
 
     /// Keeps what nobody waits for.
     fn keep(&mut self, message: Message) {
-        self.bytes += message.payload.len();
+        self.weight += weight(&message);
         let is_plain = |message: &Message| message.kind == Kind::Items && !message.meta;
         let last = self.arrived.back_mut().filter(|last| is_plain(last) && is_plain(&message));
         match last.filter(|last| last.payload.len() + message.payload.len() <= JOINED) {
@@ -269,24 +283,24 @@ impl Connection {
     /// Something of a stream has arrived, be it its end. Of one that is not held any more, it is dropped.
     pub(super) fn stream_arrived(
         self: &Arc<Self>,
-        mut message: Message,
+        message: Message,
         woken: &mut Vec<Arc<Waiter>>,
     ) -> Result<(), Violation> {
         let target = message.target;
         let Some(inlet) = lock(&self.inlets).get(&target).cloned() else { return Ok(()) };
-        let metadata = metadata_length(&message)?;
-        if metadata > 0 {
-            message.payload = message.payload[metadata..].into();
-        }
+        let items = message.payload.len() - metadata_length(&message)?;
         let mut state = lock(&inlet.state);
+        if state.has_ended {
+            return Err(Violation::BehindEnd(target));
+        }
         if message.kind == Kind::Items {
-            let length = message.payload.len();
-            let is_too_much = state.bytes.saturating_add(length + metadata) > MAX_WAITING_BYTES;
+            let is_too_much = state.weight + weight(&message) > MAX_WAITING;
             // Frames of nothing could be any number.
-            if length == 0 || is_too_much || !state.demand.received(length) {
+            if items == 0 || is_too_much || !state.demand.received(items) {
                 return Err(Violation::StreamOverrun(target));
             }
         }
+        state.has_ended = message.kind == Kind::End;
         let message = match state.reader.take() {
             Some(call) => match lock(&self.calls).answer(Message { call, ..message }) {
                 Ok(asleep) => {
@@ -302,6 +316,11 @@ impl Connection {
     }
 }
 
+/// What `message` weighs while it waits.
+fn weight(message: &Message) -> usize {
+    message.payload.len() + if message.meta { OVERHEAD } else { 0 }
+}
+
 /// How many bytes of metadata come before the items.
 fn metadata_length(message: &Message) -> Result<usize, Violation> {
     if !message.meta {
@@ -310,4 +329,67 @@ fn metadata_length(message: &Message) -> Result<usize, Violation> {
     let mut decoder = Decoder::new(&message.payload);
     decoder.skip().map_err(|error| Violation::BadMetadata { target: message.target, why: error.to_string() })?;
     Ok(message.payload.len() - decoder.left())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        connection::{Brought, tests::connect},
+        protocol::{flow::WINDOW, metadata::Metadata},
+        transport::memory::MemoryLink,
+    };
+
+    /// A stream that is read, of which nothing has come. The other end is to be held.
+    fn open() -> (Arc<Connection>, MemoryLink, Inward) {
+        let (connection, other) = connect();
+        let objects = Metadata { objects: vec![7], ..Metadata::default() };
+        let brought = connection.take_over(&objects).unwrap().take().unwrap().downcast::<Brought>().unwrap();
+        let inward = Inward::new(brought.import(7).unwrap()).unwrap();
+        assert!(inward.find_at_once().is_none(), "now a window is demanded");
+        (connection, other, inward)
+    }
+
+    fn arrives(connection: &Arc<Connection>, kind: Kind, meta: bool, payload: &[u8]) -> Result<(), Violation> {
+        let message = Message { target: 7, meta, ..Message::answer(kind, 0, payload.to_vec()) };
+        connection.stream_arrived(message, &mut Vec::new())
+    }
+
+    #[test]
+    fn nothing_comes_behind_the_end() {
+        for kind in [Kind::End, Kind::Items] {
+            let (connection, _other, mut inward) = open();
+            arrives(&connection, Kind::Items, false, b"a").unwrap();
+            arrives(&connection, Kind::End, false, b"").unwrap();
+            assert_eq!(arrives(&connection, kind, false, b"b"), Err(Violation::BehindEnd(7)));
+            let kinds = [(); 2].map(|()| inward.receive(None).unwrap().kind);
+            assert_eq!(kinds, [Kind::Items, Kind::End], "what came before stays");
+        }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_with_what_it_says_beside_its_items() {
+        let nothing_said = &[0x80, b'a'][..];
+        let much_said = [&[0x81, 0xa1, b'x', 0xc5, 0xff, 0x00][..], &[0; 0xff00], b"a"].concat();
+        for (payload, at_least) in [(nothing_said, WINDOW as usize / 10), (&much_said, 100)] {
+            let (connection, _other, mut inward) = open();
+            let arrived = (0..WINDOW).find(|_| arrives(&connection, Kind::Items, true, payload).is_err());
+            let arrived = arrived.expect("the window alone is no bound") as usize;
+            assert!(arrived > at_least && arrived * (payload.len() + OVERHEAD) <= MAX_WAITING, "{arrived}");
+            assert_eq!(&*inward.receive(None).unwrap().payload, b"a");
+            arrives(&connection, Kind::Items, true, payload).expect("there is room again");
+        }
+    }
+
+    #[test]
+    fn what_an_honest_producer_has_under_way_may_wait() {
+        let (connection, _other, _inward) = open();
+        // The shortest item that refers to anything: a length, and an array of a number from 65,536 up.
+        let metadata = [&[0x81, 0xa7][..], b"objects", &[0x91, 0xce, 0, 1, 0, 0]].concat();
+        let item = [6, 0, 0, 0, 0x91, 0xce, 0, 1, 0, 0];
+        let payload = [&metadata[..], &item].concat();
+        for _ in 0..WINDOW as usize / item.len() {
+            arrives(&connection, Kind::Items, true, &payload).unwrap();
+        }
+    }
 }
