@@ -18,6 +18,7 @@ mod codec;
 mod connection;
 mod deadline;
 mod link;
+mod objects;
 #[allow(dead_code, unreachable_pub, unused_imports, unfulfilled_lint_expectations, reason = "callers are not all here")]
 #[path = "../../plugin-core/src/protocol/mod.rs"]
 mod protocol;

@@ -12,6 +12,7 @@ use shuttle::rand::Rng;
 use crate::{
     connection::{CallFailure, Cause, Connection, Handler, Options},
     link::{self, ModelLink},
+    objects,
     protocol::{
         frame::{Deframer, Kind},
         message::Message,
@@ -48,6 +49,16 @@ pub struct Scenario {
     pub blocks: bool,
     /// How many more callers lend something to handlers that call back, and call again from within.
     pub lenders: u8,
+    /// How many threads of the host read a stream.
+    pub readers: u8,
+    /// How many tasks of the host do.
+    pub reading_tasks: u8,
+    /// How many of each are in a hurry: they come late, go on, or leave.
+    pub hurried_readers: u8,
+    /// How many threads of the host are given the plugin's object, return it and drop it.
+    pub sharers: u8,
+    /// How many threads of the host give the plugin an object in a call that waits until a deadline only.
+    pub givers: u8,
 }
 
 const OPTIONS: Options = Options { max_message: usize::MAX, yields: false, ticks: false };
@@ -119,6 +130,7 @@ impl Scenario {
             start(Box::new(move |session| self.call(session, BLOCKED, [100, 0], false)));
             start(Box::new(move |session| self.call(session, OPENING, [101, 0], false)));
         }
+        self.take_part_in_objects(&mut start);
         for _ in 0..self.pingers {
             start(Box::new(move |session| self.ping(&session.plugin)));
         }
@@ -152,6 +164,47 @@ impl Scenario {
             // The answer comes behind what was sent before; and it comes, whoever read last.
             self.ping(&session.host);
             session.told.wait_arrived(&messages);
+            session.told.wait_released([&session.host, &session.plugin]);
+            assert_eq!((session.host.held(), session.plugin.held()), (0, 0));
+        }
+        if self.hurried + self.hurried_tasks + self.givers == 0 {
+            // What is given up is remembered until its answer comes; a stream's reader has none.
+            assert_eq!(session.host.pending(), 0, "a wait is remembered that is over");
+        }
+    }
+
+    fn take_part_in_objects(self, start: &mut impl FnMut(Box<dyn FnOnce(&Session) + Send>)) {
+        for (is_task, count) in [(false, self.readers), (true, self.reading_tasks)] {
+            for reader in 0..count {
+                let deadline = (reader < self.hurried_readers).then_some(deadline as fn() -> _);
+                start(Box::new(move |session| {
+                    let is_silent = deadline.is_some() && shuttle::rand::thread_rng().r#gen();
+                    let payload = [160 + reader, u8::from(is_task) + if is_silent { objects::SILENT } else { 0 }];
+                    let is_open = objects::read(&session.host, payload, is_task, deadline);
+                    assert!(is_open || self.closes, "the connection has ended");
+                }));
+            }
+        }
+        for sharer in 0..self.sharers {
+            start(Box::new(move |session| {
+                for call in 0..self.calls {
+                    let returning = [190 + sharer, call];
+                    let outcome = objects::share(&session.host, [180 + sharer, call], returning);
+                    assert!(outcome.is_some() || self.closes, "the connection has ended");
+                    if let Some(outcome) = outcome {
+                        self.check(outcome, returning, false);
+                    }
+                }
+            }));
+        }
+        for giver in 0..self.givers {
+            start(Box::new(move |session| {
+                for call in 0..self.calls {
+                    let payload = [210 + giver, call];
+                    let request = objects::offering(&session.host, QUICK, payload, &session.told);
+                    self.check(session.host.call(request, Some(deadline())), payload, true);
+                }
+            }));
         }
     }
 

@@ -5,6 +5,7 @@ use std::{collections::HashSet, io, time::Duration};
 use crate::{
     codec::{Encoder, scan},
     connection::{Attendance, Connection, End, Handler, Lender, Presence, Sent, lock},
+    objects,
     protocol::{frame::Kind, message::Message, metadata::Metadata},
     server::QUICK,
     sync::{Arc, Condvar, Instant, Mutex, PoisonError, thread},
@@ -43,6 +44,20 @@ impl Told {
     pub(crate) fn wait_arrived(&self, messages: &[Vec<u8>]) {
         let mut state = lock(&self.state);
         while !messages.iter().all(|message| state.arrived.contains(message)) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What one side holds of the other's has become less.
+    pub(crate) fn note_change(&self) {
+        drop(lock(&self.state));
+        self.changed.notify_all();
+    }
+
+    /// Waits until neither side holds anything of the other's.
+    pub(crate) fn wait_released(&self, sides: [&Connection; 2]) {
+        let mut state = lock(&self.state);
+        while sides.iter().any(|side| side.given() > 0) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -211,9 +226,9 @@ impl Handler for Calling {
     fn closed(&self, _end: &End) {}
 }
 
-/// Answers a request with what came with it.
-pub(crate) fn answer(connection: &Connection, request: Message) -> Sent {
-    let answer = Message::answer(Kind::Value, request.call, request.payload);
+/// Answers a request with what came with it, and what it asks for.
+pub(crate) fn answer(connection: &Arc<Connection>, request: Message, told: &Arc<Told>) -> Sent {
+    let answer = objects::answer(connection, request, told);
     // Fails only where the connection has ended.
     connection.send(answer, None).unwrap_or_default()
 }
@@ -226,7 +241,7 @@ pub(crate) struct Answering {
 impl Handler for Answering {
     fn request(&self, connection: &Arc<Connection>, request: Message) {
         self.told.arrived(&request);
-        assert_eq!(answer(connection, request), Sent::Cared, "there is a writer");
+        assert_eq!(answer(connection, request, &self.told), Sent::Cared, "there is a writer");
     }
 
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {

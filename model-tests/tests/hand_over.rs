@@ -110,3 +110,31 @@ fn callbacks_learn_of_the_end() {
         ..Scenario::default()
     });
 }
+
+#[test]
+fn readers_of_streams_wait_among_callers() {
+    check(Scenario { callers: 2, calls: 2, hurried: 1, readers: 2, hurried_readers: 1, ..Scenario::default() });
+    check(Scenario { callers: 1, calls: 2, readers: 1, reading_tasks: 2, hurried_readers: 1, ..Scenario::default() });
+}
+
+#[test]
+fn readers_of_streams_find_the_new_link_and_the_end() {
+    let both =
+        Scenario { readers: 2, reading_tasks: 2, hurried_readers: 1, callers: 1, calls: 1, ..Scenario::default() };
+    check(Scenario { cuts: 2, ..both });
+    check(Scenario { cuts: 1, closes: true, ..both });
+    check(Scenario { cuts: 1, leads: true, ..both });
+}
+
+#[test]
+fn what_is_given_again_lives_on_and_what_is_returned_is_found() {
+    check(Scenario { sharers: 2, calls: 2, callers: 1, ..Scenario::default() });
+    check(Scenario { sharers: 2, calls: 2, cuts: 1, leads: true, ..Scenario::default() });
+    check(Scenario { sharers: 2, calls: 2, closes: true, ..Scenario::default() });
+}
+
+#[test]
+fn what_is_withdrawn_was_never_given() {
+    check(Scenario { givers: 3, calls: 2, callers: 1, ..Scenario::default() });
+    check(Scenario { givers: 2, calls: 2, cuts: 2, leads: true, ..Scenario::default() });
+}

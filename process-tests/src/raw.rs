@@ -29,12 +29,20 @@ pub mod kind {
     pub const ACK: u8 = 23;
     /// The caller no longer waits.
     pub const CANCEL: u8 = 20;
+    /// An interface gets a number.
+    pub const DECLARE: u8 = 22;
     /// Goodbye.
     pub const GOODBYE: u8 = 26;
     /// A call that nothing answers.
     pub const ONEWAY: u8 = 27;
     /// So many of them are finished.
     pub const CREDIT: u8 = 28;
+    /// What comes next of a stream.
+    pub const ITEMS: u8 = 30;
+    /// There is no more of it.
+    pub const END: u8 = 31;
+    /// So many bytes more are wanted.
+    pub const DEMAND: u8 = 32;
 }
 
 /// A frame.
@@ -169,6 +177,30 @@ pub fn nested(depth: usize) -> Vec<u8> {
     let mut bytes = vec![0x91; depth];
     bytes.push(0xc0);
     bytes
+}
+
+/// Metadata that give these objects.
+#[must_use]
+pub fn objects(targets: &[u32]) -> Vec<u8> {
+    rmp_serde::to_vec(&BTreeMap::from([("objects", targets)])).unwrap_or_default()
+}
+
+/// What stands in place of a stream.
+#[must_use]
+pub fn reference(target: u32) -> Vec<u8> {
+    rmp_serde::to_vec(&(target,)).unwrap_or_default()
+}
+
+/// `message` in frames that are not too long.
+#[must_use]
+pub fn fragments(message: &Frame) -> Vec<Frame> {
+    let count = message.payload.chunks(65_536).count();
+    let frame = |(place, part): (usize, &[u8])| Frame {
+        flags: if place == 0 { message.flags } else { 0 } | if place + 1 < count { 2 } else { 0 },
+        payload: part.to_vec(),
+        ..message.clone()
+    };
+    message.payload.chunks(65_536).enumerate().map(frame).collect()
 }
 
 /// The fields of a failure.

@@ -4,102 +4,17 @@
 
 mod common;
 
-use std::{
-    io::Read,
-    os::unix::net::{UnixListener, UnixStream},
-    process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
+use common::{
+    ProbeMethods,
+    bare::{Bare, SESSION, welcoming},
+    watchdog,
 };
+use process_tests::raw::{self, Failure, Frame, Welcome, kind};
 
-use common::{PROBE, ProbeMethods, watchdog};
-use process_tests::raw::{self, Failure, Frame, Hello, Welcome, kind};
-
-/// A plugin whose host is this test.
-struct Bare {
-    child: Child,
-    stream: UnixStream,
-    listener: UnixListener,
-    _directory: tempfile::TempDir,
-}
-
-impl Bare {
-    fn start() -> Self {
-        Self::start_session(&Welcome::default())
-    }
-
-    /// Starts a plugin whose session is as `welcome` says.
-    fn start_session(welcome: &Welcome) -> Self {
-        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
-        let socket = directory.path().join("s");
-        let listener = UnixListener::bind(&socket).unwrap();
-        let token = "5a".repeat(32);
-        let mut command = Command::new(PROBE);
-        command.env("PLUGIN_CORE_SOCKET", &socket).env("PLUGIN_CORE_TOKEN", &token);
-        let child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let frame = raw::read(&mut stream).unwrap();
-        assert_eq!((frame.kind, frame.flags, frame.ack), (kind::HELLO, 0, 0));
-        let hello: Hello = rmp_serde::from_slice(&frame.payload).unwrap();
-        assert_eq!((hello.protocols, hello.token), (vec![1], token));
-        assert_eq!(hello.interfaces[0].methods, ProbeMethods::NAMES);
-        let welcome = Welcome { protocol: 1, max_message: 1 << 20, ..welcome.clone() };
-        raw::write(&mut stream, &welcoming(&welcome)).unwrap();
-        Self { child, stream, listener, _directory: directory }
-    }
-
-    /// Hangs up, waits for the plugin to dial again, and answers its introduction with `answer`.
-    fn cut(&mut self, answer: &Frame) {
-        self.stream.shutdown(std::net::Shutdown::Both).unwrap();
-        let (mut stream, _) = self.listener.accept().unwrap();
-        let hello: Hello = rmp_serde::from_slice(&raw::read(&mut stream).unwrap().payload).unwrap();
-        assert_eq!(hello.session, SESSION);
-        raw::write(&mut stream, answer).unwrap();
-        self.stream = stream;
-    }
-
-    fn request(&mut self, frame: &Frame) -> Frame {
-        raw::write(&mut self.stream, frame).unwrap();
-        raw::read(&mut self.stream).unwrap()
-    }
-
-    /// The plugin still answers.
-    fn still_serves(&mut self) {
-        let answer = self.request(&add(9000, &[0x92, 3, 4]));
-        assert_eq!((answer.kind, answer.call, answer.payload), (kind::VALUE, 9000, vec![7]));
-    }
-
-    /// The plugin hangs up by itself, and says with its status that its host is at fault.
-    fn gives_up(mut self) -> String {
-        let mut rest = Vec::new();
-        // Reset rather than ended, where something was still unread.
-        let _ = self.stream.read_to_end(&mut rest);
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        let status: ExitStatus = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(1), "{status}");
-        said
-    }
-
-    /// The plugin hangs up and ends as it does when its host is gone.
-    fn hangs_up(mut self) {
-        assert_eq!(self.stream.read(&mut [0; 10]).unwrap(), 0);
-        let status: ExitStatus = self.child.wait().unwrap();
-        assert!(status.success(), "{status}");
-    }
-}
-
-const SESSION: &str = "a session";
-
-fn welcoming(welcome: &Welcome) -> Frame {
-    Frame::new(kind::WELCOME, 0, rmp_serde::to_vec_named(welcome).unwrap())
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The plugin still answers.
+fn still_serves(plugin: &mut Bare) {
+    let answer = plugin.request(&add(9000, &[0x92, 3, 4]));
+    assert_eq!((answer.kind, answer.call, answer.payload), (kind::VALUE, 9000, vec![7]));
 }
 
 fn method(name: &str) -> u16 {
@@ -123,11 +38,11 @@ fn failure(answer: &Frame) -> (String, String) {
 
 fn fails(request: &Frame, kind: &str, why: &str) {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         let (found, message) = failure(&plugin.request(request));
         assert_eq!(found, kind);
         assert!(message.contains(why), "{message}");
-        plugin.still_serves();
+        still_serves(&mut plugin);
     });
 }
 
@@ -160,7 +75,7 @@ fn arguments_that_end_too_early() {
 #[test]
 fn arguments_nested_100_000_deep() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         let arguments = [vec![0x92, 3], raw::nested(100_000)].concat();
         for (place, part) in arguments.chunks(65_536).enumerate() {
             let flags = if place == 0 { 2 } else { 0 };
@@ -169,14 +84,14 @@ fn arguments_nested_100_000_deep() {
         let (kind, message) = failure(&raw::read(&mut plugin.stream).unwrap());
         assert_eq!(kind, "bad-arguments");
         assert!(message.contains("deeper than 128 levels"), "{message}");
-        plugin.still_serves();
+        still_serves(&mut plugin);
     });
 }
 
 #[test]
 fn metadata_is_passed_over() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         let request = Frame { flags: 1, ..add(1, &[0x81, 0xa1, b'x', 0x01, 0x92, 3, 4]) };
         assert_eq!(plugin.request(&request).payload, [7]);
     });
@@ -185,7 +100,7 @@ fn metadata_is_passed_over() {
 #[test]
 fn a_frame_claiming_4_gib() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         std::io::Write::write_all(&mut plugin.stream, &raw::header(u32::MAX, &add(1, &[]))).unwrap();
         assert!(plugin.gives_up().contains("the host broke the protocol"));
     });
@@ -194,7 +109,7 @@ fn a_frame_claiming_4_gib() {
 #[test]
 fn a_message_past_the_agreed_limit() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         for _ in 0..17 {
             // The plugin may hang up before the last is written.
             let _ = raw::write(&mut plugin.stream, &Frame { flags: 2, ..add(1, &vec![0; 64 << 10]) });
@@ -206,7 +121,7 @@ fn a_message_past_the_agreed_limit() {
 #[test]
 fn half_a_frame_and_then_the_end() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         let bytes = add(1, &[0x92, 3, 4]).to_bytes();
         std::io::Write::write_all(&mut plugin.stream, &bytes[..bytes.len() - 1]).unwrap();
         plugin.stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -217,7 +132,7 @@ fn half_a_frame_and_then_the_end() {
 #[test]
 fn goodbye_ends_the_plugin() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         raw::write(&mut plugin.stream, &Frame::new(kind::GOODBYE, 0, Vec::new())).unwrap();
         plugin.hangs_up();
     });
@@ -226,7 +141,7 @@ fn goodbye_ends_the_plugin() {
 #[test]
 fn a_oneway_call_of_a_method_that_answers_has_no_answer_and_a_request_of_one_that_does_not_has_one() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         raw::write(&mut plugin.stream, &oneway("record", &[0x91, 5])).unwrap();
         raw::write(&mut plugin.stream, &oneway("check", &[0x91, 5])).unwrap();
         raw::write(&mut plugin.stream, &oneway("panic", &[0x91, 0xa1, b'x'])).unwrap();
@@ -243,14 +158,14 @@ fn a_oneway_call_of_a_method_that_answers_has_no_answer_and_a_request_of_one_tha
         let note = Frame { method: method("note"), ..Frame::new(kind::REQUEST, 2, vec![0x91, 7]) };
         let answer = plugin.request(&note);
         assert_eq!((answer.kind, answer.call, answer.payload), (kind::VALUE, 2, vec![0xc0]));
-        plugin.still_serves();
+        still_serves(&mut plugin);
     });
 }
 
 #[test]
 fn half_a_window_of_oneway_calls_is_told_to_be_finished() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         for _ in 0..512 {
             raw::write(&mut plugin.stream, &oneway("note", &[0x91, 1])).unwrap();
         }
@@ -268,7 +183,7 @@ fn half_a_window_of_oneway_calls_is_told_to_be_finished() {
 fn more_oneway_calls_than_the_window_takes() {
     watchdog(60, || {
         let window = |count: usize| {
-            let mut plugin = Bare::start();
+            let mut plugin = Bare::probe();
             let calls = [vec![oneway("hold", &[0x91, 0])], vec![oneway("note", &[0x91, 1]); count - 1]].concat();
             for call in calls {
                 raw::write(&mut plugin.stream, &call).unwrap();
@@ -291,7 +206,7 @@ fn more_oneway_calls_than_the_window_takes() {
 #[test]
 fn more_bytes_of_oneway_calls_than_the_window_takes() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         raw::write(&mut plugin.stream, &oneway("hold", &[0x91, 0])).unwrap();
         for _ in 0..18 {
             // The plugin may hang up before the last is written.
@@ -304,7 +219,7 @@ fn more_bytes_of_oneway_calls_than_the_window_takes() {
 #[test]
 fn fragments_of_oneway_calls_that_are_mixed() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         raw::write(&mut plugin.stream, &Frame { flags: 2, ..oneway("note_with", &vec![0; 64 << 10]) }).unwrap();
         raw::write(&mut plugin.stream, &oneway("note", &[0x91, 1])).unwrap();
         plugin.gives_up();
@@ -333,21 +248,21 @@ fn a_violation_met_while_resuming_ends_the_plugin_at_once_and_is_named() {
 #[test]
 fn a_cancellation_reaches_the_method() {
     watchdog(60, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         // Without a deadline, so that nothing else ends it.
         let work = Frame { method: method("work"), ..Frame::new(kind::REQUEST, 1, vec![0x91, 3]) };
         raw::write(&mut plugin.stream, &work).unwrap();
         raw::write(&mut plugin.stream, &Frame::new(kind::CANCEL, 1, Vec::new())).unwrap();
         let answer = raw::read(&mut plugin.stream).unwrap();
         assert_eq!((answer.call, failure(&answer).0.as_str()), (1, "cancelled"));
-        plugin.still_serves();
+        still_serves(&mut plugin);
     });
 }
 
 #[test]
 fn more_requests_than_can_wait_are_refused_and_those_that_wait_are_kept() {
     watchdog(120, || {
-        let mut plugin = Bare::start();
+        let mut plugin = Bare::probe();
         // 512 run, one more on the thread that read it before it was known to be slow; 65,536 wait.
         let requests = 512 + 1 + 65_536 + 1;
         let mut bytes = Vec::new();

@@ -10,4 +10,4 @@ mod watchdog;
 #[path = "../../../plugin-core/src/server/writer.rs"]
 mod writer;
 
-pub(crate) use service::{BLOCKED, CALLING, OPENING, QUICK, Service};
+pub(crate) use service::{BLOCKED, CALLING, GIVING, OPENING, QUICK, STREAMING, Service};

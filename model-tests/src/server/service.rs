@@ -28,6 +28,9 @@ pub(crate) const BLOCKED: u32 = 1;
 pub(crate) const OPENING: u32 = 2;
 /// Its handler calls back, twice without waiting and once for the answer.
 pub(crate) const CALLING: u32 = 3;
+/// Its answer gives the plugin's object, or a stream.
+pub(crate) const GIVING: u32 = 4;
+pub(crate) const STREAMING: u32 = 5;
 
 pub(crate) struct Service {
     me: Weak<Self>,
@@ -110,7 +113,7 @@ impl Service {
             CALLING => Self::call_back(connection, &request),
             _ => {}
         }
-        (answer(connection, request), Instant::now())
+        (answer(connection, request, &self.told), Instant::now())
     }
 
     fn call_back(connection: &Arc<Connection>, request: &Message) {

@@ -122,10 +122,13 @@ impl Connection {
         let mut imports = imports?;
         imports.sort_by_key(|import| import.target);
         imports.dedup_by_key(|import| import.target);
+        // It may wait for long, and a list of one object's references is short on the wire.
+        imports.shrink_to_fit();
         let returned = metadata.returned.iter().filter_map(|target| self.exported(*target));
         let mut returned: Vec<_> = returned.map(|export| Returned { export, is_wanted: false }).collect();
         returned.sort_by_key(|returned| returned.export.target());
         returned.dedup_by_key(|returned| returned.export.target());
+        returned.shrink_to_fit();
         let brought = Brought { connection: Arc::clone(self), imports, returned: Mutex::new(returned) };
         Ok(Cargo::new(Arc::new(brought)))
     }
@@ -235,6 +238,9 @@ mod tests {
         let held = connection.take_over(&objects(&(0..most).collect::<Vec<_>>())).unwrap();
         assert!(connection.take_over(&objects(&[most])).is_err());
         assert!(connection.take_over(&objects(&[0])).is_ok());
+        // As where the thread that drops the last handle has not come further.
+        lock(&connection.imports).insert(0, Weak::new());
+        assert!(connection.take_over(&objects(&[0])).is_ok(), "an honest side counts no more objects");
         drop(held);
         assert_eq!(connection.held(), 0);
     }

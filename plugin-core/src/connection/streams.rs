@@ -24,8 +24,11 @@ use crate::{
     sync::{Arc, Instant, Mutex},
 };
 
-/// How many bytes of one stream wait at most, with what they say of the objects that items refer to.
-const MAX_WAITING_BYTES: usize = 64 << 20;
+/// How much of one stream waits at most, as [`weight`] has it. An honest producer's items, which are one window, weigh half of that.
+const MAX_WAITING: usize = 64 << 20;
+
+/// What a message weighs that says something beside its items, in memory that its bytes do not show.
+const OVERHEAD: usize = 256;
 
 /// Up to this many bytes what comes without being waited for is added to what waits already.
 const JOINED: usize = 64 << 10;
@@ -42,9 +45,11 @@ pub(crate) struct Inlet {
 #[derive(Default)]
 struct State {
     arrived: VecDeque<Message>,
-    /// The bytes in `arrived`.
-    bytes: usize,
+    /// That of all in `arrived`.
+    weight: usize,
     demand: Demand,
+    /// Nothing more may come.
+    has_ended: bool,
     /// The number under which the reader waits, or did until somebody else ended that.
     reader: Option<u32>,
 }
@@ -171,7 +176,10 @@ impl Inward {
             }
         };
         let Some(waiting) = self.waiting.take() else { return Poll::Ready(ended) };
-        // An answer leaves nothing behind; else something may have come at the last moment.
+        if ended.is_ok() {
+            self.import.connection().refuse_waiting(&waiting.waiter);
+        }
+        // An answer leaves nothing else behind; without one, something may have come at the last moment.
         Poll::Ready(ended.or_else(|failure| self.leave(waiting.call, &waiting.waiter).ok_or(failure)))
     }
 
@@ -217,9 +225,15 @@ impl Inward {
     }
 
     /// Takes note that the reader takes a message, and asks for more where it is time.
-    fn taken(&self, message: Message) -> Message {
+    fn taken(&self, mut message: Message) -> Message {
         if message.kind == Kind::Items {
-            let more = lock(&self.inlet.state).demand.read(weight(&message));
+            if message.meta {
+                // It could be read when it arrived.
+                let metadata = metadata_length(&message).unwrap_or_default();
+                message.payload = message.payload[metadata..].into();
+                message.meta = false;
+            }
+            let more = lock(&self.inlet.state).demand.read(taken_of_window(message.payload.len(), &message));
             self.demand(more);
         }
         message
@@ -251,13 +265,13 @@ fn closed() -> CallFailure {
 impl State {
     fn next(&mut self) -> Option<Message> {
         let message = self.arrived.pop_front()?;
-        self.bytes -= message.payload.len();
+        self.weight -= weight(&message);
         Some(message)
     }
 
     /// Keeps what nobody waits for.
     fn keep(&mut self, message: Message) {
-        self.bytes += message.payload.len();
+        self.weight += weight(&message);
         let is_plain = |message: &Message| message.kind == Kind::Items && !message.meta && message.deadline == 0;
         let last = self.arrived.back_mut().filter(|last| is_plain(last) && is_plain(&message));
         match last.filter(|last| last.payload.len() + message.payload.len() <= JOINED) {
@@ -269,26 +283,22 @@ impl State {
 
 impl Connection {
     /// Something of a stream has arrived, be it its end. Of one that is not held any more, it is dropped.
-    pub(super) fn stream_arrived(
-        self: &Arc<Self>,
-        mut message: Message,
-        woken: &mut Vec<Woken>,
-    ) -> Result<(), Violation> {
+    pub(super) fn stream_arrived(self: &Arc<Self>, message: Message, woken: &mut Vec<Woken>) -> Result<(), Violation> {
         let target = message.target;
         let Some(inlet) = lock(&self.inlets).get(&target).cloned() else { return Ok(()) };
-        let metadata = metadata_length(&message)?;
-        if metadata > 0 {
-            message.payload = message.payload[metadata..].into();
-        }
+        let items = message.payload.len() - metadata_length(&message)?;
         let mut state = lock(&inlet.state);
+        if state.has_ended {
+            return Err(Violation::BehindEnd(target));
+        }
         if message.kind == Kind::Items {
-            let length = message.payload.len();
-            let is_too_much = state.bytes.saturating_add(length + metadata) > MAX_WAITING_BYTES;
+            let is_too_much = state.weight + weight(&message) > MAX_WAITING;
             // Frames of nothing could be any number.
-            if length == 0 || is_too_much || !state.demand.received(weight(&message)) {
+            if items == 0 || is_too_much || !state.demand.received(taken_of_window(items, &message)) {
                 return Err(Violation::StreamOverrun(target));
             }
         }
+        state.has_ended = message.kind == Kind::End;
         let message = match state.reader.take() {
             Some(call) => match lock(&self.calls).answer(Message { call, ..message }) {
                 Ok(asleep) => {
@@ -304,10 +314,15 @@ impl Connection {
     }
 }
 
-/// How many bytes of the window a message takes, without its metadata: its own, and what the sender says it takes for what it
-/// refers to.
+/// How many bytes of the window a message takes that has so many bytes of items: those, and what the sender says it takes for
+/// what it refers to.
+fn taken_of_window(items: usize, message: &Message) -> usize {
+    items.saturating_add(message.deadline as usize)
+}
+
+/// What `message` weighs while it waits.
 fn weight(message: &Message) -> usize {
-    message.payload.len().saturating_add(message.deadline as usize)
+    message.payload.len() + if message.meta { OVERHEAD } else { 0 }
 }
 
 /// How many bytes of metadata come before the items.
@@ -320,5 +335,7 @@ fn metadata_length(message: &Message) -> Result<usize, Violation> {
     Ok(message.payload.len() - decoder.left())
 }
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod tests;

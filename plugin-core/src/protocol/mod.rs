@@ -58,6 +58,8 @@ pub(crate) enum Violation {
     BadDeclaration(String),
     #[error("sent more of stream {0} than was asked for")]
     StreamOverrun(u32),
+    #[error("sent something of stream {0} behind its end")]
+    BehindEnd(u32),
     #[error("sent items of stream {target} with metadata that cannot be read: {why}")]
     BadMetadata { target: u32, why: String },
     #[error("asks for bytes of {0}, which is no stream")]

@@ -25,7 +25,7 @@ mod unix {
 
     use process_tests::{
         ProbeMethods,
-        raw::{Frame, Hello, Interface, Welcome, header, kind, nested, read, write},
+        raw::{Frame, Hello, Interface, Welcome, fragments, header, kind, nested, read, write},
     };
 
     /// What older plugins lack.
@@ -88,7 +88,10 @@ mod unix {
             let value = |payload| Frame::new(kind::VALUE, request.call, payload).to_bytes();
             let bytes = match mode {
                 "claims-4-gib" => header(u32::MAX, &Frame::new(kind::VALUE, request.call, Vec::new())),
-                "nested" => fragments(request.call, &nested(100_000)),
+                "nested" => {
+                    let whole = Frame::new(kind::VALUE, request.call, nested(100_000));
+                    fragments(&whole).iter().flat_map(Frame::to_bytes).collect()
+                }
                 "half-a-frame" => value(vec![0xa5; 100])[..50].to_vec(),
                 "wrong-shape" => value(vec![0xa2, b'n', b'o']),
                 "two-values" => value(vec![0x01, 0x02]),
@@ -230,15 +233,6 @@ mod unix {
             write(&mut stream, &introduction(attempt)).expect("the host listens");
             read(&mut stream).expect("the host answers").kind != kind::REFUSED
         })
-    }
-
-    fn fragments(call: u32, payload: &[u8]) -> Vec<u8> {
-        let count = payload.chunks(65_536).count();
-        let frame = |(place, part): (usize, &[u8])| Frame {
-            flags: if place + 1 < count { 2 } else { 0 },
-            ..Frame::new(kind::VALUE, call, part.to_vec())
-        };
-        payload.chunks(65_536).enumerate().flat_map(|part| frame(part).to_bytes()).collect()
     }
 
     /// An answer that nobody waits for, and which gives the host those objects.

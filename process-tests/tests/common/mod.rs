@@ -2,6 +2,8 @@
 #![allow(dead_code, unused_imports, reason = "not every test uses everything")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking and says why")]
 
+#[cfg(unix)]
+pub(crate) mod bare;
 pub(crate) mod executors;
 
 use std::{collections::BTreeSet, path::Path, process::Command, sync::Mutex, thread, time::Duration};
