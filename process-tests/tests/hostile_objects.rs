@@ -200,7 +200,7 @@ fn hosts_that_take_more_than_they_are_given() {
 fn a_host_that_gives_too_many_objects() {
     watchdog(60, || {
         let mut plugin = streamer();
-        let payload = [raw::objects(&[7; 65_537]), vec![0x91], raw::reference(7)].concat();
+        let payload = [raw::objects(&vec![7; 65_537]), vec![0x91], raw::reference(7)].concat();
         for frame in raw::fragments(&Frame { flags: 1, ..call(1, "sum", &payload) }) {
             raw::write(&mut plugin.stream, &frame).unwrap();
         }

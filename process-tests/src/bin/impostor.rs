@@ -95,7 +95,7 @@ mod unix {
             "brings-nothing" => vec![value(&raw::reference(STREAM))],
             "gives-twice-the-same" => vec![with_metadata(&objects(&[STREAM, STREAM]), &raw::reference(STREAM))],
             "gives-too-many" => {
-                let whole = with_metadata(&objects(&[7; 65_537]), &raw::reference(7));
+                let whole = with_metadata(&objects(&vec![7; 65_537]), &raw::reference(7));
                 raw::fragments(&whole)
             }
             _ => vec![with_metadata(&objects(&[STREAM]), &raw::reference(STREAM))],
@@ -118,7 +118,7 @@ mod unix {
     fn misbehave(mode: &str) -> Vec<Frame> {
         let end = |target, why: &[u8]| Frame { target, ..Frame::new(kind::END, 0, why.to_vec()) };
         match mode {
-            "sends-too-much" => vec![items(&[1; 65_536]); 17],
+            "sends-too-much" => vec![items(&vec![1; 65_536]); 17],
             "sends-nothing" => vec![items(&[])],
             "sends-metadata-of-nonsense" => vec![Frame { flags: 1, ..items(&[0xc1, 0, 0, 0]) }],
             "sends-metadata-without-items" => vec![Frame { flags: 1, ..items(&[0x80]) }],
