@@ -12,7 +12,7 @@ use std::{
 use crate::{
     Result,
     contenders::{Blocking, Running},
-    order::{Load, Sample, nanos},
+    order::{Flow, Load, Sample, nanos},
 };
 
 /// Takes the times of one caller's calls.
@@ -68,6 +68,16 @@ impl<T: Blocking> Running for T {
 
     fn load(&self, load: &Load) -> Result<Sample> {
         let payload = vec![0x5a; load.payload];
+        let start = Instant::now();
+        match load.flow {
+            Flow::Echo => {}
+            Flow::Callbacks => self.call_back(&payload, load.count)?,
+            Flow::Items => self.items(load.count)?,
+            Flow::Bytes => self.bytes(load.count)?,
+        }
+        if load.flow != Flow::Echo {
+            return Ok(Sample::of(load.count, start.elapsed()));
+        }
         if load.callers == 1 && load.neighbour_millis == 0 {
             let start = Instant::now();
             return Ok(Sample::new(call(self, load, &payload)?, start.elapsed()));

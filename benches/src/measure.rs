@@ -5,7 +5,7 @@ use std::{path::Path, thread, time::Duration};
 use crate::{
     Result,
     contenders::Contender,
-    order::{Load, Order, Sample, nanos},
+    order::{Flow, Load, Order, Sample, nanos},
     results::Metric,
     session::Session,
     stats, system,
@@ -32,6 +32,9 @@ pub(crate) fn measure(
         Workload::Neighbour => call(&mut session, Load { neighbour_millis: NEIGHBOUR_MILLIS, ..load }),
         Workload::Callers(callers) => call(&mut session, Load { callers, ..load }),
         Workload::Payload(payload) => call(&mut session, Load { payload, ..load }),
+        Workload::Callbacks => flow(&mut session, Flow::Callbacks, effort.items / 10),
+        Workload::Items => flow(&mut session, Flow::Items, effort.items),
+        Workload::Bytes => flow(&mut session, Flow::Bytes, effort.bytes),
         Workload::Start => start(&mut session, effort.starts),
         Workload::Paced => pace(&mut session, Load { rate: PACE, millis: millis(effort.watch), ..load }),
         Workload::Silent => keep_silent(&mut session, load, effort.watch),
@@ -47,6 +50,15 @@ fn millis(duration: Duration) -> u64 {
 fn call(session: &mut Session, load: Load) -> Result<Figures> {
     let sample = call_warm(session, load)?;
     Ok(vec![(Metric::P50, sample.p50 as f64), (Metric::P99, sample.p99 as f64), (Metric::Rate, sample.rate())])
+}
+
+/// So many callbacks, items or bytes in one go, behind a tenth of that which does not count.
+fn flow(session: &mut Session, flow: Flow, count: u64) -> Result<Figures> {
+    session.order(&Order::Start)?;
+    let load = Load { callers: 1, payload: SMALL, flow, count, ..Load::default() };
+    session.order(&Order::Load(Load { count: count / 10, ..load }))?;
+    let sample = session.order(&Order::Load(load))?;
+    Ok(vec![(Metric::Rate, sample.rate())])
 }
 
 fn call_warm(session: &mut Session, load: Load) -> Result<Sample> {

@@ -35,6 +35,25 @@ pub(crate) struct Load {
     pub(crate) rate: u64,
     /// What one more caller has the plugin sleep, again and again, beside the measured ones; 0 for no such caller.
     pub(crate) neighbour_millis: u64,
+    /// What a call is.
+    pub(crate) flow: Flow,
+    /// How much of it where it is not [`Flow::Echo`]: callbacks, items or bytes.
+    pub(crate) count: u64,
+}
+
+/// What goes between host and plugin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Flow {
+    /// Calls that are answered with their argument.
+    #[default]
+    Echo,
+    /// One call, in which the plugin calls back, with an argument that comes back.
+    Callbacks,
+    /// Small items, from the plugin.
+    Items,
+    /// Bytes, from the plugin.
+    Bytes,
 }
 
 /// What a host answers: times in nanoseconds.
@@ -65,6 +84,12 @@ impl Sample {
             p99: at(99).unwrap_or(0),
             error: None,
         }
+    }
+
+    /// So many of something in one go.
+    pub(crate) fn of(calls: u64, elapsed: Duration) -> Self {
+        let each = nanos(elapsed) / calls.max(1);
+        Self { calls, nanos: nanos(elapsed), p50: each, p99: each, error: None }
     }
 
     fn failed(error: &(dyn std::error::Error + Send + Sync)) -> Self {

@@ -14,7 +14,9 @@ use crate::{
         CROWD, Effort, LARGE, NEIGHBOUR_MILLIS, PACE,
         Regime::{self, Unpinned},
         SMALL,
-        Workload::{self, Bulk, Callers, Crowd, Idle, Neighbour, Paced, Payload, Silent, Solo, Start},
+        Workload::{
+            self, Bulk, Bytes, Callbacks, Callers, Crowd, Idle, Items, Neighbour, Paced, Payload, Silent, Solo, Start,
+        },
     },
 };
 
@@ -34,7 +36,7 @@ pub(crate) fn markdown(report: &Report<'_>) -> String {
     for regime in Regime::ALL {
         text += &one_caller(report, regime);
     }
-    for section in [crowd, bulk, start, neighbour, cpu, idle, growth] {
+    for section in [crowd, bulk, start, neighbour, callbacks, items, pour, cpu, idle, growth] {
         text += &section(report);
     }
     text += &notes(report.results);
@@ -151,6 +153,42 @@ fn neighbour(report: &Report<'_>) -> String {
         (of(Metric::P50), of(Metric::P99))
     };
     text + &by_regime(report, Neighbour, &["p50", "p99"], of_one)
+}
+
+fn callbacks(report: &Report<'_>) -> String {
+    let text = format!(
+        "\n## W7: callbacks\n\nOne call lends a function, which the plugin calls again and again, with {SMALL} bytes that come back: \
+         callbacks per second, and as a part of the calls per second of W1.\n\n"
+    );
+    let of_one = |name, regime| {
+        let rate = Figure::new(Callbacks, regime, name, Metric::Rate);
+        let ratio = report.results.ratio(rate, Figure::new(Solo, regime, name, Metric::Rate));
+        (cell(report.results.median(rate), 1.0), cell(ratio.map(|ratio| ratio.median), 1.0))
+    };
+    text + &by_regime(report, Callbacks, &["callbacks/s", "x calls/s"], of_one)
+}
+
+fn items(report: &Report<'_>) -> String {
+    let text = "\n## W8: a stream of small items\n\nIntegers, from the plugin's iterator to the host's loop: millions per second, and \
+                their bytes (five and what frames them: nine) as a part of the bandwidth of raw in W9.\n\n";
+    let of_one = |name, regime| {
+        let rate = Figure::new(Items, regime, name, Metric::Rate);
+        let ratio = report.results.ratio(rate, Figure::new(Bytes, regime, RAW, Metric::Rate));
+        (cell(report.results.median(rate), 1e6), cell(ratio.map(|ratio| ratio.median * 9.0), 1.0))
+    };
+    text.to_owned() + &by_regime(report, Items, &["million/s", "x raw"], of_one)
+}
+
+fn pour(report: &Report<'_>) -> String {
+    let text = format!(
+        "\n## W9: a stream of {}\n\nFrom the plugin to the host, MiB per second.\n\n",
+        bytes(usize::try_from(report.effort.bytes).unwrap_or(usize::MAX))
+    );
+    let of_one = |name, regime| {
+        let rate = Figure::new(Bytes, regime, name, Metric::Rate);
+        (cell(report.results.median(rate), f64::from(1 << 20)), cell(report.results.to_raw(rate), 1.0))
+    };
+    text + &by_regime(report, Bytes, &["MiB/s", "x raw"], of_one)
 }
 
 fn cpu(report: &Report<'_>) -> String {

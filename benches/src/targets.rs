@@ -6,7 +6,7 @@ use crate::{
     stats::Spread,
     workload::{
         Regime::{self, Busy, Pinned, Unpinned},
-        Workload::{self, Bulk, Crowd, Neighbour, Paced, Silent, Solo, Start},
+        Workload::{self, Bulk, Bytes, Callbacks, Crowd, Items, Neighbour, Paced, Silent, Solo, Start},
     },
 };
 
@@ -85,6 +85,19 @@ pub(crate) const TARGETS: &[Target] = &[
     to_raw("W3 1 MiB, unpinned, bandwidth", Bulk, Unpinned, Metric::Rate, AtLeast(1.3)),
     to_raw("W4 spawn to first reply, pinned", Start, Pinned, Metric::P50, AtMost(1.15)),
     to_raw("W4 spawn to first reply, unpinned", Start, Unpinned, Metric::P50, AtMost(1.15)),
+    Target {
+        name: "W7 a callback beside a call of W1, pinned",
+        what: What::Ratio(ours(Solo, Pinned, Metric::Rate), ours(Callbacks, Pinned, Metric::Rate)),
+        goal: AtMost(1.3),
+        unit: "x a call",
+    },
+    Target {
+        name: "W8 small items of a stream, pinned",
+        what: What::Value(ours(Items, Pinned, Metric::Rate), 1e6),
+        goal: AtLeast(1.0),
+        unit: "million/s",
+    },
+    to_raw("W9 a stream of 1 GiB, pinned, bandwidth", Bytes, Pinned, Metric::Rate, AtLeast(0.8)),
     neighbour("Another caller's p99 while a 20 ms handler runs, pinned", Pinned),
     neighbour("Another caller's p99 while a 20 ms handler runs, unpinned", Unpinned),
 ];

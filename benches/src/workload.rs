@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::contenders::Contender;
+use crate::{contenders::Contender, order::Flow};
 
 /// What else the CPUs have to do, and which of them may be used. A ratio without it means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,12 @@ pub(crate) enum Workload {
     Paced,
     /// No call at all: what the connection costs.
     Silent,
+    /// W7: callbacks of one call, each with 20 bytes that come back.
+    Callbacks,
+    /// W8: a stream of small items.
+    Items,
+    /// W9: a stream of bytes.
+    Bytes,
     /// W5: what plugins cost that nobody calls.
     Idle,
     /// W6: so many callers over one connection.
@@ -71,6 +77,9 @@ impl Workload {
             Self::Crowd => "w2",
             Self::Bulk => "w3",
             Self::Start => "w4",
+            Self::Callbacks => "w7",
+            Self::Items => "w8",
+            Self::Bytes => "w9",
             Self::Idle => "w5",
             Self::Callers(_) | Self::Payload(_) => "w6",
             Self::Neighbour => "neighbour",
@@ -80,19 +89,25 @@ impl Workload {
     }
 
     /// All names there are.
-    pub(crate) const NAMES: [&'static str; 9] = ["w1", "w2", "w3", "w4", "w5", "w6", "neighbour", "paced", "silent"];
+    pub(crate) const NAMES: [&'static str; 12] =
+        ["w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9", "neighbour", "paced", "silent"];
 
     pub(crate) const fn regimes(self) -> &'static [Regime] {
         match self {
             Self::Solo | Self::Crowd | Self::Bulk => &Regime::ALL,
-            Self::Start | Self::Neighbour => &[Regime::Pinned, Regime::Unpinned],
+            Self::Start | Self::Neighbour | Self::Callbacks | Self::Items | Self::Bytes => {
+                &[Regime::Pinned, Regime::Unpinned]
+            }
             Self::Paced | Self::Silent | Self::Idle | Self::Callers(_) | Self::Payload(_) => &[Regime::Unpinned],
         }
     }
 
     /// Whether `contender` can do it.
-    pub(crate) const fn suits(self, contender: &Contender) -> bool {
+    pub(crate) fn suits(self, contender: &Contender) -> bool {
         match self {
+            Self::Callbacks => contender.flows.contains(&Flow::Callbacks),
+            Self::Items => contender.flows.contains(&Flow::Items),
+            Self::Bytes => contender.flows.contains(&Flow::Bytes),
             Self::Crowd | Self::Callers(_) | Self::Neighbour => contender.shared,
             Self::Idle => contender.idle > 0,
             Self::Solo | Self::Bulk | Self::Start | Self::Paced | Self::Silent | Self::Payload(_) => true,
@@ -119,6 +134,10 @@ pub(crate) struct Effort {
     pub(crate) idle_part: usize,
     pub(crate) callers: &'static [usize],
     pub(crate) payloads: &'static [usize],
+    /// The items of a stream, and a tenth of that callbacks.
+    pub(crate) items: u64,
+    /// The bytes of a stream.
+    pub(crate) bytes: u64,
 }
 
 impl Effort {
@@ -132,6 +151,8 @@ impl Effort {
             idle_part: 1,
             callers: &[1, 4, 16, 64, 256, 1024],
             payloads: &[16, 256, 4 << 10, 64 << 10, 1 << 20, 16 << 20],
+            items: 1_000_000,
+            bytes: 1 << 30,
         }
     }
 
@@ -145,13 +166,17 @@ impl Effort {
             idle_part: 20,
             callers: &[1, 64, 1024],
             payloads: &[16, 64 << 10, 16 << 20],
+            items: 100_000,
+            bytes: 64 << 20,
         }
     }
 
     /// All workloads, in the order in which they are measured.
     pub(crate) fn workloads(&self) -> Vec<Workload> {
-        use Workload::{Bulk, Callers, Crowd, Idle, Neighbour, Paced, Payload, Silent, Solo, Start};
-        let mut all = vec![Solo, Crowd, Bulk, Start, Neighbour, Paced, Silent];
+        use Workload::{
+            Bulk, Bytes, Callbacks, Callers, Crowd, Idle, Items, Neighbour, Paced, Payload, Silent, Solo, Start,
+        };
+        let mut all = vec![Solo, Crowd, Bulk, Start, Neighbour, Callbacks, Items, Bytes, Paced, Silent];
         all.extend(self.callers.iter().map(|&count| Callers(count)));
         all.extend(self.payloads.iter().map(|&size| Payload(size)));
         all.push(Idle);

@@ -20,7 +20,7 @@ pub(crate) use child::Child;
 
 use crate::{
     Result,
-    order::{Load, Sample},
+    order::{Flow, Load, Sample},
 };
 
 /// A plugin that runs, as a host sees it. It ends when this is dropped.
@@ -39,6 +39,21 @@ pub(crate) trait Blocking: Sync {
 
     /// Has the plugin sleep.
     fn sleep(&self, millis: u64) -> Result<()>;
+
+    /// Has the plugin call back with `payload`, so many times.
+    fn call_back(&self, _payload: &[u8], _count: u64) -> Result<()> {
+        Err("its plugins cannot call back".into())
+    }
+
+    /// Reads so many small items from the plugin.
+    fn items(&self, _count: u64) -> Result<()> {
+        Err("it has no streams".into())
+    }
+
+    /// Reads so many bytes from the plugin.
+    fn bytes(&self, _count: u64) -> Result<()> {
+        Err("it has no streams of bytes".into())
+    }
 }
 
 /// A system to measure.
@@ -50,6 +65,8 @@ pub(crate) struct Contender {
     pub(crate) program: Program,
     /// Whether several callers can share its connection.
     pub(crate) shared: bool,
+    /// What it can do beside answering calls.
+    pub(crate) flows: &'static [Flow],
     /// How many idle ones are started to see what a thousand cost; 0 for those of which it is not asked.
     pub(crate) idle: usize,
 }
@@ -81,6 +98,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "`std::os::unix::net::UnixStream`, blocking; bytes after a length, no codec: the limit",
         program: Program::Here { start: unix::start, serve: unix::serve },
         shared: false,
+        flows: &[Flow::Bytes],
         idle: 0,
     },
     Contender {
@@ -88,6 +106,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "the same over `interprocess`'s local socket",
         program: Program::Here { start: interprocess::start, serve: interprocess::serve },
         shared: false,
+        flows: &[],
         idle: 0,
     },
     Contender {
@@ -95,6 +114,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "this project; callers are threads",
         program: Program::Here { start: plugin_core::start, serve: plugin_core::serve },
         shared: true,
+        flows: &[Flow::Callbacks, Flow::Items, Flow::Bytes],
         idle: 1000,
     },
     Contender {
@@ -102,6 +122,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "the same with `Wait::Block`",
         program: Program::Here { start: plugin_core::start_blocking, serve: plugin_core::serve },
         shared: true,
+        flows: &[],
         idle: 0,
     },
     Contender {
@@ -109,6 +130,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "this project; async methods, on a tokio runtime of one thread in the host; callers are tasks",
         program: Program::Here { start: plugin_core_async::start, serve: plugin_core_async::serve },
         shared: true,
+        flows: &[],
         idle: 0,
     },
     #[cfg(all(feature = "peers", unix))]
@@ -117,6 +139,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "tarpc, MessagePack over a Unix socket, a tokio runtime of one thread on each side; callers are tasks",
         program: Program::Here { start: tarpc::start, serve: tarpc::serve },
         shared: true,
+        flows: &[],
         idle: 0,
     },
     #[cfg(all(feature = "peers", unix))]
@@ -125,6 +148,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "tonic: gRPC with prost over a Unix socket, a tokio runtime of one thread on each side; callers are tasks",
         program: Program::Here { start: tonic::start, serve: tonic::serve },
         shared: true,
+        flows: &[],
         idle: 0,
     },
     #[cfg(all(feature = "peers", unix))]
@@ -133,6 +157,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "remoc's remote traits over a Unix socket, a tokio runtime of one thread on each side; callers are tasks",
         program: Program::Here { start: remoc::start, serve: remoc::serve },
         shared: true,
+        flows: &[],
         idle: 0,
     },
     #[cfg(feature = "peers")]
@@ -142,6 +167,7 @@ pub(crate) const ALL: &[Contender] = &[
                 channel for each call, in the plugin a thread for each call",
         program: Program::Here { start: stdio::start, serve: stdio::serve },
         shared: true,
+        flows: &[],
         idle: 0,
     },
     #[cfg(feature = "peers")]
@@ -150,6 +176,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "hashicorp/go-plugin with net/rpc; callers are goroutines",
         program: Program::Go("netrpc"),
         shared: true,
+        flows: &[],
         idle: 100,
     },
     #[cfg(feature = "peers")]
@@ -158,6 +185,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "hashicorp/go-plugin with gRPC; callers are goroutines",
         program: Program::Go("grpc"),
         shared: true,
+        flows: &[],
         idle: 100,
     },
     #[cfg(feature = "peers")]
@@ -166,6 +194,7 @@ pub(crate) const ALL: &[Contender] = &[
         about: "HTTP and JSON over a Unix socket in Go, as tilotech/go-plugin; callers are goroutines",
         program: Program::Go("http"),
         shared: true,
+        flows: &[],
         idle: 0,
     },
 ];

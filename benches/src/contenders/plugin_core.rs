@@ -1,8 +1,12 @@
 //! This project.
 
-use std::{thread, time::Duration};
+use std::{
+    io::{self, Read},
+    thread,
+    time::Duration,
+};
 
-use ::plugin_core::{Launcher, Plugin, Wait, connect, plugin_interface};
+use ::plugin_core::{ByteStream, Launcher, Plugin, Stream, Wait, connect, plugin_interface};
 
 use super::{Blocking, Child, PLUGIN_CORE, Running};
 use crate::Result;
@@ -11,6 +15,15 @@ use crate::Result;
 pub(crate) trait Echo {
     fn echo(&self, payload: &[u8]) -> ::plugin_core::Result<Vec<u8>>;
     fn sleep(&self, millis: u64) -> ::plugin_core::Result<()>;
+    #[method(timeout = "none")]
+    fn call_back(
+        &self,
+        payload: &[u8],
+        count: u64,
+        back: &mut dyn FnMut(&[u8]) -> ::plugin_core::Result<Vec<u8>>,
+    ) -> ::plugin_core::Result<()>;
+    fn items(&self, count: u64) -> ::plugin_core::Result<Stream<u64>>;
+    fn bytes(&self, count: u64) -> ::plugin_core::Result<ByteStream>;
 }
 
 struct Server;
@@ -23,6 +36,23 @@ impl Echo for Server {
     fn sleep(&self, millis: u64) -> ::plugin_core::Result<()> {
         thread::sleep(Duration::from_millis(millis));
         Ok(())
+    }
+
+    fn call_back(
+        &self,
+        payload: &[u8],
+        count: u64,
+        back: &mut dyn FnMut(&[u8]) -> ::plugin_core::Result<Vec<u8>>,
+    ) -> ::plugin_core::Result<()> {
+        (0..count).try_for_each(|_| back(payload).map(drop))
+    }
+
+    fn items(&self, count: u64) -> ::plugin_core::Result<Stream<u64>> {
+        Ok(Stream::iter((0..count).map(Ok)))
+    }
+
+    fn bytes(&self, count: u64) -> ::plugin_core::Result<ByteStream> {
+        Ok(ByteStream::read_from(io::repeat(0x5a).take(count)))
     }
 }
 
@@ -54,6 +84,29 @@ impl Blocking for Connected {
 
     fn sleep(&self, millis: u64) -> Result<()> {
         Ok(self.0.sleep(millis)?)
+    }
+
+    fn call_back(&self, payload: &[u8], count: u64) -> Result<()> {
+        Ok(self.0.call_back(payload, count, &mut |payload| Ok(payload.to_vec()))?)
+    }
+
+    fn items(&self, count: u64) -> Result<()> {
+        let mut next = 0;
+        for item in self.0.items(count)? {
+            next += u64::from(item? == next);
+        }
+        if next == count { Ok(()) } else { Err(format!("{next} items came of {count}, or in another order").into()) }
+    }
+
+    fn bytes(&self, count: u64) -> Result<()> {
+        let (mut bytes, mut chunk, mut read) = (self.0.bytes(count)?, vec![0; 64 << 10], 0);
+        loop {
+            match bytes.read(&mut chunk)? {
+                0 if read == count => return Ok(()),
+                0 => return Err(format!("{read} bytes came of {count}").into()),
+                length => read += length as u64,
+            }
+        }
     }
 }
 

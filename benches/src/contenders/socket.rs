@@ -13,6 +13,12 @@ use crate::Result;
 /// The length that comes before the bytes.
 const HEADER: usize = 4;
 
+/// In place of a length: the plugin is to send as many bytes as the next eight say.
+const POUR: u32 = u32::MAX;
+
+/// How many bytes are poured, and read, at once.
+const CHUNK: usize = 64 << 10;
+
 /// One side of a stream of frames. A frame that fits the socket's buffer is one write and one read.
 pub(crate) struct Frames<S> {
     stream: S,
@@ -29,7 +35,36 @@ impl<S: Read + Write> Frames<S> {
     /// Answers every frame with itself, until the other side is gone.
     pub(crate) fn serve(mut self) -> io::Result<()> {
         while self.receive()? {
-            self.stream.write_all(&self.buffer[..self.length])?;
+            if self.length == HEADER + size_of::<u64>() && self.buffer.starts_with(&POUR.to_le_bytes()) {
+                let count =
+                    self.buffer[HEADER..self.length].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+                self.pour(count)?;
+            } else {
+                self.stream.write_all(&self.buffer[..self.length])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pour(&mut self, mut count: u64) -> io::Result<()> {
+        let chunk = vec![0x5a; CHUNK];
+        while count > 0 {
+            let length = usize::try_from(count).unwrap_or(CHUNK).min(CHUNK);
+            self.stream.write_all(&chunk[..length])?;
+            count -= length as u64;
+        }
+        Ok(())
+    }
+
+    /// Has the other side send so many bytes, and reads them.
+    fn bytes(&mut self, mut count: u64) -> io::Result<()> {
+        self.stream.write_all(&[&POUR.to_le_bytes()[..], &count.to_le_bytes()].concat())?;
+        let mut chunk = vec![0; CHUNK];
+        while count > 0 {
+            match self.stream.read(&mut chunk)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                length => count = count.saturating_sub(length as u64),
+            }
         }
         Ok(())
     }
@@ -43,7 +78,8 @@ impl<S: Read + Write> Frames<S> {
                 count => filled += count,
             }
             if let Some(header) = self.buffer[..filled].first_chunk() {
-                wanted = HEADER + u32::from_le_bytes(*header) as usize;
+                let length = u32::from_le_bytes(*header);
+                wanted = HEADER + if length == POUR { size_of::<u64>() } else { length as usize };
                 if self.buffer.len() < wanted {
                     self.buffer.resize(wanted, 0);
                 }
@@ -82,6 +118,10 @@ impl<S: Read + Write + Send> Blocking for OneCaller<S> {
         thread::sleep(Duration::from_millis(millis));
         Ok(())
     }
+
+    fn bytes(&self, count: u64) -> Result<()> {
+        Ok(self.frames.lock().unwrap_or_else(PoisonError::into_inner).bytes(count)?)
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -97,6 +137,10 @@ mod tests {
         let mut frames = Frames::new(host);
         for size in [0, 1, 20, 20, (64 << 10) - 4, 64 << 10, 1 << 20, 3, 1 << 20] {
             assert_eq!(frames.echo(&vec![1; size]).unwrap(), size);
+        }
+        for count in [0, 1, 1 << 20] {
+            frames.bytes(count).unwrap();
+            assert_eq!(frames.echo(&[1; 3]).unwrap(), 3);
         }
         drop(frames);
         server.join().unwrap().unwrap();
