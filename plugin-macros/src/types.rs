@@ -48,7 +48,10 @@ struct Check<'a> {
 
 impl<'ast> Visit<'ast> for Check<'_> {
     fn visit_type_impl_trait(&mut self, ty: &'ast TypeImplTrait) {
-        self.errors.at(ty, "`impl Trait` has no single type to send; write a concrete type");
+        self.errors.at(
+            ty,
+            "`impl Trait` has no single type to send; write a concrete type, for an iterator `plugin_core::Stream<T>`",
+        );
     }
 
     fn visit_type_fn_ptr(&mut self, ty: &'ast TypeFnPtr) {
@@ -65,13 +68,13 @@ impl<'ast> Visit<'ast> for Check<'_> {
                 "a boxed error cannot be sent; return `plugin_core::Error`, or an error type of your own"
             }
             Place::Output => {
-                "a trait object cannot be sent as it is; return `Remote<dyn Other>`, an object of a plugin interface that is called where it lives"
+                "a trait object cannot be sent as it is; return `plugin_core::Remote<dyn Other>`, an object of a plugin interface that is called where it lives"
             }
             Place::Argument if ends_in(ty, &["Fn", "FnMut", "FnOnce"]) => {
                 "a function is lent for the time of the call, and nowhere but as an argument of its own; write `&mut dyn FnMut(..)`"
             }
             Place::Argument => {
-                "an object is lent for the time of the call, and nowhere but as an argument of its own; write `&dyn Other`, of a plugin interface"
+                "an object is lent for the time of the call, and nowhere but as an argument of its own; write `&dyn Other`, of a plugin interface, or, for one that is kept, `plugin_core::Remote<dyn Other>`"
             }
         };
         self.errors.at(ty, message);

@@ -88,7 +88,10 @@ pub(crate) fn explain_failure(
     match failure.kind {
         FailureKind::Panicked => Error::Panicked { plugin, method, message, location: failure.location },
         FailureKind::UnknownMethod => Error::UnknownMethod { plugin, method },
-        FailureKind::BadArguments => Error::BadArguments { plugin, method, message },
+        FailureKind::BadArguments => {
+            let message = format!("{message}; do both sides use one version of the trait?");
+            Error::BadArguments { plugin, method, message }
+        }
         FailureKind::BadAnswer => {
             Error::BadAnswer { plugin, method, message: format!("it could not be sent: {message}") }
         }

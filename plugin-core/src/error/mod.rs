@@ -188,7 +188,7 @@ pub enum Error {
 
     // ----- calling -----
     /// The call took longer than its deadline. A oneway call: there was no room for it until then, and it did not run.
-    #[error("`{method}` of {} {}{}; {}", whose(plugin), not_done(*after), ran(method, *may_have_run), late(*silent_for))]
+    #[error("`{method}` of {} {}{}; {}", whose(plugin), not_done(*after), ran(method, *may_have_run), late(method, *silent_for))]
     Timeout {
         /// The plugin's name.
         plugin: String,
@@ -299,10 +299,7 @@ pub enum Error {
         method: String,
     },
     /// The arguments could not be encoded here or decoded there.
-    #[error(
-        "the arguments of `{method}` cannot be passed to {}: {message}; do both sides use one version of the trait?",
-        whose(plugin)
-    )]
+    #[error("the arguments of `{method}` cannot be passed to {}: {message}", whose(plugin))]
     BadArguments {
         /// The plugin's name.
         plugin: String,

@@ -40,8 +40,11 @@ pub(super) fn list(names: &[String]) -> String {
 }
 
 /// What to do about a call that was late.
-pub(super) fn late(silent_for: Option<Duration>) -> String {
+pub(super) fn late(method: &str, silent_for: Option<Duration>) -> String {
     let Some(silent_for) = silent_for else {
+        if method == READ {
+            return "read on, or allow more with `plugin_core::within` (`within_async` for a future)".into();
+        }
         return "allow more with `plugin_core::within` (`within_async` for a future), `#[method(timeout)]` or `Launcher::call_timeout`"
             .into();
     };

@@ -224,7 +224,8 @@ impl Launcher {
     /// it waits for nothing, costs no [`Budget`](crate::Budget), and is the same under every [`Restart`]. Meanwhile the plugin is
     /// in [`State::Idle`](crate::State::Idle), as [`Event::Idle`](crate::Event::Idle) tells.
     ///
-    /// [`Process::ping`] and [`Process::interface`] count as calls, and a oneway call lasts until the plugin has run it.
+    /// [`Process::ping`] and [`Process::interface`] count as calls, and a oneway call lasts until the plugin has run it. As long as either holds an object
+    /// of the other, or a stream, the plugin is in use.
     ///
     /// ```
     /// let launcher = plugin_core::Launcher::new("spell-checker").idle_timeout(std::time::Duration::from_secs(300));

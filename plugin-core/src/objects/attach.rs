@@ -145,9 +145,7 @@ impl Attachments {
                     format!("{peer} would hold more than {MAX_OBJECTS} objects of this process; drop some first")
                 }
                 TooMany::Streams => {
-                    format!(
-                        "more than {MAX_STREAMS} streams from here to {peer} would be open; read or drop some first"
-                    )
+                    format!("more than {MAX_STREAMS} streams to {peer} would be open; read or drop some first")
                 }
             })
         })?;
@@ -166,7 +164,7 @@ fn check_home(import: &Import, connection: &Arc<Connection>) -> Result<(), Encod
         format!("a `Remote` lived in {owner}, whose connection has ended, and the object with it")
     } else {
         format!(
-            "a `Remote` lives in {owner} and cannot be passed on to {peer}: wrap it in a value of this process that calls it, and send a `Remote` of that"
+            "a `Remote` lives in {owner} and cannot be passed on to {peer}; send `Remote::from(Remote::into_arc(remote))`, which calls it by way of this process"
         )
     };
     Err(EncodeError::Failed(why))

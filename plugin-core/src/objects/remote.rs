@@ -19,13 +19,15 @@ use crate::{
 /// original, not a proxy of a proxy.
 ///
 /// Clones share the object. It is dropped when the last handle is, in whichever process that was; the process where it lives
-/// hears of that at once. A handle in a host keeps the plugin running in which its object lives. Each process may hold 65,536 objects
+/// hears of that at once. It lives no longer than its process: a plugin that is started again has none of those of the run before, and calls
+/// on them fail as that run has ended ([`Remote::is_gone`]). A handle in a host keeps the plugin running in which its object lives. Each process may hold 65,536 objects
 /// of the other; [`Info`](crate::Info) counts them.
 ///
 /// An object of a host that itself holds a `Remote` or a handle of the plugin which holds it is a circle: neither is dropped before one
 /// of them is made to let go, or the plugin is stopped.
 ///
-/// It cannot be passed on to a third process: send a `Remote` of a value that calls it. It cannot be serialised outside of a
+/// It cannot be passed on to a third process: send a `Remote` of a value that calls it, such as
+/// `Remote::from(Remote::into_arc(remote))`. It cannot be serialised outside of a
 /// call either.
 ///
 /// Methods of the object run like those of a served value, several at once, in the plugin and in the host. Methods called
@@ -136,6 +138,27 @@ impl<I: Interface + ?Sized + 'static> Remote<I> {
     /// ```
     pub fn is_here(remote: &Self) -> bool {
         matches!(remote.home, Home::Here(_))
+    }
+}
+
+impl<I: ?Sized> Remote<I> {
+    /// Whether the process where the object lives has ended, or the connection with it for good: every call fails from then on, also when
+    /// the plugin has been started again. What it gave before is to be asked for anew.
+    ///
+    /// ```
+    /// # #[plugin_core::plugin_interface]
+    /// # pub trait Clock { fn now(&self) -> plugin_core::Result<u64>; }
+    /// # struct Stopped;
+    /// # impl Clock for Stopped { fn now(&self) -> plugin_core::Result<u64> { Ok(12) } }
+    /// use plugin_core::Remote;
+    ///
+    /// assert!(!Remote::is_gone(&Remote::<dyn Clock>::new(Stopped)), "what lives here lives");
+    /// ```
+    pub fn is_gone(remote: &Self) -> bool {
+        match &remote.home {
+            Home::Here(_) => false,
+            Home::There(distant) => distant.import().is_some_and(|import| import.connection().end().is_some()),
+        }
     }
 }
 

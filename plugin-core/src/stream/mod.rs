@@ -79,10 +79,12 @@ use source::{Read, Source};
 ///
 /// # What to rely on
 ///
-/// - **Nothing is produced before it is read for**, and no more than 1 MiB ahead of the reader (and one item, however long, up to
+/// - **Nothing is produced before the first item is read for**, and from then on no more than 1 MiB ahead of the reader (and one item, however long, up to
 ///   `max_message`). Items are sent together while they come quickly, and at the latest 2 ms after they have been produced.
 /// - **Dropping a stream stops its producer**: its iterator or async stream is dropped, a [`StreamSender`] learns of it. An
-///   iterator that is busy is dropped when it gives its next item.
+///   iterator that is busy is dropped when it gives its next item; if it reads a stream itself, that fails with
+///   [`Error::Unread`] from then on. One that may be busy for long without an item is better a thread that looks at
+///   [`StreamSender::is_unread`].
 /// - **An error is the last item.** If an iterator gives an `Err`, or panics, that arrives behind all that it gave before, as
 ///   [`Error::Remote`] and [`Error::Panicked`]; then the stream has ended. So it is where the other side's process
 ///   or connection ends: all that has arrived is read first.
@@ -112,6 +114,20 @@ enum Place<T> {
     Sent,
     /// It has ended.
     Over,
+}
+
+impl<T: Send + 'static> From<Vec<T>> for Stream<T> {
+    /// A stream of what there is.
+    ///
+    /// ```
+    /// # use plugin_core::{Result, Stream};
+    /// let items: Result<Vec<_>> = Stream::from(vec![1, 2, 3]).into_iter().collect();
+    /// assert_eq!(items?, [1, 2, 3]);
+    /// # Ok::<(), plugin_core::Error>(())
+    /// ```
+    fn from(items: Vec<T>) -> Self {
+        Self::iter(items.into_iter().map(Ok))
+    }
 }
 
 impl<T> Stream<T> {
@@ -218,6 +234,9 @@ impl<T> Stream<T> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn read(&mut self) -> Option<Result<T>> {
+        if pump::is_for_nobody() {
+            return Some(Err(Error::Unread));
+        }
         let place = self.place();
         let read = match place {
             Place::Here(source) => source.read(),

@@ -27,6 +27,7 @@ use crate::{
     signal::wake,
 };
 use production::{Gathered, Production, Tail};
+pub(super) use run::is_for_nobody;
 use run::{Flow, Run};
 
 /// A stream's way to its reader.

@@ -1,6 +1,7 @@
 //! Producing on a thread or as a task, until there is no more or nobody wants it.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
@@ -26,6 +27,32 @@ pub(super) struct Run {
     pub(super) production: Option<Box<Production>>,
 }
 
+thread_local! {
+    /// What this thread produces.
+    static PRODUCING: RefCell<Option<Arc<Pump>>> = const { RefCell::new(None) };
+}
+
+/// A thread that produces, until this is dropped.
+struct Producing(Option<Arc<Pump>>);
+
+impl Producing {
+    fn enter(pump: &Arc<Pump>) -> Self {
+        Self(PRODUCING.replace(Some(Arc::clone(pump))))
+    }
+}
+
+impl Drop for Producing {
+    fn drop(&mut self) {
+        PRODUCING.set(self.0.take());
+    }
+}
+
+/// Whether this thread produces a stream that nobody reads any more: an iterator that only passes over what it reads itself would
+/// never come to an end.
+pub(in crate::stream) fn is_for_nobody() -> bool {
+    PRODUCING.try_with(|pump| pump.borrow().as_ref().is_some_and(|pump| pump.is_released())).unwrap_or(false)
+}
+
 /// What has come of a part of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Flow {
@@ -48,6 +75,7 @@ impl Run {
 
     /// On a thread that may be kept.
     fn run(mut self) {
+        let _producing = Producing::enter(&self.pump);
         while self.send() == Flow::On {
             self.advance();
         }
