@@ -5,13 +5,14 @@
 //! full) is written by whoever waits for the link next: the reader, the host's watcher, the thread of a handler; or by a
 //! writer thread, where nobody can wait for a link and be interrupted. While there is no link, messages wait in the queue.
 
+mod control;
 mod line;
 mod tasks;
 mod writer;
 
 use std::io::{self, IoSlice};
 
-use super::{Cause, Connection, End, calls::milliseconds, lock, waiter::Woken};
+use super::{Connection, End, calls::milliseconds, lock, waiter::Woken};
 use crate::{
     protocol::{
         Violation,
@@ -187,17 +188,6 @@ pub(crate) enum Sent {
     Partly,
 }
 
-/// A short message, and what is left to do for it.
-#[must_use = "the message may lie unwritten"]
-pub(super) enum Queued<'a> {
-    /// There is nobody to tell any more.
-    Ended,
-    /// It is to be written.
-    Unwritten(MutexGuard<'a, Outbox>),
-    /// The other side has too many unread.
-    NoRoom,
-}
-
 /// Why a message was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unsent {
@@ -258,37 +248,6 @@ impl Connection {
             if link.pollable().is_none_or(|link| link.wait(false, true, TICK).is_err()) {
                 return;
             }
-        }
-    }
-
-    /// Queues a short message that must not get lost, without ever waiting. Where the connection has ended, there is nobody
-    /// to tell.
-    pub(crate) fn send_control(self: &Arc<Self>, message: Message) {
-        self.send_queued(self.queue_control(message));
-    }
-
-    /// Only queues it. What is left to do is [`send_queued`](Self::send_queued)'s, once the caller holds no lock any more.
-    pub(super) fn queue_control(&self, message: Message) -> Queued<'_> {
-        let mut outbox = lock(&self.outbox);
-        if outbox.end.is_some() {
-            Queued::Ended
-        } else if outbox.queue.has_room_for_control() {
-            outbox.queue.push(message);
-            Queued::Unwritten(outbox)
-        } else {
-            Queued::NoRoom
-        }
-    }
-
-    pub(super) fn send_queued(self: &Arc<Self>, queued: Queued<'_>) {
-        match queued {
-            Queued::Ended => {}
-            Queued::Unwritten(outbox) => {
-                if self.write_unless_reader_does(outbox) == Sent::Partly {
-                    self.handler.stalled(self);
-                }
-            }
-            Queued::NoRoom => self.close(Cause::Local("the other side asks without reading the answers")),
         }
     }
 
