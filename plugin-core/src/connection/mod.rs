@@ -96,7 +96,7 @@ pub(crate) trait Handler: Send + Sync {
         false
     }
 
-    /// Tasks have waited for long, and nobody has taken the reading.
+    /// Somebody has waited for long, or waits for the link's end, and perhaps nobody has taken the reading.
     fn neglected(&self, _connection: &Arc<Connection>) {}
 
     /// No task has called for a while.
@@ -363,7 +363,9 @@ impl Connection {
     }
 
     /// Waits until the link is gone, and with it all that the other side has sent has been read, but not past `deadline`.
-    pub(crate) fn wait_lost(&self, deadline: Instant) {
+    pub(crate) fn wait_lost(self: &Arc<Self>, deadline: Instant) {
+        // Whoever watches for callers that read would look at it in its own time only.
+        self.handler.neglected(self);
         self.wait_while(deadline, Outbox::is_linked);
     }
 
