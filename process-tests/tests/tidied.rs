@@ -40,7 +40,7 @@ fn goes_on_while(seed: u64, tidy: fn(&Path)) {
                 assert_eq!(probe.record(number).unwrap(), number, "none is lost, none ran twice");
                 number += 1;
             }
-            assert!(place.join("s").exists() && place.join("lock").exists(), "all of it is there again");
+            assert!(place.join("s").exists(), "it is there again");
         }
         println!("{number} calls, {} cuts", cuts());
     });
@@ -54,11 +54,6 @@ fn a_session_cut_after_the_socket_was_removed_is_resumed() {
 #[test]
 fn a_session_cut_after_the_directory_was_removed_is_resumed() {
     goes_on_while(12, |place| fs::remove_dir_all(place).unwrap());
-}
-
-#[test]
-fn a_session_cut_after_the_lock_was_removed_is_resumed() {
-    goes_on_while(13, |place| fs::remove_file(place.join("lock")).unwrap());
 }
 
 #[test]
@@ -85,11 +80,13 @@ fn a_directory_that_others_can_write_is_not_taken_for_the_one_that_was_removed()
         fs::remove_dir_all(&before).unwrap();
         fs::create_dir(&before).unwrap();
         fs::set_permissions(&before, fs::Permissions::from_mode(0o777)).unwrap();
+        // So that it is not swept away: nobody holds it.
+        fs::write(before.join("another's"), "").unwrap();
         let error = probe.add(1, 2).unwrap_err().to_string();
         assert!(error.contains("did not come back within 800ms, since its socket was removed"), "{error}");
         assert!(error.contains("others can write to the directory"), "{error}");
         assert_eq!(connect(launcher()).add(1, 2).unwrap(), 3, "others get another place");
-        assert_eq!(fs::read_dir(&before).unwrap().count(), 0, "nothing was put there");
-        fs::remove_dir(&before).unwrap();
+        assert_eq!(fs::read_dir(&before).unwrap().count(), 1, "nothing was put there");
+        fs::remove_dir_all(&before).unwrap();
     });
 }

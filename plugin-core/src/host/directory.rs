@@ -1,10 +1,10 @@
 //! The private place of a host's socket: a directory that only its user can enter.
 //!
-//! A host that is killed cannot remove its directory. So each holds a lock file locked, which the operating system unlocks
-//! with the process, and every new host sweeps away the directories whose lock is free. (A process id in the name would
-//! not do: ids are reused.)
+//! A host that is killed cannot remove its directory. So each holds its own locked (`flock`), which the operating system
+//! unlocks with the process, and every new host sweeps away those that are not. (A process id in the name would not do: ids
+//! are reused.) A lock file in it would be two more files to make before the first plugin can start, and to be taken away.
 //!
-//! Others sweep too, and do not know about the lock: what they take away from a host that lives, it restores at the same
+//! Others sweep too, and not all of them respect locks: what they take away from a host that lives, it restores at the same
 //! path, since that is where its plugins dial.
 
 #[cfg(unix)]
@@ -50,29 +50,26 @@ mod unix {
         time::{Duration, SystemTime},
     };
 
-    use rustix::fs::{FlockOperation, flock};
+    use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 
     use super::{Place, random_name};
 
     const PREFIX: &str = "plugin-core-";
-    /// Of directories whose lock is not yet held.
+    /// Of directories that are not locked yet.
     const PREFIX_IN_MAKING: &str = ".plugin-core-";
-    const LOCK: &str = "lock";
-    /// A lock file that is not locked yet.
-    const LOCK_IN_MAKING: &str = ".lock";
     const SOCKET: &str = "s";
 
     /// What `sun_path` holds on macOS, the shortest of the supported systems, with its terminating zero.
     const MAX_SOCKET_PATH: usize = 104;
 
-    /// After this long a directory in the making, or one without a lock, belongs to a host that died making or removing it.
+    /// After this long a directory in the making belongs to a host that died making it.
     const ABANDONED: Duration = Duration::from_secs(3600);
 
     #[derive(Debug)]
     pub(in crate::host) struct Directory {
         path: PathBuf,
-        /// Held locked as long as the host lives.
-        lock: File,
+        /// The directory itself, held locked as long as the host lives.
+        locked: File,
     }
 
     impl Place for Directory {
@@ -85,7 +82,7 @@ mod unix {
                     continue;
                 }
                 match make(&path) {
-                    Ok(lock) => return Ok(Self { path, lock }),
+                    Ok(locked) => return Ok(Self { path, locked }),
                     Err(error) => last = io::Error::new(error.kind(), format!("{}: {error}", base.display())),
                 }
             }
@@ -106,11 +103,11 @@ mod unix {
             match fs::symlink_metadata(&self.path) {
                 Ok(found) => {
                     check_private(&found)?;
-                    if !self.is_locked() {
-                        self.lock = make_lock(&self.path)?;
+                    if !self.is_locked(&found) {
+                        self.locked = lock(&self.path)?;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.lock = make(&self.path)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.locked = make(&self.path)?,
                 Err(error) => return Err(error),
             }
             Ok(())
@@ -118,11 +115,10 @@ mod unix {
     }
 
     impl Directory {
-        /// Whether the lock that is held is the one that sweepers look at.
-        fn is_locked(&self) -> bool {
+        /// Whether the directory that was found is the one that is held.
+        fn is_locked(&self, found: &Metadata) -> bool {
             let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
-            let found = fs::symlink_metadata(self.path.join(LOCK)).ok();
-            found.is_some_and(|found| self.lock.metadata().is_ok_and(|held| identity(&held) == identity(&found)))
+            self.locked.metadata().is_ok_and(|held| identity(&held) == identity(found))
         }
     }
 
@@ -159,14 +155,14 @@ mod unix {
         runtime.into_iter().chain([env::temp_dir(), PathBuf::from("/tmp")]).collect()
     }
 
-    /// Makes the directory under a name that nobody sweeps, and renames it once its lock is held.
+    /// Makes the directory under a name that nobody sweeps, and renames it once it is locked.
     fn make(path: &Path) -> io::Result<File> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let making = path.with_file_name(format!(".{name}"));
         DirBuilder::new().mode(0o700).create(&making)?;
-        let made = make_lock(&making).and_then(|lock| {
+        let made = lock(&making).and_then(|locked| {
             fs::rename(&making, path)?;
-            Ok(lock)
+            Ok(locked)
         });
         if made.is_err() {
             remove(&making);
@@ -174,18 +170,12 @@ mod unix {
         made
     }
 
-    /// Makes a lock file under a name that no sweeper looks at, and renames it once it is locked.
-    fn make_lock(directory: &Path) -> io::Result<File> {
-        let making = directory.join(LOCK_IN_MAKING);
-        let made = File::create_new(&making).and_then(|lock| {
-            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-            fs::rename(&making, directory.join(LOCK))?;
-            Ok(lock)
-        });
-        if made.is_err() {
-            let _ = fs::remove_file(&making);
-        }
-        made
+    /// Locks a directory until what this gives is dropped; fails at once if somebody else has.
+    fn lock(directory: &Path) -> io::Result<File> {
+        let options = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = File::from(open(directory, options, Mode::empty())?);
+        flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(directory)
     }
 
     /// Removes what dead hosts left behind in `base`.
@@ -205,15 +195,12 @@ mod unix {
         }
     }
 
-    /// Whether its host is dead. One that lives and whose lock somebody else has taken away restores what it needs.
+    /// Whether its host is dead.
     fn is_abandoned(name: &OsStr, path: &Path) -> bool {
-        let is_old = || fs::metadata(path).and_then(|found| found.modified()).is_ok_and(is_long_ago);
         if name.as_bytes().starts_with(PREFIX.as_bytes()) {
-            return match File::open(path.join(LOCK)) {
-                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
-                Err(error) => error.kind() == io::ErrorKind::NotFound && is_old(),
-            };
+            return lock(path).is_ok();
         }
+        let is_old = || fs::metadata(path).and_then(|found| found.modified()).is_ok_and(is_long_ago);
         name.as_bytes().starts_with(PREFIX_IN_MAKING.as_bytes()) && is_old()
     }
 
@@ -223,9 +210,7 @@ mod unix {
 
     /// Removes what can be there. What is gone already is fine, and what cannot be removed stays.
     fn remove(path: &Path) {
-        for file in [SOCKET, LOCK, LOCK_IN_MAKING] {
-            let _ = fs::remove_file(path.join(file));
-        }
+        let _ = fs::remove_file(path.join(SOCKET));
         let _ = fs::remove_dir(path);
     }
 
@@ -237,23 +222,23 @@ mod unix {
 
         fn make_in(base: &Path, name: &str) -> (PathBuf, File) {
             let path = base.join(format!("{PREFIX}{name}"));
-            let lock = make(&path).unwrap();
-            (path, lock)
+            let locked = make(&path).unwrap();
+            (path, locked)
         }
 
         #[test]
         fn a_directory_is_private() {
             let base = tempfile::tempdir().unwrap();
-            let (path, _lock) = make_in(base.path(), "a");
+            let (path, _locked) = make_in(base.path(), "a");
             assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o700);
         }
 
         #[test]
         fn sweeping_removes_the_directories_of_dead_hosts_and_no_others() {
             let base = tempfile::tempdir().unwrap();
-            let (alive, _lock) = make_in(base.path(), "alive");
-            let (dead, lock) = make_in(base.path(), "dead");
-            drop(lock);
+            let (alive, _locked) = make_in(base.path(), "alive");
+            let (dead, locked) = make_in(base.path(), "dead");
+            drop(locked);
             fs::write(dead.join(SOCKET), "").unwrap();
             let other = base.path().join("something-else");
             fs::create_dir(&other).unwrap();
@@ -265,30 +250,29 @@ mod unix {
         }
 
         #[test]
-        fn sweeping_removes_old_directories_without_a_lock_and_no_young_ones() {
+        fn sweeping_removes_what_has_been_in_the_making_for_long_and_nothing_younger() {
             let base = tempfile::tempdir().unwrap();
-            let [old, young] = ["old", "young"].map(|name| base.path().join(format!("{PREFIX}{name}")));
+            let [old, young] = ["old", "young"].map(|name| base.path().join(format!("{PREFIX_IN_MAKING}{name}")));
             for directory in [&old, &young] {
                 fs::create_dir(directory).unwrap();
-                fs::write(directory.join(SOCKET), "").unwrap();
             }
             let then = SystemTime::now() - ABANDONED - Duration::from_secs(60);
             File::open(&old).unwrap().set_modified(then).unwrap();
             sweep(base.path());
-            assert!(young.join(SOCKET).exists());
+            assert!(young.exists());
             assert!(!old.exists());
         }
 
         /// A directory that a host holds, as others find it.
         fn held(base: &Path) -> Directory {
-            let (path, lock) = make_in(base, "held");
-            Directory { path, lock }
+            let (path, locked) = make_in(base, "held");
+            Directory { path, locked }
         }
 
         /// Whether a new host leaves the directory alone.
         fn survives_sweeping(directory: &Directory) -> bool {
             sweep(directory.path.parent().unwrap());
-            directory.path.join(LOCK).exists()
+            directory.path.exists()
         }
 
         #[test]
@@ -296,17 +280,16 @@ mod unix {
             let base = tempfile::tempdir().unwrap();
             let mut directory = held(base.path());
             directory.restore().unwrap();
-            fs::remove_file(directory.path.join(LOCK)).unwrap();
-            directory.restore().unwrap();
-            assert!(survives_sweeping(&directory), "the lock is there again, and held");
+            assert!(survives_sweeping(&directory), "it is as it was");
             fs::remove_dir_all(&directory.path).unwrap();
             directory.restore().unwrap();
             assert_eq!(fs::metadata(&directory.path).unwrap().mode() & 0o777, 0o700);
-            assert!(survives_sweeping(&directory), "the directory is there again, and its lock held");
-            fs::rename(directory.path.join(LOCK), directory.path.join("moved")).unwrap();
-            fs::write(directory.path.join(LOCK), "another's").unwrap();
+            assert!(survives_sweeping(&directory), "the directory is there again, and locked");
+            fs::rename(&directory.path, base.path().join("moved")).unwrap();
+            fs::create_dir(&directory.path).unwrap();
+            fs::set_permissions(&directory.path, fs::Permissions::from_mode(0o700)).unwrap();
             directory.restore().unwrap();
-            assert!(survives_sweeping(&directory), "another file in the lock's place is no lock");
+            assert!(survives_sweeping(&directory), "another one in its place is locked, too");
         }
 
         /// Why the directory is not restored after `replace` has done something to its path.
