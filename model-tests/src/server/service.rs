@@ -157,7 +157,8 @@ impl Handler for Service {
         if shuttle::rand::thread_rng().r#gen() {
             self.leaders.prepare(&me);
         }
-        self.watchdog.start(&me, connection)?;
+        self.watchdog.look_after(connection);
+        self.watchdog.start(&me)?;
         self.leaders.want(&me, connection)
     }
 

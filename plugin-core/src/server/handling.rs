@@ -20,7 +20,7 @@ impl Handler for Service {
 
     fn linked(&self, connection: &Arc<Connection>) -> io::Result<()> {
         let Some(me) = self.me.upgrade() else { return Ok(()) };
-        self.watchdog.start(&me, connection)?;
+        self.watchdog.look_after(connection);
         self.leaders.want(&me, connection)
     }
 

@@ -67,7 +67,7 @@ fn serve_one(link: LocalLink, dispatchers: Vec<Arc<dyn Dispatch>>, guests: &Gues
     let session = host.welcome.session.clone();
     let connection = begin_session(host, &service, &stop, Awaiting)?;
     let _registration = guests.register(session, &connection);
-    serve_session(&connection, &service, &stop)
+    serve_session(&connection, &service, &stop, || {})
 }
 
 fn bind(address: &Path) -> Result<LocalListener> {

@@ -41,6 +41,9 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 /// How long the greeting may take.
 pub(super) const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the first calls have a session for themselves.
+const SETTLING: Duration = Duration::from_millis(4);
+
 /// Serves `value` as interface `I` to the host that started this process: what a plugin's `main` calls.
 ///
 /// Short for [`Server::new()`](Server::new)`.with::<I>(value).serve()`; see [`Server::serve`] for what it does, when it
@@ -233,13 +236,12 @@ impl Server {
         let host = greet(link, &hello, &socket.display().to_string(), || {
             // While the host reads, and should it end by now, so does the greeting.
             service.prepare();
-            lifeline::watch(&stop);
         });
         let host = host.inspect_err(|_| service.finish(Duration::ZERO))?;
         let hello = Hello { session: host.welcome.session.clone(), ..hello };
         let redial = Redial { stop: Arc::clone(&stop), socket: socket.into(), hello };
         let connection = begin_session(host, &service, &stop, redial)?;
-        serve_session(&connection, &service, &stop)
+        serve_session(&connection, &service, &stop, || lifeline::watch(&stop))
     }
 
     fn interfaces(&self) -> Vec<InterfaceEntry> {
@@ -319,8 +321,22 @@ pub(super) fn begin_session<R: Recovery>(
         .map_err(|error| Error::custom(format!("no thread could be started: {error}")))
 }
 
-/// Serves one host until it is time to stop.
-pub(super) fn serve_session(connection: &Connection, service: &Service, stop: &Stop) -> Result<()> {
+/// Serves one host until it is time to stop; does what is to be done `soon` when the first calls have been answered.
+pub(super) fn serve_session(
+    connection: &Connection,
+    service: &Service,
+    stop: &Stop,
+    soon: impl FnOnce(),
+) -> Result<()> {
+    // To start a thread takes longer than to answer a call. What the lifeline and the watchdog are for is there a moment later
+    // just as well: the end of the input, and a method that holds up the others.
+    if !stop.wait_requested(SETTLING) {
+        soon();
+        if let Err(error) = service.watch() {
+            tracing::error!(%error, "no thread could be started");
+            connection.close(Cause::Local("no thread could be started"));
+        }
+    }
     let reason = stop.wait();
     tracing::debug!(?reason, "serving ends");
     service.finish(GRACE);

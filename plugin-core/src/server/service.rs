@@ -1,6 +1,7 @@
 //! The values that a plugin serves, and who runs which request.
 
 use std::{
+    io,
     sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
@@ -85,12 +86,16 @@ impl Service {
         })
     }
 
-    /// Starts the threads that the first request needs, since that takes a moment. What cannot be started now, is tried again
-    /// when there is a link.
+    /// Starts the thread that the first request needs, since that takes a moment. If it cannot be started now, that is tried
+    /// again when there is a link.
     pub(super) fn prepare(&self) {
         let Some(me) = self.me.upgrade() else { return };
         self.leaders.prepare(&me);
-        let _ = self.watchdog.prepare(&me);
+    }
+
+    /// Has somebody see to it that slow methods hold up nobody.
+    pub(super) fn watch(&self) -> io::Result<()> {
+        self.me.upgrade().map_or(Ok(()), |me| self.watchdog.start(&me))
     }
 
     /// What the greeting says of the interfaces.

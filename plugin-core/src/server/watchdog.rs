@@ -122,14 +122,13 @@ impl Watchdog {
         &self.places[usize::from(handler.0 % 2 == 1)]
     }
 
-    /// Watches the handlers of `connection`.
-    pub(super) fn start(&self, service: &Arc<Service>, connection: &Arc<Connection>) -> io::Result<()> {
+    /// The handlers to watch are those of `connection`.
+    pub(super) fn look_after(&self, connection: &Arc<Connection>) {
         lock(&self.state).connection = Arc::downgrade(connection);
-        self.prepare(service)
     }
 
     /// Starts the thread, once.
-    pub(super) fn prepare(&self, service: &Arc<Service>) -> io::Result<()> {
+    pub(super) fn start(&self, service: &Arc<Service>) -> io::Result<()> {
         let mut state = lock(&self.state);
         if !state.is_started {
             buffer::look_after();
