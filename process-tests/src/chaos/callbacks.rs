@@ -18,7 +18,7 @@ impl Caller<'_> {
             }
             Ok(order.entry(number))
         });
-        self.called_back(&order, asked, answer.is_ok());
+        self.called_back("asked", &order, asked, answer.is_ok());
         self.answered(id, answer.map(|came| came == asked));
     }
 
@@ -27,7 +27,7 @@ impl Caller<'_> {
         let (order, id) = (self.few(), self.next_id());
         let mut heard = Entries::default();
         let answer = ledger.tell(id, order, &mut |entry: Entry| heard.take(&order, &entry));
-        self.called_back(&order, heard, answer.is_ok());
+        self.called_back("told", &order, heard, answer.is_ok());
         self.answered(id, answer.map(|()| true));
     }
 
@@ -42,9 +42,9 @@ impl Caller<'_> {
     }
 
     /// Holds what was called against what was to be called, which is all of it where the call was answered.
-    fn called_back(&mut self, order: &Order, came: Entries, is_answered: bool) {
+    fn called_back(&mut self, what: &str, order: &Order, came: Entries, is_answered: bool) {
         self.notes.passed.callbacks += came.count;
-        self.compare(order, came, if is_answered { order.count } else { came.count });
+        self.compare(what, order, came, if is_answered { order.count } else { came.count });
     }
 
     /// A few entries, now and then so many that those who tell them must wait, or so large that they travel in fragments.

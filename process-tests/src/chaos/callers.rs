@@ -6,10 +6,11 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
+    time::Duration,
 };
 
 use fastrand::Rng;
-use plugin_core::{Error, Plugin, Result};
+use plugin_core::{Error, Plugin, Result, within};
 
 use super::{
     Setup,
@@ -34,7 +35,30 @@ pub struct Progress {
 #[derive(Debug)]
 pub(super) struct Called {
     pub(super) id: u64,
+    pub(super) patience: Patience,
     pub(super) outcome: Outcome,
+}
+
+/// For how long a caller waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as the method says.
+    Full,
+    /// For a moment, and then it gives up.
+    Short,
+}
+
+impl Patience {
+    /// Whether it may bring the error.
+    pub(super) fn brings(self, error: &Error) -> bool {
+        let is_late = match error {
+            Error::Timeout { .. } => true,
+            // The plugin may have noticed first.
+            Error::Remote { kind, .. } => matches!(kind.as_str(), "timeout" | "call-ended"),
+            _ => false,
+        };
+        is_late && self == Self::Short
+    }
 }
 
 /// What a caller was told.
@@ -44,6 +68,8 @@ pub(super) enum Outcome {
     Right,
     /// That it is on its way, and no more: it was oneway.
     Sent,
+    /// Nothing: it went away before.
+    Dropped,
     /// Another answer.
     Wrong,
     Failed(Box<Error>),
@@ -83,6 +109,7 @@ pub(super) struct Caller<'a> {
     ids: &'a AtomicU64,
     progress: &'a Progress,
     pub(super) faults: Faults,
+    pub(super) patience: Patience,
     pub(super) random: Rng,
     /// Held by whatever of this host's the plugin may hold.
     pub(super) guard: Arc<()>,
@@ -105,7 +132,8 @@ pub(super) fn call_from_threads<R>(
         let callers: Vec<_> = (0..setup.threads)
             .map(|_| {
                 let (random, guard, ids) = (random.fork(), Arc::clone(guard), &ids);
-                let mut caller = Caller { ids, progress, faults, random, guard, notes: Notes::default() };
+                let (patience, notes) = (Patience::Full, Notes::default());
+                let mut caller = Caller { ids, progress, faults, patience, random, guard, notes };
                 let (current, is_over) = (&current, &is_over);
                 scope.spawn(move || {
                     while !is_over() && !progress.is_spoilt.load(Relaxed) {
@@ -122,8 +150,33 @@ pub(super) fn call_from_threads<R>(
 }
 
 impl Caller<'_> {
-    /// Makes a call, or some that belong together.
+    /// Makes a call, or some that belong together; now and then without the patience to wait for them.
     fn work(&mut self, ledger: &dyn Ledger) {
+        if self.random.u32(0..10) > 0 {
+            return self.work_patiently(ledger);
+        }
+        self.patience = Patience::Short;
+        let limit = Duration::from_micros(1 << self.random.u32(0..14));
+        within(limit, || self.work_hurriedly(ledger));
+        self.patience = Patience::Full;
+    }
+
+    fn work_hurriedly(&mut self, ledger: &dyn Ledger) {
+        match self.random.u32(0..10) {
+            0 => self.read_stream(ledger),
+            1 => self.give_stream(ledger),
+            2 => self.give_stream_to_nobody(ledger),
+            3 => self.pass_stream(ledger),
+            4 => self.copy_bytes(ledger),
+            5 => self.be_asked(ledger),
+            6 => self.be_told(ledger),
+            7 => self.hold_account(ledger),
+            8 => self.give_account(ledger),
+            _ => self.enter(ledger),
+        }
+    }
+
+    fn work_patiently(&mut self, ledger: &dyn Ledger) {
         match self.random.u32(0..100) {
             0..64 => self.enter(ledger),
             64..70 => self.read_stream(ledger),
@@ -133,8 +186,10 @@ impl Caller<'_> {
             82..86 => self.be_asked(ledger),
             86..90 => self.be_told(ledger),
             90..92 => self.lend_account(ledger),
-            92..96 => self.hold_account(ledger),
-            96..98 => self.give_account(ledger),
+            92..95 => self.hold_account(ledger),
+            95 => self.hold_accounts(ledger),
+            96 => self.give_account(ledger),
+            97 => self.give_accounts(ledger),
             _ => self.get_account_back(ledger),
         }
     }
@@ -193,14 +248,14 @@ impl Caller<'_> {
         is_right
     }
 
-    fn ended(&mut self, id: u64, outcome: Outcome) {
+    pub(super) fn ended(&mut self, id: u64, outcome: Outcome) {
         self.spoil_unless(match &outcome {
-            Outcome::Right | Outcome::Sent => true,
+            Outcome::Right | Outcome::Sent | Outcome::Dropped => true,
             Outcome::Wrong => false,
-            Outcome::Failed(error) => self.faults.bring(error),
+            Outcome::Failed(error) => self.faults.bring(error, self.patience),
         });
         self.progress.calls.fetch_add(1, Relaxed);
-        self.notes.called.push(Called { id, outcome });
+        self.notes.called.push(Called { id, patience: self.patience, outcome });
     }
 
     /// Takes note that something is not there, or not as it should be.
@@ -216,8 +271,8 @@ impl Caller<'_> {
     }
 
     /// Takes note of what is wrong with what came, of which so much was `expected`.
-    pub(super) fn compare(&mut self, order: &Order, came: Entries, expected: u64) {
-        self.notes.findings.compare(came, expected, || format!("{order:?}"));
+    pub(super) fn compare(&mut self, what: &str, order: &Order, came: Entries, expected: u64) {
+        self.notes.findings.compare(came, expected, || format!("what was to be {what} by {order:?}"));
         self.spoil_unless(self.notes.findings.all().next().is_none());
     }
 

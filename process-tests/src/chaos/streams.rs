@@ -4,7 +4,7 @@ use std::{io::Read, time::Duration};
 
 use plugin_core::{ByteStream, Error, Result, Stream, within};
 
-use super::callers::Caller;
+use super::callers::{Caller, Outcome, Patience};
 use crate::{
     ledger::{Entries, Entry, Ledger, Order, copied},
     streams::{Make, Pattern, digest},
@@ -58,9 +58,38 @@ impl Caller<'_> {
             }
         });
         if let Some(came) = came {
-            self.notes.passed.items += came.count;
-            self.compare(&order, came, most.min(order.count));
+            self.collected(&order, most, came);
         }
+    }
+
+    /// Has the plugin read what is produced here, and does not wait for it.
+    pub(super) fn give_stream_to_nobody(&mut self, ledger: &dyn Ledger) {
+        let (order, most, id) = (self.order(), self.most(), self.next_id());
+        let mut call = ledger.collect_async(id, order, most, order.stream(&self.guard));
+        let polls = self.random.u32(0..3);
+        let polled = smol::block_on(async {
+            for _ in 0..polls {
+                if let Some(came) = smol::future::poll_once(&mut call).await {
+                    return Some(came);
+                }
+                smol::future::yield_now().await;
+            }
+            None
+        });
+        match polled {
+            None => self.ended(id, Outcome::Dropped),
+            Some(came) => {
+                if let Ok(came) = &came {
+                    self.collected(&order, most, *came);
+                }
+                self.answered(id, came.map(|_| true));
+            }
+        }
+    }
+
+    fn collected(&mut self, order: &Order, most: u64, came: Entries) {
+        self.notes.passed.items += came.count;
+        self.compare("collected", order, came, most.min(order.count));
     }
 
     /// Reads what is produced here and passed on by the plugin.
@@ -100,6 +129,8 @@ impl Caller<'_> {
     fn read(&mut self, order: &Order, most: u64, entries: &mut Stream<Entry>) {
         let reading = match self.random.u32(0..10) {
             0..=5 => Reading::Patient,
+            // One that looks up has a limit of its own.
+            6..=9 if self.patience == Patience::Short => Reading::Task,
             6..=7 => Reading::Task,
             _ => Reading::Impatient(Duration::from_micros(self.random.u64(0..2000))),
         };
@@ -113,7 +144,7 @@ impl Caller<'_> {
                 None => break most.min(order.count),
                 Some(Err(error)) => {
                     self.ended_early(&error);
-                    if entries.read().is_some() {
+                    if !self.patience.brings(&error) && entries.read().is_some() {
                         self.repeated(format!("a stream went on behind its end: {error}"));
                     }
                     break came.count;
@@ -121,12 +152,14 @@ impl Caller<'_> {
             }
         };
         self.notes.passed.items += came.count;
-        self.compare(order, came, expected);
+        self.compare("read", order, came, expected);
     }
 
-    /// Takes note of an early end.
-    fn ended_early(&mut self, why: &Error) {
-        if self.faults.bring(why) {
+    /// Takes note of an early end, or of a late item.
+    pub(super) fn ended_early(&mut self, why: &Error) {
+        if self.patience.brings(why) {
+            self.notes.passed.given_up += 1;
+        } else if self.faults.bring(why, self.patience) {
             self.notes.passed.ended_early += 1;
         } else {
             self.lost(format!("a stream ended early: {why}"));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use plugin_core::Error;
 
-use super::callers::{Called, Notes, Outcome, Reported};
+use super::callers::{Called, Notes, Outcome, Patience, Reported};
 use crate::ledger::{Entries, Fault, lock};
 
 /// What happens to the plugin.
@@ -17,9 +17,10 @@ pub(super) enum Faults {
 }
 
 impl Faults {
-    /// Whether they may bring the error.
-    pub(super) fn bring(self, error: &Error) -> bool {
+    /// Whether they may bring the error to a caller of such patience.
+    pub(super) fn bring(self, error: &Error, patience: Patience) -> bool {
         match error {
+            _ if patience.brings(error) => true,
             _ if self == Self::Cuts => false,
             Error::Died { .. } | Error::Disconnected { .. } => true,
             // What belongs to the last process cannot be sent to the next.
@@ -72,6 +73,8 @@ pub struct Passed {
     pub items: u64,
     /// How many streams ended before their time, each with an error that said why.
     pub ended_early: u64,
+    /// How many streams their readers gave up.
+    pub given_up: u64,
     /// What the plugin called of the host: closures and accounts that a call had lent it, and accounts that it held.
     pub callbacks: u64,
     /// Objects that one side gave the other.
@@ -83,6 +86,7 @@ impl Passed {
     pub fn add(&mut self, other: &Self) {
         self.items += other.items;
         self.ended_early += other.ended_early;
+        self.given_up += other.given_up;
         self.callbacks += other.callbacks;
         self.objects += other.objects;
     }
@@ -91,8 +95,11 @@ impl Passed {
 /// Says it in a part of a line.
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { items, ended_early, callbacks, objects } = self;
-        write!(f, "{items} items ({ended_early} streams ended early), {callbacks} callbacks, {objects} objects")
+        let Self { items, ended_early, given_up, callbacks, objects } = self;
+        write!(
+            f,
+            "{items} items ({ended_early} streams ended early, {given_up} were given up), {callbacks} callbacks, {objects} objects"
+        )
     }
 }
 
@@ -147,9 +154,11 @@ impl Verdict {
             Outcome::Sent if runs == 0 && faults == Faults::Cuts => {
                 lost.push(format!("oneway call {id} was sent and never ran"));
             }
-            Outcome::Right | Outcome::Sent => {}
+            Outcome::Right | Outcome::Sent | Outcome::Dropped => {}
             Outcome::Wrong => lost.push(format!("call {id} got another answer than its own")),
-            Outcome::Failed(error) if !faults.bring(error) => lost.push(format!("call {id} failed: {error}")),
+            Outcome::Failed(error) if !faults.bring(error, call.patience) => {
+                lost.push(format!("call {id} failed: {error}"));
+            }
             Outcome::Failed(error) if error.may_have_run() => {
                 self.may_have_run += 1;
                 self.had_run += u64::from(runs > 0);
@@ -201,7 +210,7 @@ mod tests {
     use super::*;
 
     fn called(outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Called> {
-        (0..).zip(outcomes).map(|(id, outcome)| Called { id, outcome }).collect()
+        (0..).zip(outcomes).map(|(id, outcome)| Called { id, patience: Patience::Full, outcome }).collect()
     }
 
     fn died(may_have_run: bool) -> Outcome {
@@ -226,7 +235,7 @@ mod tests {
         assert_eq!((verdict.may_have_run, verdict.had_run, verdict.did_not_run), (2, 1, 1));
         assert_eq!(
             verdict.to_string(),
-            "5 calls: 2 answered, 2 may have run (1 had), 1 did not run; 0 items (0 streams ended early), 0 callbacks, \
+            "5 calls: 2 answered, 2 may have run (1 had), 1 did not run; 0 items (0 streams ended early, 0 were given up), 0 callbacks, \
              0 objects; lost 0, repeated 0, leaked 0"
         );
     }

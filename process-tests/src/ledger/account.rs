@@ -35,9 +35,16 @@ pub(super) fn report(account: &dyn Account, count: u64) -> Result<()> {
 
 /// An account of the plugin's: what is posted and noted are ids, which it writes down.
 pub(super) struct Written {
-    pub(super) journal: Arc<Journal>,
-    pub(super) posted: Mutex<u64>,
-    pub(super) _guard: Arc<()>,
+    journal: Arc<Journal>,
+    posted: Mutex<u64>,
+    _guard: Arc<()>,
+}
+
+impl Written {
+    /// One that holds `guard` as long as it is there.
+    pub(super) fn new(journal: &Arc<Journal>, guard: &Arc<()>) -> Self {
+        Self { journal: Arc::clone(journal), posted: Mutex::default(), _guard: Arc::clone(guard) }
+    }
 }
 
 impl Account for Written {

@@ -94,8 +94,13 @@ impl Ledger for Clerk {
 
     fn open(&self, id: u64) -> Result<Remote<dyn Account>> {
         self.journal.enter(id)?;
+        Ok(Remote::new(Written::new(&self.journal, &self.guard)))
+    }
+
+    fn open_many(&self, id: u64, count: u64) -> Result<Stream<Remote<dyn Account>>> {
+        self.journal.enter(id)?;
         let (journal, guard) = (Arc::clone(&self.journal), Arc::clone(&self.guard));
-        Ok(Remote::new(Written { journal, posted: Mutex::default(), _guard: guard }))
+        Ok(Stream::iter((0..count).map(move |_| Ok(Remote::new(Written::new(&journal, &guard))))))
     }
 
     fn close(&self, id: u64, account: Remote<dyn Account>) -> Result<u64> {
@@ -109,6 +114,11 @@ impl Ledger for Clerk {
     fn settle(&self, id: u64, count: u64, account: Remote<dyn Account>) -> Result<()> {
         self.journal.enter(id)?;
         report(&*account, count)
+    }
+
+    fn settle_many(&self, id: u64, count: u64, accounts: Stream<Remote<dyn Account>>) -> Result<()> {
+        self.journal.enter(id)?;
+        accounts.into_iter().try_for_each(|account| report(&*account?, count))
     }
 
     fn keep(&self, id: u64, account: Remote<dyn Account>) -> Result<()> {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use plugin_core::{ByteStream, Result, Stream};
+use plugin_core::{ByteStream, Stream};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -42,12 +42,9 @@ impl Order {
 
     /// A stream of all, whose source holds `guard` as long as it is there.
     pub fn stream(&self, guard: &Arc<()>) -> Stream<Entry> {
-        let (order, guard) = (*self, Arc::clone(guard));
-        let entries = (0..self.count).map(move |number| {
-            let _guard = &guard;
-            Ok(order.entry(number))
-        });
-        made(self.make, entries)
+        let order = *self;
+        let entries = (0..self.count).map(move |number| Ok(order.entry(number)));
+        made(self.make, Guarded::new(entries, guard))
     }
 }
 
@@ -102,31 +99,40 @@ impl Entries {
     }
 }
 
-/// The same bytes, read while these are.
+/// The same bytes, read while these are; the new stream's source holds `guard` as long as it is there.
 pub fn copied(bytes: ByteStream, guard: &Arc<()>) -> ByteStream {
-    ByteStream::read_from(Guarded { reader: bytes, _guard: Arc::clone(guard) })
+    ByteStream::read_from(Guarded::new(bytes, guard))
 }
 
-/// Holds something as long as it is there.
-struct Guarded<R> {
-    reader: R,
+/// The same entries, while these come; the new stream's source holds `guard` as long as it is there.
+pub(super) fn passed_on(entries: Stream<Entry>, guard: &Arc<()>) -> Stream<Entry> {
+    Stream::iter(Guarded::new(entries.into_iter(), guard))
+}
+
+/// Holds a guard as long as it is there.
+struct Guarded<T> {
+    source: T,
     _guard: Arc<()>,
 }
 
-impl<R: Read> Read for Guarded<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(bytes)
+impl<T> Guarded<T> {
+    fn new(source: T, guard: &Arc<()>) -> Self {
+        Self { source, _guard: Arc::clone(guard) }
     }
 }
 
-/// The same entries, while these come.
-pub(super) fn passed_on(entries: Stream<Entry>, guard: &Arc<()>) -> Stream<Entry> {
-    let guard = Arc::clone(guard);
-    let entries = entries.into_iter().map(move |entry| -> Result<Entry> {
-        let _guard = &guard;
-        entry
-    });
-    Stream::iter(entries)
+impl<T: Iterator> Iterator for Guarded<T> {
+    type Item = T::Item;
+
+    fn next(&mut self) -> Option<T::Item> {
+        self.source.next()
+    }
+}
+
+impl<T: Read> Read for Guarded<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.source.read(bytes)
+    }
 }
 
 #[cfg(test)]
@@ -138,7 +144,9 @@ mod tests {
         let order = Order { id: 7, count: 3, length: 10, make: Make::Iter };
         let came = |numbers: &[u64]| {
             let mut entries = Entries::default();
-            numbers.iter().for_each(|number| entries.take(&order, &order.entry(*number)));
+            for number in numbers {
+                entries.take(&order, &order.entry(*number));
+            }
             (entries.count, entries.fault)
         };
         assert_eq!(came(&[0, 1, 2]), (3, None));

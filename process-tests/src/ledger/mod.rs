@@ -58,12 +58,19 @@ pub trait Ledger {
     /// A new account, which writes down what is posted and noted.
     fn open(&self, id: u64) -> Result<Remote<dyn Account>>;
 
+    /// So many of them.
+    fn open_many(&self, id: u64, count: u64) -> Result<Stream<Remote<dyn Account>>>;
+
     /// How much has been posted to an account that was [opened](Self::open) here.
     fn close(&self, id: u64, account: Remote<dyn Account>) -> Result<u64>;
 
     /// Posts and notes all numbers below `count` to an account of the host's.
     #[method(timeout = "2m")]
     fn settle(&self, id: u64, count: u64, account: Remote<dyn Account>) -> Result<()>;
+
+    /// The same, of each that comes.
+    #[method(timeout = "2m")]
+    fn settle_many(&self, id: u64, count: u64, accounts: Stream<Remote<dyn Account>>) -> Result<()>;
 
     /// Keeps an account of the host's under the number `id`.
     fn keep(&self, id: u64, account: Remote<dyn Account>) -> Result<()>;

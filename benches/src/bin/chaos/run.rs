@@ -48,7 +48,7 @@ pub(crate) fn main() -> ExitCode {
         Some(_) => serve(arguments.next().unwrap_or_default().as_ref()),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("{error}");
+        eprintln!("{error:?}");
         ExitCode::FAILURE
     })
 }
