@@ -59,8 +59,8 @@ impl Function {
     pub fn decode(from: &mut Decoder<'_>, name: &'static str) -> Result<Self, DecodeError> {
         match decode(from)? {
             (callee, None) => {
-                let called = Called { method: 0, name, timeout: Timeout::Inherit };
-                Ok(Self { callee, called, call: CallState::current() })
+                let call = CallState::current();
+                Ok(Self { callee, called: Called { method: 0, name, timeout: Timeout::Inherit }, call })
             }
             (_, Some(_)) => Err(DecodeError::Malformed("expected a function, got an object".into())),
         }
