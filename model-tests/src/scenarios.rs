@@ -49,6 +49,8 @@ pub struct Scenario {
     pub blocks: bool,
     /// How many more callers lend something to handlers that call back, and call again from within.
     pub lenders: u8,
+    /// How many of them wait until a deadline only.
+    pub hurried_lenders: u8,
     /// How many threads of the host read a stream.
     pub readers: u8,
     /// How many tasks of the host do.
@@ -124,7 +126,7 @@ impl Scenario {
             }));
         }
         for lender in 0..self.lenders {
-            start(Box::new(move |session| self.lend(session, [lender + 50, 0])));
+            start(Box::new(move |session| self.lend(session, [lender + 50, 0], lender < self.hurried_lenders)));
         }
         if self.blocks {
             start(Box::new(move |session| self.call(session, BLOCKED, [100, 0], false)));
@@ -167,7 +169,7 @@ impl Scenario {
             session.told.wait_released([&session.host, &session.plugin]);
             assert_eq!((session.host.held(), session.plugin.held()), (0, 0));
         }
-        if self.hurried + self.hurried_tasks + self.givers == 0 {
+        if self.hurried + self.hurried_tasks + self.hurried_lenders + self.givers == 0 {
             // What is given up is remembered until its answer comes; a stream's reader has none.
             assert_eq!(session.host.pending(), 0, "a wait is remembered that is over");
         }
@@ -244,16 +246,15 @@ impl Scenario {
         }
     }
 
-    fn lend(self, session: &Session, payload: [u8; 2]) {
+    fn lend(self, session: &Session, payload: [u8; 2], is_hurried: bool) {
         let request = Message { target: CALLING, ..Message::answer(Kind::Request, 0, payload.to_vec()) };
         let mut lends = Lends::default();
-        match session.host.call_lending(request, None, &mut lends) {
-            Ok(answer) => {
-                assert_eq!(*answer.payload, payload, "another's answer");
-                assert_eq!((lends.notices, lends.questions), (2, 1));
-            }
-            Err(failure) => assert!(self.closes, "{failure:?}"),
+        let outcome = session.host.call_lending(request, is_hurried.then(deadline), &mut lends);
+        if outcome.is_ok() {
+            assert_eq!(lends.notices, 2, "what is told is part of the answer");
+            assert!(is_hurried || lends.questions == 1);
         }
+        self.check(outcome, payload, is_hurried);
     }
 
     fn ping(self, side: &Arc<Connection>) {

@@ -280,7 +280,7 @@ pub(crate) struct Lends {
 impl Lender for Lends {
     fn run(&mut self, connection: &Arc<Connection>, message: Message) -> Option<Message> {
         if message.kind == Kind::Notice {
-            assert_eq!(self.questions, 0, "it was sent before");
+            assert_eq!(self.questions, self.notices, "one was sent before the question, one behind it");
             self.notices += 1;
             return None;
         }

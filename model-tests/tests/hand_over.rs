@@ -93,6 +93,13 @@ fn callers_run_what_handlers_ask_of_them() {
 }
 
 #[test]
+fn callers_that_leave_have_run_what_they_were_told_or_have_no_answer() {
+    let hurried = Scenario { callers: 1, calls: 1, lenders: 2, hurried_lenders: 2, leads: true, ..Scenario::default() };
+    check(hurried);
+    check(Scenario { cuts: 1, ..hurried });
+}
+
+#[test]
 fn callbacks_survive_cuts() {
     check(Scenario { callers: 1, calls: 1, lenders: 2, cuts: 2, leads: true, ..Scenario::default() });
 }

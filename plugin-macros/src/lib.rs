@@ -233,6 +233,7 @@ use proc_macro::TokenStream;
 /// | supertraits but `Send`, `Sync`, `'static` | A proxy could not implement them. Move their methods into the trait. |
 /// | `Self` in a signature | It is a different type on each side. Name a concrete one. |
 /// | `&mut T` | Another process cannot change the caller's value. Return the new one. |
+/// | `&Stream<T>`, `&[Stream<T>]`, `&ByteStream` | Who borrows a stream cannot read it. Take it by value. |
 /// | `&[u8]` inside another type | Serde sends it as an array, and cannot borrow it back. Write `Vec<u8>` or `&serde_bytes::Bytes`. |
 /// | `&'static T` as an argument | What is received lives as long as the call. Leave out `'static`. |
 /// | a destructured argument | Error messages name the argument. Name it, and take it apart in the body. |

@@ -25,12 +25,12 @@ pub(crate) fn check_argument(ty: &Type, errors: &mut Errors) {
     if callbacks::check(ty, errors) {
         return;
     }
-    Check { errors, place: Place::Argument, is_bytes: is_bytes(ty) }.visit_type(ty);
+    Check { errors, place: Place::Argument, is_bytes: is_bytes(ty), is_borrowed: false }.visit_type(ty);
 }
 
 /// Refuses what a method cannot return.
 pub(crate) fn check_output(ty: &Type, errors: &mut Errors) {
-    Check { errors, place: Place::Output, is_bytes: false }.visit_type(ty);
+    Check { errors, place: Place::Output, is_bytes: false, is_borrowed: false }.visit_type(ty);
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -44,6 +44,8 @@ struct Check<'a> {
     place: Place,
     /// Whether the whole is one byte string, which is not left to serde.
     is_bytes: bool,
+    /// Whether what is visited is behind a reference.
+    is_borrowed: bool,
 }
 
 impl<'ast> Visit<'ast> for Check<'_> {
@@ -97,12 +99,12 @@ impl<'ast> Visit<'ast> for Check<'_> {
                     lifetime,
                     "what a plugin receives lives as long as the call; leave out `'static`, or take an owned type",
                 );
-                self.visit_type(&ty.elem);
+                self.visit_borrowed(&ty.elem);
             }
             (Place::Argument, None, _) if is_bytes(&ty.elem) && !self.is_bytes => {
                 self.errors.at(ty, "serde sends this as an array, from which nothing can be borrowed; write `Vec<u8>`, or `&serde_bytes::Bytes`");
             }
-            (Place::Argument, None, _) => self.visit_type(&ty.elem),
+            (Place::Argument, None, _) => self.visit_borrowed(&ty.elem),
         }
     }
 
@@ -120,6 +122,12 @@ impl<'ast> Visit<'ast> for Check<'_> {
         if last.ident == "Remote" && matches!(last.arguments, PathArguments::AngleBracketed(_)) {
             return; // Of a plugin interface, as rustc makes sure.
         }
+        if self.is_borrowed && is_stream(ty) {
+            self.errors.at(
+                ty,
+                "a stream is read by whoever has it, not by whoever borrows it; take it by value, without the `&`",
+            );
+        }
         if let Some(argument) = option_argument_of(ty) {
             self.check_option(ty, argument);
         }
@@ -128,6 +136,12 @@ impl<'ast> Visit<'ast> for Check<'_> {
 }
 
 impl Check<'_> {
+    fn visit_borrowed(&mut self, ty: &Type) {
+        let was_borrowed = std::mem::replace(&mut self.is_borrowed, true);
+        self.visit_type(ty);
+        self.is_borrowed = was_borrowed;
+    }
+
     /// `None` travels as `nil`, and so does `()`: a `Some` of what is `nil` itself looks like `None`.
     fn check_option(&mut self, ty: &TypePath, argument: &Type) {
         match argument {
@@ -140,6 +154,12 @@ impl Check<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether `ty` is written as `Stream<T>` or `ByteStream`.
+fn is_stream(ty: &TypePath) -> bool {
+    let is = |name| ty.path.segments.last().is_some_and(|last| last.ident == name);
+    is("ByteStream") || is("Stream") && type_arguments(ty).count() == 1
 }
 
 /// Whether `ty` is `[u8]` behind references and options.

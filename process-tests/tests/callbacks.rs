@@ -391,6 +391,38 @@ fn who_drops_the_future_is_not_called_back_any_more() {
     });
 }
 
+/// A host that never gives up by itself, so that what the plugin says is what it found.
+#[cfg(unix)]
+#[test]
+fn a_method_that_could_not_tell_everything_in_time_does_not_return_its_value() {
+    use common::bare::Bare;
+    use process_tests::{
+        callback::CallerMethods,
+        raw::{self, Failure, Frame, Welcome, kind},
+    };
+    watchdog(60, || {
+        let mut plugin = Bare::start(env!("CARGO_BIN_EXE_caller"), CallerMethods::NAMES, &Welcome::default());
+        let method = CallerMethods::NAMES.iter().position(|name| *name == CallerMethods::TELL).unwrap();
+        let method = u16::try_from(method).unwrap();
+        // A function is lent in the first place.
+        let arguments = |count: u64| rmp_serde::to_vec(&(count, (1_u32 << 31, None::<u32>))).unwrap();
+        let request = Frame { method, ..Frame::new(kind::REQUEST, 1, arguments(0)) };
+        assert_eq!(plugin.request(&request).kind, kind::VALUE);
+        // The 64th is waited for, and this host never answers.
+        let request = Frame { deadline: 50, ..Frame { method, ..Frame::new(kind::REQUEST, 2, arguments(70)) } };
+        raw::write(&mut plugin.stream, &request).unwrap();
+        let answer = loop {
+            let frame = raw::read(&mut plugin.stream).unwrap();
+            if frame.call == 2 && matches!(frame.kind, kind::VALUE | kind::FAILURE) {
+                break frame;
+            }
+        };
+        assert_eq!(answer.kind, kind::FAILURE);
+        let failure: Failure = rmp_serde::from_slice(&answer.payload).unwrap();
+        assert_eq!(failure["kind"].as_deref(), Some("late"), "{failure:?}");
+    });
+}
+
 #[cfg(unix)]
 #[test]
 fn callbacks_survive_cuts_each_exactly_once_and_in_order() {

@@ -5,7 +5,7 @@
 use std::{fs, path::Path, sync::atomic::Ordering};
 
 use process_tests::{
-    chaos::{Progress, Setup, cut_run, kill_run},
+    chaos::{Passed, Progress, Setup, Verdict, cut_run, kill_run},
     watchdog,
 };
 
@@ -19,6 +19,12 @@ fn setup(directory: &Path) -> Setup {
     }
 }
 
+/// What is not there cannot go wrong.
+fn assert_exercised(verdict: &Verdict) {
+    let Passed { items, callbacks, objects, .. } = verdict.passed;
+    assert!(items.min(callbacks).min(objects) > 50, "{verdict}");
+}
+
 #[test]
 fn whatever_is_cut_every_call_is_answered_and_runs_once() {
     watchdog(120, || {
@@ -26,7 +32,8 @@ fn whatever_is_cut_every_call_is_answered_and_runs_once() {
         let progress = Progress::default();
         let verdict = cut_run(&setup(directory.path()), 3000, 300, &progress).unwrap();
         println!("{} cuts; {verdict}", progress.cuts.load(Ordering::Relaxed));
-        assert!(verdict.is_clean(), "{verdict:#?}");
+        assert!(verdict.is_clean(), "{:#?}", verdict.findings);
+        assert_exercised(&verdict);
         let notes = fs::read_to_string(directory.path().join("cuts")).unwrap();
         assert!(
             ['<', '>'].iter().all(|direction| notes.matches(*direction).count() >= 50),
@@ -42,7 +49,9 @@ fn whenever_it_is_killed_every_caller_is_told_the_truth() {
         let progress = Progress::default();
         let verdict = kill_run(&setup(directory.path()), 20, &progress).unwrap();
         println!("{} kills; {verdict}", progress.kills.load(Ordering::Relaxed));
-        assert!(verdict.is_clean(), "{verdict:#?}");
+        assert!(verdict.is_clean(), "{:#?}", verdict.findings);
+        assert_exercised(&verdict);
+        assert!(verdict.passed.ended_early > 0, "no kill hit a stream");
         assert!(verdict.may_have_run > 0, "no kill hit a call");
     });
 }

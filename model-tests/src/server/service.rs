@@ -117,19 +117,21 @@ impl Service {
     }
 
     fn call_back(connection: &Arc<Connection>, request: &Message) {
-        for _ in 0..2 {
+        let notify = || {
             let notice = Message { target: FIRST_LENT, ..Message::control(Kind::Notice, request.call) };
             match connection.send(notice, None) {
                 Ok(Sent::Partly) => connection.stalled(),
                 Ok(Sent::Cared) | Err(_) => {}
             }
-        }
+        };
+        notify();
         let question = from_call(request.call, FIRST_LENT, &request.payload);
         // Fails only where the connection has ended, or the caller has left.
         if let Ok(answer) = connection.call(question, None) {
             let is_refused = answer.kind == Kind::Failure;
             assert!(is_refused || *answer.payload == *request.payload, "another's answer");
         }
+        notify();
     }
 
     #[allow(clippy::unused_self, reason = "the real one forgets the call")]

@@ -105,6 +105,7 @@ pub(crate) fn explain_failure(
         FailureKind::Cancelled => {
             Error::Timeout { plugin, method, after: limit, may_have_run: false, silent_for: None }
         }
+        FailureKind::Late => Error::Timeout { plugin, method, after: limit, may_have_run: true, silent_for: None },
         FailureKind::Interrupted => Error::Disconnected { plugin, method, may_have_run: true, reason: message },
         FailureKind::CallEnded => Error::CallEnded { plugin, method },
         FailureKind::TooDeep => Error::TooDeep { plugin, method, limit: depth::LIMIT },

@@ -8,9 +8,11 @@
 //! The bounds of the fallback are on the method, not on the `impl`: a type that cannot be sent then gives one error that
 //! names the missing trait. The methods have underscores because lookup also sees what the user's module has in scope.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::{any::Any, borrow::Cow, marker::PhantomData};
 
-use super::{DecodeError, Decoder, EncodeError, Encoder};
+use serde::de::DeserializeOwned;
+
+use super::{DecodeError, Decoder, EncodeError, Encoder, from_slice};
 
 /// The types that travel as `bin` in both directions.
 ///
@@ -112,11 +114,57 @@ impl<'de, T> DecodeSerde<'de, T> for &Decode<T> {
     }
 }
 
+/// Encodes an item of a stream. No generated code names its type, which lookup would need; so only a `Vec<u8>` is known here.
+pub(crate) fn encode_item<T: serde::Serialize + 'static>(item: &T, to: &mut Encoder) -> Result<(), EncodeError> {
+    match (item as &dyn Any).downcast_ref::<Vec<u8>>() {
+        Some(bytes) => to.value(&AsBytes(bytes)),
+        None => to.value(item),
+    }
+}
+
+/// Decodes what [`encode_item`] has encoded, which is all of `payload`.
+pub(crate) fn decode_item<T: DeserializeOwned + 'static>(payload: &[u8]) -> Result<T, DecodeError> {
+    let mut item = None::<T>;
+    let Some(bytes) = (&mut item as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() else { return from_slice(payload) };
+    let mut decoder = Decoder::new(payload);
+    *bytes = Some(decoder.bytes()?);
+    decoder.end()?;
+    item.ok_or_else(|| DecodeError::Malformed("expected a byte string".into()))
+}
+
 /// Gives a byte string serde's own trait, by the way of `serde_bytes`.
 pub(super) struct AsBytes<'a, T: ?Sized>(pub(super) &'a T);
 
 impl<T: serde_bytes::Serialize + ?Sized> serde::Serialize for AsBytes<'_, T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serde_bytes::Serialize::serialize(self.0, serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::encode;
+
+    fn encoded<T: serde::Serialize + 'static>(item: &T) -> Vec<u8> {
+        let mut encoder = Encoder::new(100);
+        encode_item(item, &mut encoder).unwrap();
+        encoder.into_payload()
+    }
+
+    #[test]
+    fn an_item_of_bytes_goes_as_bytes_and_may_come_as_numbers() {
+        let bytes = vec![200_u8, 1, 255];
+        assert_eq!(encoded(&bytes), [0xc4, 3, 200, 1, 255]);
+        assert_eq!(decode_item::<Vec<u8>>(&encoded(&bytes)).unwrap(), bytes);
+        let numbers = encode(&bytes).unwrap();
+        assert_eq!(decode_item::<Vec<u8>>(&numbers).unwrap(), bytes);
+        assert!(decode_item::<Vec<u8>>(&[0xc4, 3, 200, 1, 255, 0]).is_err(), "something is left over");
+    }
+
+    #[test]
+    fn other_items_go_as_serde_says() {
+        assert_eq!(encoded(&vec![200_u16, 1]), [0x92, 0xcc, 200, 1]);
+        assert_eq!(decode_item::<Vec<u16>>(&[0x92, 0xcc, 200, 1]).unwrap(), [200, 1]);
     }
 }

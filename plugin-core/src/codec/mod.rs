@@ -14,6 +14,7 @@ mod lend;
 pub(crate) mod scan;
 
 pub use bytes::{Decode, DecodeBytes, DecodeSerde, Encode, EncodeBytes, EncodeSerde};
+pub(crate) use bytes::{decode_item, encode_item};
 pub use decode::{DecodeError, Decoder};
 pub use encode::{EncodeError, Encoder};
 pub use fetch::{Fetch, FetchBytes, FetchSerde};

@@ -239,7 +239,7 @@ impl Connection {
 
 /// What to tell whoever waits for an answer that could not be sent in time.
 pub(super) fn no_room() -> Failure {
-    Failure::new(FailureKind::Interrupted, "it ran, and there was no room for its answer in time")
+    Failure::new(FailureKind::Late, "its time was over before its answer could be sent")
 }
 
 #[cfg(test)]

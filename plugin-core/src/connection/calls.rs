@@ -239,15 +239,15 @@ impl Connection {
         sent: Sent,
         lender: &mut dyn Lender,
     ) -> Result<Message, CallFailure> {
-        match self.wait(call, waiter, deadline, sent, lender) {
-            State::Answered(answer) => {
-                // What was asked before the answer came.
-                self.run_all_waiting(waiter, deadline, lender);
-                Ok(answer)
-            }
-            State::Closed => Err(self.closed_under(call)),
-            _ => self.abandon(call, waiter),
-        }
+        let answer = match self.wait(call, waiter, deadline, sent, lender) {
+            State::Answered(answer) => answer,
+            State::Closed => return Err(self.closed_under(call)),
+            // It may come at the last moment.
+            _ => self.abandon(call, waiter)?,
+        };
+        // What was asked before the answer came.
+        self.run_all_waiting(waiter, deadline, lender);
+        Ok(answer)
     }
 
     /// Why a call has no answer that the connection's end has left without one.

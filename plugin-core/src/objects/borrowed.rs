@@ -9,11 +9,12 @@ use super::{
     distant::Distant,
 };
 use crate::{
-    Interface, Result,
+    Error, Interface, Result,
     client::Answer,
     codec::{DecodeError, Decoder},
     interface::Timeout,
     protocol::metadata,
+    server::CallState,
 };
 
 /// Decodes what refers to something lent; gives the number of its interface, too, which a function has not.
@@ -40,6 +41,8 @@ pub fn borrow<I: Interface + ?Sized>(from: &mut Decoder<'_>) -> Result<Arc<I>, D
 pub struct Function {
     callee: Callee,
     called: Called,
+    /// The call that lends it.
+    call: Option<Arc<CallState>>,
 }
 
 impl std::fmt::Debug for Function {
@@ -55,7 +58,10 @@ impl Function {
     /// When no function is lent.
     pub fn decode(from: &mut Decoder<'_>, name: &'static str) -> Result<Self, DecodeError> {
         match decode(from)? {
-            (callee, None) => Ok(Self { callee, called: Called { method: 0, name, timeout: Timeout::Inherit } }),
+            (callee, None) => {
+                let call = CallState::current();
+                Ok(Self { callee, called: Called { method: 0, name, timeout: Timeout::Inherit }, call })
+            }
             (_, Some(_)) => Err(DecodeError::Malformed("expected a function, got an object".into())),
         }
     }
@@ -68,10 +74,13 @@ impl Function {
         self.callee.call(self.called, arguments, encode, &mut [])
     }
 
-    /// Calls it without waiting. There is nobody to tell what goes wrong.
+    /// Calls it without waiting. There is nobody to tell what goes wrong; if its time is over, the call that lends it fails, too,
+    /// whose answer says that all has been told.
     pub fn notify(&self, arguments: u32, encode: Encode<'_>) {
-        if let Err(error) = self.callee.notify(self.called, arguments, encode) {
-            tracing::debug!(%error, "a callback without a result was not called");
+        let Err(error) = self.callee.notify(self.called, arguments, encode) else { return };
+        if let (Error::Timeout { .. }, Some(call)) = (&error, &self.call) {
+            call.leave_incomplete();
         }
+        tracing::warn!(%error, "a callback without a result was not called, or not to its end");
     }
 }

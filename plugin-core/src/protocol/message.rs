@@ -218,6 +218,8 @@ pub(crate) enum FailureKind {
     Stopping,
     Interrupted,
     Cancelled,
+    /// It ran, and its time was over before all that it had to tell could be sent.
+    Late,
     /// The call that lent what was to be called has ended.
     CallEnded,
     /// Too many calls wait for each other.

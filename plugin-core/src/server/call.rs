@@ -59,6 +59,8 @@ pub(crate) struct CallState {
     is_stopping: AtomicBool,
     /// The plugin has no more time for it.
     is_over: AtomicBool,
+    /// Something that it told its caller did not leave in time, and nobody else was told so.
+    is_incomplete: AtomicBool,
     /// The task that answers, if it is one.
     task: Mutex<Option<Waker>>,
 }
@@ -105,6 +107,20 @@ impl CallState {
             None => return Arc::new(new),
         }
         idle.unwrap_or_default()
+    }
+
+    /// That of the call that this thread is answering.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        Call::current().state
+    }
+
+    /// Takes note that something that it told its caller did not leave in time: then its answer would not be the whole of it.
+    pub(crate) fn leave_incomplete(&self) {
+        self.is_incomplete.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_incomplete.load(Ordering::Relaxed)
     }
 
     /// Keeps the state for another call, unless somebody still holds it to ask after this one.

@@ -51,10 +51,10 @@ pub(crate) struct Consumer<T> {
     decode: fn(&[u8]) -> Result<T, codec::DecodeError>,
 }
 
-impl<T: DeserializeOwned> Consumer<T> {
+impl<T: DeserializeOwned + 'static> Consumer<T> {
     pub(super) fn new(upstream: Box<dyn Upstream>) -> Self {
         let items = Unpacker::new(upstream.max_item());
-        Self { upstream, items, came: None, decode: codec::from_slice }
+        Self { upstream, items, came: None, decode: codec::decode_item }
     }
 }
 

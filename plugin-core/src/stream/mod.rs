@@ -97,8 +97,8 @@ use source::{Read, Source};
 /// # Limits
 ///
 /// A stream is sent once; sending it again, as repeating an idempotent call would, is an error. 4,096 streams may be open on a
-/// connection in each direction. Items are encoded as a method's results are, but byte strings inside of them as arrays of
-/// numbers, unless `serde_bytes` says otherwise: for bulk there is [`ByteStream`]. A stream of an iterator occupies a thread of the
+/// connection in each direction. Items are encoded as a method's results are. Byte strings are sent as bytes where the item is
+/// a `Vec<u8>`, and else as arrays of numbers, unless `serde_bytes` says otherwise: for bulk there is [`ByteStream`]. A stream of an iterator occupies a thread of the
 /// process that made it while it is read faster than the iterator gives items; polled in a task, it blocks that.
 #[must_use = "a stream is produced as it is read"]
 pub struct Stream<T> {

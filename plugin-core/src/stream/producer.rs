@@ -9,7 +9,7 @@ use super::{
     runtime::Runtime,
     source::{Read, Source},
 };
-use crate::protocol::items::Packer;
+use crate::{codec::encode_item, protocol::items::Packer};
 
 /// What has come of looking for more.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl<T> Items<T> {
     }
 }
 
-impl<T: Serialize + Send> Produce for Items<T> {
+impl<T: Serialize + Send + 'static> Produce for Items<T> {
     fn advance(&mut self, context: &mut Context<'_>) -> Poll<Step> {
         self.source.poll_read(context).map(|read| match read {
             Read::Item(item) => {
@@ -68,7 +68,7 @@ impl<T: Serialize + Send> Produce for Items<T> {
 
     fn pack(&mut self, to: &mut Packer, max_item: usize) -> Result<(), Ending> {
         let Some(item) = self.item.take() else { return Ok(()) };
-        to.item(max_item, |encoder| encoder.value(&item)).map_err(|error| Ending::unencodable(&error))
+        to.item(max_item, |encoder| encode_item(&item, encoder)).map_err(|error| Ending::unencodable(&error))
     }
 
     fn blocks(&self) -> bool {

@@ -122,7 +122,7 @@ fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<dyn Upstream>,
     Ok(Box::new(FromProducer { inward, callee, began: None, failing: None }))
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Stream<T> {
+impl<'de, T: DeserializeOwned + 'static> Deserialize<'de> for Stream<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::of(Source::Received(Consumer::new(take(deserializer)?))))
     }

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        PoisonError, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
@@ -14,7 +14,13 @@ use fastrand::Rng;
 use plugin_core::{Budget, Error, Event, Events, Launcher, Output, Plugin, Restart, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Progress, Setup, Verdict, callers::call_from_threads, command, verdict::is_death};
+use super::{
+    Progress, Setup, Verdict,
+    callers::call_from_threads,
+    command,
+    leaks::{look_for_leaks, look_for_leaks_of_host},
+    verdict::Faults,
+};
 use crate::ledger::{self, Ledger};
 
 /// How often one plugin is killed before the callers go over to a new one: waits before restarts double, and with ever the
@@ -37,10 +43,11 @@ pub fn kill_run(setup: &Setup, kills: u64, progress: &Progress) -> Result<Verdic
     let is_over = AtomicBool::new(kills == 0);
     let get = || current.read().unwrap_or_else(PoisonError::into_inner).clone();
     let set = |plugin| *current.write().unwrap_or_else(PoisonError::into_inner) = plugin;
-    let (called, killed) = call_from_threads(
+    let guard = Arc::default();
+    let (mut notes, killed) = call_from_threads(
         setup,
         progress,
-        is_death,
+        (Faults::Kills, &guard),
         get,
         || is_over.load(Relaxed),
         || {
@@ -53,9 +60,12 @@ pub fn kill_run(setup: &Setup, kills: u64, progress: &Progress) -> Result<Verdic
             killed
         },
     );
+    // The last one may live.
+    look_for_leaks(&get(), &mut notes.findings);
     // Whatever still runs must have been written down before the journal is read.
     Plugin::process(&get()).shutdown()?;
-    let verdict = Verdict::of(&called, &ledger::read(&journal).map_err(Error::custom)?, is_death);
+    look_for_leaks_of_host(&guard, &mut notes.findings);
+    let verdict = Verdict::of(notes, &ledger::read(&journal).map_err(Error::custom)?, Faults::Kills);
     // Where calls are lost, that tells more than why there were no more kills.
     if verdict.is_clean() { killed.map(|()| verdict) } else { Ok(verdict) }
 }

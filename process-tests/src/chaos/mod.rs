@@ -6,15 +6,19 @@
 //!
 //! The seed decides the faults and the calls, the scheduler which call meets which fault.
 
+mod callbacks;
 mod callers;
 mod cuts;
 mod kills;
+mod leaks;
+mod objects;
+mod streams;
 mod verdict;
 
 pub use callers::Progress;
 pub use cuts::cut_run;
 pub use kills::kill_run;
-pub use verdict::Verdict;
+pub use verdict::{Findings, Passed, Verdict};
 
 use std::{ffi::OsString, path::PathBuf, process::Command};
 

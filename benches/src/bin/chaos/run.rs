@@ -4,7 +4,7 @@ use std::{env, error::Error, path::Path, process::ExitCode, sync::atomic::Orderi
 
 use clap::Parser;
 use process_tests::{
-    chaos::{Progress, Setup, Verdict, cut_run, kill_run},
+    chaos::{Passed, Progress, Setup, Verdict, cut_run, kill_run},
     cutter, ledger,
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn main() -> ExitCode {
         Some(_) => serve(arguments.next().unwrap_or_default().as_ref()),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("{error}");
+        eprintln!("{error:?}");
         ExitCode::FAILURE
     })
 }
@@ -76,21 +76,21 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let killing = show("killing", options.kills, &kill.kills, &kill, || kill_run(&setup, options.kills, &kill))?;
     println!("{} kills during {killing}", kill.kills.load(Relaxed));
 
-    let verdicts = [cutting, killing];
-    tell_findings(&verdicts);
-    let calls: u64 = verdicts.iter().map(|verdict| verdict.calls).sum();
-    let (lost, repeated) = verdicts
-        .iter()
-        .fold((0, 0), |(lost, repeated), verdict| (lost + verdict.lost.len(), repeated + verdict.repeated.len()));
     let (cuts, kills) = (cut.cuts.load(Relaxed), kill.kills.load(Relaxed));
-    println!("calls {calls}, cuts {cuts}, kills {kills}: lost {lost}, repeated {repeated}");
-    Ok(if lost + repeated == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(sum_up(&[cutting, killing], cuts, kills))
 }
 
-/// Tells the first few calls that are not as they should be.
-#[expect(clippy::print_stderr, reason = "beside the figures")]
-fn tell_findings(verdicts: &[Verdict]) {
-    for finding in verdicts.iter().flat_map(|verdict| verdict.lost.iter().chain(&verdict.repeated)).take(20) {
-        eprintln!("{finding}");
+/// Tells what is not as it should be, the first few cases of it, and how much of what there was; the last line is that of the calls.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are what this is for")]
+fn sum_up(verdicts: &[Verdict], cuts: u64, kills: u64) -> ExitCode {
+    let (mut calls, mut passed, mut lost, mut repeated, mut leaked) = (0, Passed::default(), 0, 0, 0);
+    for Verdict { calls: more, passed: others, findings, .. } in verdicts {
+        findings.all().take(20).for_each(|finding| eprintln!("{finding}"));
+        (calls, lost, repeated) = (calls + more, lost + findings.lost.len(), repeated + findings.repeated.len());
+        leaked += findings.leaked.len();
+        passed.add(others);
     }
+    println!("{passed}: leaked {leaked}");
+    println!("calls {calls}, cuts {cuts}, kills {kills}: lost {lost}, repeated {repeated}");
+    if lost + repeated + leaked == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -24,6 +24,9 @@ fn every_way_to_make_a_stream_goes_with_every_way_to_read_it_here_and_elsewhere(
         for stream in &all(count) {
             check(polled(sent(stream)));
         }
+        let bytes: Vec<_> = (0..100).map(|length| vec![200_u8; 10 * length]).collect();
+        let received: Result<Vec<_>> = sent(&Stream::from(bytes.clone())).into_iter().collect();
+        assert_eq!(received.unwrap(), bytes);
         // Relayed twice.
         for stream in &all(count) {
             check(sent(&sent(&sent(stream))).into_iter().collect());
