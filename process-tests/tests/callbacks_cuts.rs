@@ -164,7 +164,9 @@ fn a_thousand_cuts_lose_and_repeat_no_callback() {
                 while !is_over() {
                     assert_eq!(delegates.tell_blocking(10, &counts).unwrap(), 9 * 10);
                     let [doubled, noted, jotted] = counts.take();
-                    assert!(doubled.into_iter().eq(0..10) && noted.into_iter().eq(0..100) && jotted.into_iter().eq(0..100));
+                    assert!(
+                        doubled.into_iter().eq(0..10) && noted.into_iter().eq(0..100) && jotted.into_iter().eq(0..100)
+                    );
                     rounds.fetch_add(1, Ordering::Relaxed);
                 }
             });

@@ -356,8 +356,7 @@ fn who_drops_the_future_drops_its_callbacks_and_the_plugin_is_told() {
             let works = Works::default();
             let is_stubborn = round % 2 == 0;
             smol::block_on(async {
-                let mut call =
-                    if is_stubborn { delegates.linger_stubbornly(&works) } else { delegates.linger(&works) };
+                let mut call = if is_stubborn { delegates.linger_stubbornly(&works) } else { delegates.linger(&works) };
                 while works.lingering() == 0 {
                     assert!(smol::future::poll_once(&mut call).await.is_none());
                 }

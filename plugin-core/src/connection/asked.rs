@@ -82,7 +82,8 @@ impl Asked {
         let mut queue = lock(&self.queue);
         let message = queue.messages.pop_front();
         queue.bytes -= message.as_ref().map_or(0, |message| message.payload.len());
-        queue.taken = message.as_ref().filter(|message| message.kind == Kind::Request).map_or(0, |message| message.call);
+        queue.taken =
+            message.as_ref().filter(|message| message.kind == Kind::Request).map_or(0, |message| message.call);
         queue.is_taken_given_up = false;
         self.is_any.store(!queue.messages.is_empty(), Ordering::Release);
         message

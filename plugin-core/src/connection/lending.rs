@@ -64,7 +64,7 @@ enum Event {
 /// The call of a task that lends. When it ends, those of its callbacks are dropped that have not ended, and whoever waits for them is
 /// told.
 ///
-/// Written by hand, as all that is polled while others are polled inside of it: see [`Within`](crate::objects::depth::Within).
+/// Written by hand, as all that is polled while others are polled inside of it: `objects/depth` says why.
 pub(crate) struct LendingCall<'b, 'a> {
     connection: &'b Arc<Connection>,
     lender: &'b mut (dyn TaskLender<'a> + Send),

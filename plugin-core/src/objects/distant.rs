@@ -109,13 +109,7 @@ impl Distant {
         self.prepare_from(None, method, arguments, encode)
     }
 
-    fn prepare_from(
-        &self,
-        parent: Option<u32>,
-        method: usize,
-        arguments: u32,
-        encode: Encode<'_>,
-    ) -> Result<Prepared> {
+    fn prepare_from(&self, parent: Option<u32>, method: usize, arguments: u32, encode: Encode<'_>) -> Result<Prepared> {
         let called = self.method(method)?;
         let parcel = self.callee.encode(called, parent, arguments, encode)?;
         Ok(Prepared { callee: self.callee.clone(), called, began: Instant::now(), scope: Scope::current(), parcel })

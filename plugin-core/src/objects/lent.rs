@@ -197,7 +197,8 @@ impl<'b, L> Lending<'b, L> {
             (_, None) => Err(too_deep()),
             (Some(lent), Some(_level)) => {
                 let name = lent.object().map_or("a function", |object| object.descriptor().name);
-                let run = |method, arguments: &mut Decoder<'_>, answer: &mut Encoder| lent.run(method, arguments, answer);
+                let run =
+                    |method, arguments: &mut Decoder<'_>, answer: &mut Encoder| lent.run(method, arguments, answer);
                 let run = || dispatched(name, &mut request, connection.max_message(), run);
                 asked.context().run(|| asked.call.run(run))
             }
@@ -292,11 +293,7 @@ impl Asked {
     }
 
     /// Begins to run an async method of `object`.
-    fn begin<'a>(
-        &self,
-        object: &'a (dyn LentObject + 'a),
-        request: &mut Message,
-    ) -> Result<server::Run<'a>, Failure> {
+    fn begin<'a>(&self, object: &'a (dyn LentObject + 'a), request: &mut Message) -> Result<server::Run<'a>, Failure> {
         let dispatch = |method, request, answer| object.dispatch_async(method, request, answer);
         server::Run::new(object.descriptor(), request, &self.call, self.context(), dispatch)
     }
