@@ -59,7 +59,7 @@ pub trait Delegates {
     fn in_turn_blocking(&self, count: u64, worker: &dyn Worker) -> Result<u64>;
 
     /// The same, from so many threads.
-    fn from_threads(&self, threads: u64, count: u64, worker: &dyn Worker) -> Result<u64>;
+    fn on_threads(&self, threads: u64, count: u64, worker: &dyn Worker) -> Result<u64>;
 
     /// Has all numbers below `count` doubled, all at once; gives what the failures said.
     async fn try_all(&self, count: u64, worker: &dyn Worker) -> Result<Vec<String>>;
@@ -158,7 +158,7 @@ impl Delegates for Manager {
         smol::block_on(self.in_turn(count, worker))
     }
 
-    fn from_threads(&self, threads: u64, count: u64, worker: &dyn Worker) -> Result<u64> {
+    fn on_threads(&self, threads: u64, count: u64, worker: &dyn Worker) -> Result<u64> {
         thread::scope(|scope| {
             let threads: Vec<_> =
                 (0..threads).map(|_| scope.spawn(|| smol::block_on(self.in_turn(count, worker)))).collect();

@@ -156,7 +156,7 @@ fn a_thread_runs_them_one_after_the_other_and_borrows_from_its_stack() {
         for _ in 0..3 {
             assert_eq!(delegates.in_turn_blocking(100, &works).unwrap(), in_turn(100));
         }
-        assert_eq!(delegates.from_threads(8, 20, &works).unwrap(), 8 * in_turn(20));
+        assert_eq!(delegates.on_threads(8, 20, &works).unwrap(), 8 * in_turn(20));
     });
 }
 

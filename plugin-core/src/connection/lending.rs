@@ -72,7 +72,7 @@ pub(crate) struct LendingCall<'b, 'a> {
     /// `None` while it sends its request.
     registered: Option<Registered<&'b Arc<Connection>>>,
     /// What is sent meanwhile: the request,
-    beginning: Option<Job<'b, Result<Registered<&'b Arc<Connection>>, CallFailure>>>,
+    beginning: Option<Job<'b, Beginning<'b>>>,
     /// or the answer of what has run last.
     answering: Option<Job<'b, ()>>,
     running: Running<'a>,
@@ -85,6 +85,7 @@ pub(crate) struct LendingCall<'b, 'a> {
 }
 
 type Job<'a, R> = Pin<Box<dyn Future<Output = R> + Send + 'a>>;
+type Beginning<'b> = Result<Registered<&'b Arc<Connection>>, CallFailure>;
 
 impl Connection {
     /// As [`call_lending`](Self::call_lending), for a task.

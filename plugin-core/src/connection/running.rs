@@ -135,7 +135,7 @@ mod tests {
         let kept: [Mutex<Option<Waker>>; 3] = Default::default();
         let polled: [AtomicUsize; 3] = Default::default();
         let polls = || polled.each_ref().map(|polled| polled.load(Ordering::SeqCst));
-        let wakes = |place: usize| kept[place].lock().unwrap().clone().unwrap().wake();
+        let wake_one = |place: usize| kept[place].lock().unwrap().clone().unwrap().wake();
         let mut running = Running::default();
         for (kept, polled) in kept.iter().zip(&polled) {
             running.add(job(kept, polled));
@@ -146,22 +146,22 @@ mod tests {
         running.poll(&context);
         running.poll(&context);
         assert_eq!(polls(), [1, 1, 1]);
-        wakes(2);
-        wakes(0);
-        wakes(0);
+        wake_one(2);
+        wake_one(0);
+        wake_one(0);
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         running.poll(&context);
         assert_eq!((polls(), running.len()), ([2, 1, 2], 3));
-        wakes(0);
+        wake_one(0);
         running.poll(&context);
         assert_eq!((polls(), running.len(), count.0.load(Ordering::SeqCst)), ([3, 1, 2], 2, 2));
-        wakes(0);
+        wake_one(0);
         running.poll(&context);
         assert_eq!(polls(), [3, 1, 2], "one that has ended is not polled again, whoever wakes it");
-        wakes(1);
+        wake_one(1);
         running.poll(&context);
         assert!(running.has(2));
-        wakes(1);
+        wake_one(1);
         running.poll(&context);
         assert!(!running.has(2) && running.len() == 1);
     }

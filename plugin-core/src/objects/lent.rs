@@ -220,7 +220,9 @@ impl Lender for Lending<'_, Lent<'_>> {
             Ok(run) => {
                 let cancel = Arc::clone(&asked.call) as Arc<dyn Cancel>;
                 let _underway = turn.begin(asked.number, &cancel);
-                let outcome = Executor::here().block_on(turn.deadline, Within::new(run, || Err(too_deep())));
+                // What was told before the answer is part of what the call has brought, whatever time that takes.
+                let deadline = turn.deadline.filter(|_| !turn.is_answered);
+                let outcome = Executor::here().block_on(deadline, Within::new(run, || Err(too_deep())));
                 outcome.unwrap_or_else(|_| Err(cancelled()))
             }
         };

@@ -194,7 +194,7 @@ impl Service {
     ) -> (Sent, Instant) {
         match dispatcher {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, dispatcher, executor, began)
+                self.answer_async(connection, task, &*dispatcher, executor, began)
             }
             dispatcher => self.answer_sync(connection, task, dispatcher, began),
         }

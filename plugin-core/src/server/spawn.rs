@@ -29,7 +29,7 @@ impl Service {
         &self,
         connection: &Arc<Connection>,
         task: Task,
-        dispatcher: Arc<dyn Dispatch>,
+        dispatcher: &dyn Dispatch,
         (executor, is_entered): (&Executor, bool),
         began: Instant,
     ) -> (Sent, Instant) {
