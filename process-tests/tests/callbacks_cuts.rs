@@ -108,9 +108,9 @@ async fn functions_of_tasks(process: &Process) {
     }
 
     let caller = process.interface::<dyn TaskCaller>().unwrap();
-    let (hears, mut told) = (Hears(AtomicU64::new(0)), Vec::new());
-    let heard = caller.tell(50, &mut |number| told.push(number), &hears).await;
-    assert_eq!((heard.unwrap(), hears.0.into_inner()), (250, 50));
+    let (listener, mut told) = (Hears(AtomicU64::new(0)), Vec::new());
+    let heard = caller.tell(50, &mut |number| told.push(number), &listener).await;
+    assert_eq!((heard.unwrap(), listener.0.into_inner()), (250, 50));
     assert!(told.into_iter().eq(0..50));
 }
 
