@@ -4,7 +4,7 @@ use std::{collections::HashSet, io, time::Duration};
 
 use crate::{
     codec::{Encoder, scan},
-    connection::{Attendance, Connection, End, Handler, Lender, Presence, Sent, lock},
+    connection::{Attendance, Connection, End, Handler, Lender, Presence, Sent, Turn, lock},
     objects,
     protocol::{frame::Kind, message::Message, metadata::Metadata},
     server::QUICK,
@@ -278,7 +278,7 @@ pub(crate) struct Lends {
 }
 
 impl Lender for Lends {
-    fn run(&mut self, connection: &Arc<Connection>, message: Message) -> Option<Message> {
+    fn run(&mut self, connection: &Arc<Connection>, message: Message, _: &Turn<'_>) -> Option<Message> {
         if message.kind == Kind::Notice {
             assert_eq!(self.questions, self.notices, "one was sent before the question, one behind it");
             self.notices += 1;

@@ -4,7 +4,10 @@ use std::{
     future::poll_fn,
     io,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -56,32 +59,71 @@ pub(crate) fn wait<R>(
     deadline: Option<Instant>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
 ) -> Result<R, Duration> {
-    struct Unpark(Thread);
+    struct Unpark {
+        thread: Thread,
+        is_woken: AtomicBool,
+    }
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
-            self.0.unpark();
+            self.is_woken.store(true, Ordering::SeqCst);
+            self.thread.unpark();
         }
     }
     // What is there at once needs no waker.
     if let Poll::Ready(outcome) = poll(&mut Context::from_waker(Waker::noop())) {
         return Ok(outcome);
     }
-    let waker = Arc::new(Unpark(thread::current())).into();
+    let unpark = Arc::new(Unpark { thread: thread::current(), is_woken: AtomicBool::new(false) });
+    let waker = Arc::clone(&unpark).into();
     let mut context = Context::from_waker(&waker);
     let mut began = None;
     loop {
         if let Poll::Ready(outcome) = poll(&mut context) {
             return Ok(outcome);
         }
-        let Some(deadline) = deadline else {
-            thread::park();
-            continue;
-        };
-        let now = Instant::now();
-        let began = *began.get_or_insert(now);
-        if deadline <= now {
-            return Err(now - began);
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        if let Some(deadline) = deadline {
+            let began = *began.get_or_insert_with(Instant::now);
+            if left(deadline).is_zero() {
+                return Err(began.elapsed());
+            }
         }
-        thread::park_timeout(deadline - now);
+        // That this thread is unparked is not enough: what is polled may wait on it, too, and be woken in this one's place.
+        while !unpark.is_woken.swap(false, Ordering::SeqCst) {
+            match deadline.map(left) {
+                None => thread::park(),
+                Some(Duration::ZERO) => break,
+                Some(left) => thread::park_timeout(left),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use super::*;
+
+    #[test]
+    fn who_is_woken_while_it_waits_within_is_polled_again() {
+        let (done, over) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let mut turns = 0;
+            let outcome = wait(None, |context| {
+                turns += 1;
+                if turns > 2 {
+                    return Poll::Ready(turns);
+                }
+                context.waker().wake_by_ref();
+                // Takes the token by which this thread is unparked.
+                let mut inner = std::pin::pin!(unblock("inner", || ()));
+                wait(None, |context| inner.as_mut().poll(context)).unwrap().unwrap();
+                thread::park_timeout(Duration::from_millis(1));
+                Poll::Pending
+            });
+            done.send(outcome).unwrap();
+        });
+        assert_eq!(over.recv_timeout(Duration::from_secs(20)).expect("it is not asleep"), Ok(3));
     }
 }

@@ -1,6 +1,12 @@
 //! What an annotated trait is to the runtime: a table of methods, a way to make a proxy, a way to route requests.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, ready},
+    ops::Deref,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     buffer::Buffer,
@@ -9,8 +15,17 @@ use crate::{
 };
 
 /// What an `async fn` of an interface returns.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The run of an async method: gives the answer back when it is written.
 #[doc(hidden)]
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type Dispatched<'a> = BoxFuture<'a, Result<(Verdict, Encoder), Fault>>;
+
+/// What an async method's future holds its implementation by: a share in it, or a reference to what is lent.
+#[doc(hidden)]
+pub trait Holds<I: ?Sized>: Deref<Target = I> + Send + Sync {}
+
+impl<I: ?Sized, H: Deref<Target = I> + Send + Sync> Holds<I> for H {}
 
 /// A trait that [`#[plugin_interface]`](macro@crate::plugin_interface) was put on, as `dyn Trait`.
 ///
@@ -43,6 +58,20 @@ pub trait Interface: Send + Sync {
     #[doc(hidden)]
     fn __dispatch(&self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
 
+    /// As [`__dispatch`](Self::__dispatch), for methods that are async.
+    #[doc(hidden)]
+    fn __dispatch_async<'a>(
+        _holder: impl Holds<Self> + 'a,
+        _method: usize,
+        _request: Request,
+        _answer: Encoder,
+    ) -> Dispatched<'a>
+    where
+        Self: 'a,
+    {
+        no_such_method()
+    }
+
     /// Wraps a shared value in the dispatcher that routes requests to it.
     #[doc(hidden)]
     fn __dispatcher(value: Arc<Self>) -> Arc<dyn Dispatch>
@@ -62,15 +91,16 @@ pub trait Dispatch: Send + Sync {
     /// When there is no such method, or arguments or result cannot be coded.
     fn dispatch(&self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
 
-    /// As [`dispatch`](Self::dispatch), for methods that are async; gives the answer back when it is written.
-    fn dispatch_async(
-        self: Arc<Self>,
-        _method: usize,
-        _request: Request,
-        _answer: Encoder,
-    ) -> BoxFuture<'static, Result<(Verdict, Encoder), Fault>> {
-        Box::pin(std::future::ready(Err(Fault::UnknownMethod)))
+    /// As [`dispatch`](Self::dispatch), for methods that are async.
+    fn dispatch_async(&self, _method: usize, _request: Request, _answer: Encoder) -> Dispatched<'static> {
+        no_such_method()
     }
+}
+
+/// Says that an interface has no async method of that number.
+#[doc(hidden)]
+pub fn no_such_method<'a>() -> Dispatched<'a> {
+    Box::pin(ready(Err(Fault::UnknownMethod)))
 }
 
 /// What an async method was called with; its arguments borrow from it for as long as it runs.

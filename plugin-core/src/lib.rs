@@ -93,7 +93,8 @@
 //! # Callbacks
 //!
 //! A method may be lent functions and objects for the time of the call. The plugin calls them, and they run on the thread that
-//! called the method, borrowing from its stack.
+//! called the method, borrowing from its stack; or, if the method is async, inside of its caller's future, where async methods of
+//! one object run beside each other.
 //!
 //! ```
 //! #[plugin_core::plugin_interface]

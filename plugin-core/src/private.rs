@@ -8,8 +8,8 @@ pub use crate::{
         LendValue,
     },
     interface::{
-        BoxFuture, Descriptor, Dispatch, Fault, Interface, Method, Request, Timeout, Verdict, Wraps, arm,
-        assert_unique, method_number,
+        Descriptor, Dispatch, Dispatched, Fault, Holds, Interface, Method, Request, Timeout, Verdict, Wraps, arm,
+        assert_unique, method_number, no_such_method,
     },
     objects::{Client, Function, Lent, LentByTask, Prepared, borrow, lend, lend_function, returned},
     reply::{CallError, OnewayReply, Reply},

@@ -197,13 +197,17 @@ use proc_macro::TokenStream;
 /// - **Results.** A function returns a `Result`, as a method does, or nothing. What it returns, its error and its panic are the
 ///   outcome of the plugin's call of it; the method goes on as it likes.
 /// - **Nothing.** A function without a result is not waited for: calls of it are run in order, at most 64 are under way, and all
-///   have run when the method returns. If one panics, that is logged by the host. So it is with the oneway methods of an object.
+///   have run when the method returns. If one panics, that is logged by the host. So it is with the oneway methods of an object, be
+///   they async: nothing else begins before such a one has ended.
 /// - **Calls within.** A callback may call the plugin, whose methods then run on the thread that waits for the callback, and may
 ///   call back in turn. At most 256 calls wait for each other; the next fails with `Error::TooDeep`.
-/// - **Threads.** The plugin may call an object from several threads; the calls are run one after the other.
+/// - **Threads.** The plugin may call an object from several threads; the calls of sync methods are run one after the other.
 /// - **Async.** In an `async fn` a function is written `&mut (dyn FnMut(..) + Send)`. It runs where the caller's future is polled. In
-///   the plugin, calling it blocks the thread until it has answered, unless it has no result. An object that is lent has no async
-///   methods yet: such a call fails with `Error::BadArguments`.
+///   the plugin, calling it blocks the thread until it has answered, unless it has no result.
+/// - **Async methods** of an object that is lent run inside of the caller's future, which polls them beside each other: the plugin may
+///   await many at once, and blocks no thread. Those that the plugin gives up, or that have not ended when the call does, are dropped
+///   where they await; the plugin's call of such a one fails. Where a sync method is lent the object, the thread that waits
+///   runs them, one after the other.
 /// - **Errors** name a function by its method and its argument: `search(progress)`.
 /// - **Time.** A callback has the time that its method has left, or what `#[method(timeout)]` says. Once the method's caller is gone,
 ///   calling back fails.

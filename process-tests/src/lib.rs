@@ -9,6 +9,7 @@ pub mod chaos;
 pub mod cutter;
 #[cfg(unix)]
 pub mod ledger;
+pub mod lending;
 mod nimble;
 #[cfg(unix)]
 pub mod raw;

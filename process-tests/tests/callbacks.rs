@@ -422,26 +422,3 @@ fn a_method_that_could_not_tell_everything_in_time_does_not_return_its_value() {
         assert_eq!(failure["kind"].as_deref(), Some("late"), "{failure:?}");
     });
 }
-
-#[cfg(unix)]
-#[test]
-fn callbacks_survive_cuts_each_exactly_once_and_in_order() {
-    watchdog(300, || {
-        let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
-        let (launcher, cuts) =
-            common::program_behind_a_cutter(env!("CARGO_BIN_EXE_caller"), 7, 20_000, 100, directory.path());
-        let caller = launcher.spawn().unwrap().interface::<dyn Caller>().unwrap();
-        for round in 0_u64..400 {
-            let (mut visited, mut told) = (Vec::new(), Vec::new());
-            let sum = caller.visit(20, &mut |number| {
-                visited.push(number);
-                caller.add(number, round)
-            });
-            assert_eq!(sum.unwrap(), 190 + 20 * round);
-            assert!(visited.into_iter().eq(0..20));
-            caller.tell(200, &mut |number| told.push(number)).unwrap();
-            assert!(told.into_iter().eq(0..200));
-        }
-        assert!(cuts() >= 50, "only {} cuts", cuts());
-    });
-}

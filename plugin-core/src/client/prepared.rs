@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use super::{Answer, Attempt, Client, Crash, Times, unsent};
+use super::{Answer, Attempt, Client, Crash, Times, too_deep, unsent};
 use crate::{
     Result,
     buffer::Buffer,
     connection::{CallFailure, Unsent},
     deadline::Scope,
     host::{Lease, explain},
-    interface::Method,
-    objects::{Lending, LentByTask, Parcel},
+    interface::{BoxFuture, Method},
+    objects::{Lending, LentByTask, Parcel, depth::Within},
     protocol::{frame::Kind, message::Message},
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Prepared<'a> {
     pub(super) arguments: Parcel,
 }
 
-impl Prepared<'_> {
+impl<'a> Prepared<'a> {
     /// Makes the call, whatever has to be waited for.
     pub(super) async fn call_slowly(self) -> Result<Answer> {
         let deadline = self.deadline();
@@ -37,13 +37,26 @@ impl Prepared<'_> {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+    pub(crate) fn call_lending<'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer>>
+    where
+        'a: 'b,
+    {
+        let (client, called) = (self.client, &self.client.descriptor.methods[self.method]);
+        let make = Box::pin(self.make_lending(lent));
+        Box::pin(Within::new(make, || Err(too_deep(client.plugin.name(), called.name))))
+    }
+
+    /// While the call waits, this takes little of the stack: what is done before and behind that, is in futures of their own.
+    async fn make_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
         let deadline = self.deadline();
         let Self { client, method, began, mut arguments, .. } = self;
-        let called = &client.descriptor.methods[method];
+        let (called, times) = (&client.descriptor.methods[method], Times { began, deadline });
+        let mut lending = Lending::new(lent, client.plugin.shared_name());
         let mut crash = None;
         loop {
-            match client.attempt_lending_async(method, &mut arguments, Times { began, deadline }, lent).await {
+            let (lease, request, kept) = client.begin_lending(method, &mut arguments, times, &mut lending).await?;
+            let outcome = lease.connection.call_lending_async(request, deadline, &mut lending).await;
+            match client.end_lending(lease, called, kept, outcome, times).await {
                 Ok(answer) => return Ok(answer),
                 Err(attempt) => arguments.payload = attempt.again(&mut crash, called, deadline)?,
             }
@@ -111,25 +124,37 @@ impl Client {
         self.conclude(&lease, called, kept, outcome, Times { began, deadline })
     }
 
-    /// As [`attempt_async`](Self::attempt_async), lending what the call lends.
-    async fn attempt_lending_async(
-        &self,
+    /// The run that there is now, and the request for it.
+    fn begin_lending<'b>(
+        &'b self,
         method: usize,
-        arguments: &mut Parcel,
+        arguments: &'b mut Parcel,
+        Times { began, deadline }: Times,
+        lending: &'b mut Lending<'_, LentByTask<'_>>,
+    ) -> BoxFuture<'b, Result<(Lease, Message, Option<Buffer>)>> {
+        Box::pin(async move {
+            let called = &self.descriptor.methods[method];
+            let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
+            let (request, kept) = self.address_async(method, arguments, &lease)?;
+            lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
+            Ok((lease, request, kept))
+        })
+    }
+
+    fn end_lending(
+        &self,
+        lease: Lease,
+        called: &'static Method,
+        kept: Option<Buffer>,
+        outcome: Result<Message, CallFailure>,
         times: Times,
-        lent: &mut [LentByTask<'_>],
-    ) -> Result<Answer, Attempt> {
-        let Times { began, deadline } = times;
-        let called = &self.descriptor.methods[method];
-        let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
-        let (request, kept) = self.address_async(method, arguments, &lease)?;
-        let mut lending = Lending::new(lent, self.plugin.shared_name());
-        lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
-        let outcome = lease.connection.call_lending_async(request, deadline, &mut lending).await;
-        if outcome.is_err() {
-            lease.settle(deadline).await;
-        }
-        self.conclude(&lease, called, kept, outcome, times)
+    ) -> BoxFuture<'_, Result<Answer, Attempt>> {
+        Box::pin(async move {
+            if outcome.is_err() {
+                lease.settle(times.deadline).await;
+            }
+            self.conclude(&lease, called, kept, outcome, times)
+        })
     }
 
     /// The request for that run, and what is kept of it if it may be repeated.

@@ -5,10 +5,9 @@
 //! waiter of that call. The caller runs it as soon as it is its turn, and lets go of the reading first: what it runs is
 //! user code.
 
-use std::collections::VecDeque;
-
 use super::{
     Connection,
+    asked::{GivenUp, Turn},
     baton::Reading,
     lock,
     outbox::{Sent, Unsent},
@@ -22,83 +21,30 @@ use crate::{
         message::{Failure, FailureKind, Message},
         metadata,
     },
-    sync::{
-        Arc, Instant, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Instant},
 };
-
-/// How many requests may wait for the caller of one call, and how many bytes of them beside the first.
-const MAX_WAITING: usize = 65_536;
-const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// How many functions without a result may be called from one call, and how many bytes of arguments they may have together,
 /// before one is waited for.
 pub(crate) const NOTICES: usize = 64;
 pub(crate) const NOTICE_BYTES: usize = 256 << 10;
 
-/// What runs the functions and objects that a call has lent.
+/// What runs the functions and objects that the call of a thread has lent.
 pub(crate) trait Lender {
-    /// Runs a request for one of them, or a notice; gives the answer if it is a request.
-    fn run(&mut self, connection: &Arc<Connection>, request: Message) -> Option<Message>;
+    /// Runs a request for one of them, or a notice, to its end; gives the answer if it is a request.
+    fn run(&mut self, connection: &Arc<Connection>, request: Message, turn: &Turn<'_>) -> Option<Message>;
 }
 
 /// The lender of a call that lends nothing.
 pub(crate) struct LendsNothing;
 
 impl Lender for LendsNothing {
-    fn run(&mut self, connection: &Arc<Connection>, request: Message) -> Option<Message> {
+    fn run(&mut self, connection: &Arc<Connection>, request: Message, _: &Turn<'_>) -> Option<Message> {
         if request.kind == Kind::Request {
             let failure = Failure::new(FailureKind::UnknownMethod, "the call lends nothing");
             connection.refuse(request.call, &failure);
         }
         None
-    }
-}
-
-/// What waits for the caller of one call to run it, in the order in which it came.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    is_any: AtomicBool,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    messages: VecDeque<Message>,
-    bytes: usize,
-}
-
-impl Waiting {
-    /// Adds one; gives it back where there are too many.
-    pub(super) fn add(&self, message: Message) -> Result<(), Message> {
-        let mut queue = lock(&self.queue);
-        let length = message.payload.len();
-        let is_too_long = !queue.messages.is_empty() && queue.bytes.saturating_add(length) > MAX_WAITING_BYTES;
-        if queue.messages.len() >= MAX_WAITING || is_too_long {
-            return Err(message);
-        }
-        queue.bytes += length;
-        queue.messages.push_back(message);
-        self.is_any.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    /// Whether there is one.
-    pub(super) fn is_any(&self) -> bool {
-        // Whoever adds one while the caller sleeps wakes it, under a lock.
-        self.is_any.load(Ordering::Acquire)
-    }
-
-    pub(super) fn next(&self) -> Option<Message> {
-        if !self.is_any() {
-            return None;
-        }
-        let mut queue = lock(&self.queue);
-        let message = queue.messages.pop_front();
-        queue.bytes -= message.as_ref().map_or(0, |message| message.payload.len());
-        self.is_any.store(!queue.messages.is_empty(), Ordering::Release);
-        message
     }
 }
 
@@ -160,8 +106,7 @@ impl Connection {
     /// Has a request run by somebody else than the caller of its parent, which does not wait, or not any more.
     fn run_elsewhere(self: &Arc<Self>, request: Message) {
         if metadata::is_lent(request.target) {
-            let failure = Failure::new(FailureKind::CallEnded, "the call that lent it has ended");
-            self.refuse(request.call, &failure);
+            self.refuse(request.call, &call_ended());
         } else {
             self.handler.request(self, request);
         }
@@ -182,7 +127,7 @@ impl Connection {
                 is_put_down = true;
             }
             let Some(request) = waiter.asked.next() else { return };
-            self.run_asked(request, deadline, lender);
+            self.run_asked(request, &Turn { waiter, deadline, is_answered: false }, lender);
         }
         if is_put_down {
             *held = self.handler.take_back(self);
@@ -198,21 +143,34 @@ impl Connection {
         lender: &mut dyn Lender,
     ) {
         while let Some(request) = waiter.asked.next() {
-            self.run_asked(request, deadline, lender);
+            self.run_asked(request, &Turn { waiter, deadline, is_answered: true }, lender);
         }
     }
 
-    fn run_asked(self: &Arc<Self>, request: Message, deadline: Option<Instant>, lender: &mut dyn Lender) {
+    fn run_asked(self: &Arc<Self>, request: Message, turn: &Turn<'_>, lender: &mut dyn Lender) {
         if !metadata::is_lent(request.target) {
             return self.handler.nested(self, request);
         }
-        let Some(answer) = lender.run(self, request) else { return };
+        let Some(answer) = lender.run(self, request, turn) else { return };
         let call = answer.call;
-        match self.send(answer, deadline) {
+        match self.send(answer, turn.deadline) {
             Ok(Sent::Partly) => self.stalled(),
             Err((Unsent::Late, _)) => self.refuse(call, &no_room()),
             // With the connection, whoever waited for the answer has ended.
             Ok(Sent::Cared) | Err((Unsent::Closed, _)) => {}
+        }
+    }
+
+    /// The other side gives up a request of its own, which may be one for a caller.
+    pub(super) fn cancel_arrived(self: &Arc<Self>, call: u32, woken: &mut Vec<Woken>) {
+        let given_up = lock(&self.calls).callers().find_map(|waiter| waiter.asked.give_up(call));
+        match given_up {
+            Some(GivenUp::Waiting(request)) => {
+                drop(request);
+                self.refuse(call, &given_up_failure());
+            }
+            Some(GivenUp::Running(callback)) => woken.push(Woken::Callback(callback)),
+            Some(GivenUp::Taken) | None => self.handler.cancel(call),
         }
     }
 
@@ -235,6 +193,16 @@ impl Connection {
     pub(crate) fn stalled(self: &Arc<Self>) {
         self.handler.stalled(self);
     }
+}
+
+/// The answer to a request whose caller has given it up before it began.
+pub(super) fn given_up_failure() -> Failure {
+    Failure::new(FailureKind::Cancelled, "its caller has given up")
+}
+
+/// Why what a call has lent does not run behind its end.
+pub(crate) fn call_ended() -> Failure {
+    Failure::new(FailureKind::CallEnded, "the call that lent it has ended")
 }
 
 /// What to tell whoever waits for an answer that could not be sent in time.
@@ -307,19 +275,5 @@ mod tests {
         });
         assert_eq!(failure.kind, FailureKind::CallEnded);
         assert!(connection.end().is_none(), "a notice that comes late breaks no rule");
-    }
-
-    #[test]
-    fn what_waits_for_a_caller_is_bounded() {
-        let waiting = Waiting::default();
-        let message = |length| Message::answer(Kind::Notice, 1, vec![0; length]);
-        waiting.add(message(MAX_WAITING_BYTES + 1)).unwrap();
-        assert!(waiting.add(message(1)).is_err(), "one of any length, and no more than that");
-        assert_eq!(waiting.next().unwrap().payload.len(), MAX_WAITING_BYTES + 1);
-        assert!(waiting.next().is_none());
-        (0..MAX_WAITING).for_each(|_| waiting.add(message(1)).unwrap());
-        assert!(waiting.add(message(0)).is_err());
-        (0..MAX_WAITING).for_each(|_| assert!(waiting.next().is_some()));
-        assert!(!waiting.is_any());
     }
 }

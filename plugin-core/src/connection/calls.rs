@@ -136,13 +136,17 @@ impl Calls {
         is_neglected
     }
 
-    /// Those that wait, of tasks.
-    pub(super) fn waiting_tasks(&self) -> impl Iterator<Item = &Arc<Waiter>> {
-        let waiters = self.waiting.values().filter_map(|slot| match slot {
+    /// Those that wait.
+    pub(super) fn callers(&self) -> impl Iterator<Item = &Arc<Waiter>> {
+        self.waiting.values().filter_map(|slot| match slot {
             Slot::Waited(waiter) => Some(waiter),
             Slot::Abandoned => None,
-        });
-        waiters.filter(|waiter| waiter.task().is_some())
+        })
+    }
+
+    /// Those that wait, of tasks.
+    pub(super) fn waiting_tasks(&self) -> impl Iterator<Item = &Arc<Waiter>> {
+        self.callers().filter(|waiter| waiter.task().is_some())
     }
 
     /// How many have no answer yet.

@@ -4,9 +4,11 @@
 //! not received waits, and goes out on the next ([`resume`]), which one side dials and the other waits for ([`cut`]). Whoever
 //! needs an answer reads the link, for everybody, while nobody else does ([`baton`], [`read`]): bytes become messages, and each
 //! goes to whom it concerns. Whoever sends writes, for everybody, without blocking ([`outbox`]). A caller ([`calls`]) only ever
-//! waits for its own answer, within its deadline. While nobody calls, the [`Handler`] sees to it that somebody reads. So no side
+//! waits for its own answer, within its deadline, and runs what the other side asks of it meanwhile ([`asked`], [`callbacks`]): a
+//! thread one after the other, a task ([`lending`]) some beside each other ([`running`]). While nobody calls, the [`Handler`] sees to it that somebody reads. So no side
 //! ever waits to write while nobody reads.
 
+mod asked;
 mod baton;
 mod callbacks;
 mod calls;
@@ -17,12 +19,14 @@ mod exports;
 mod fault_tests;
 pub(crate) mod greeting;
 mod imports;
+mod lending;
 mod liveness;
 mod oneway;
 mod outbox;
 mod prompt;
 mod read;
 mod resume;
+mod running;
 mod streams;
 mod tasks;
 #[cfg(test)]
@@ -32,14 +36,16 @@ mod waiter;
 #[cfg(any(unix, test))]
 mod watched;
 
+pub(crate) use asked::{Cancel, Turn};
 pub(crate) use baton::Reading;
 #[cfg(any(unix, test))]
 pub(crate) use baton::{Attendance, Presence};
-pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES};
+pub(crate) use callbacks::{Lender, NOTICE_BYTES, NOTICES, call_ended};
 pub(crate) use calls::CallFailure;
 pub(crate) use cut::{Cut, Failed};
 pub(crate) use exports::{Export, MAX_STREAMS, TooMany};
 pub(crate) use imports::{Brought, Import};
+pub(crate) use lending::{Begun, Callback, TaskLender};
 pub(crate) use outbox::{Sent, Unsent, yield_once};
 pub(crate) use prompt::Prompt;
 pub(crate) use read::{Progress, Recalled};

@@ -275,7 +275,7 @@ impl Connection {
             }
             Kind::Ping => self.send_control(Message::control(Kind::Pong, message.call)),
             Kind::Goodbye => self.handler.goodbye(),
-            Kind::Cancel => self.handler.cancel(message.call),
+            Kind::Cancel => self.cancel_arrived(message.call, woken),
             Kind::Ack | Kind::Hello | Kind::Welcome | Kind::Refused => {}
         }
         Ok(())

@@ -13,11 +13,9 @@ use std::{
 use super::{
     CallFailure, Connection,
     baton::Attendance,
-    callbacks::Lender,
-    callbacks::no_room,
     calls::LOOK,
     lock,
-    outbox::{Unsent, yield_once},
+    outbox::Unsent,
     waiter::{State, Waiter, Woken},
 };
 use crate::{
@@ -25,13 +23,10 @@ use crate::{
     sync::{Arc, Instant},
 };
 
-/// How many callbacks a task runs in a row before it lets others run.
-const PATIENCE: u32 = 32;
-
 /// A call of a task that is registered, and given up when this is dropped before its end.
 pub(super) struct Registered<C: Borrow<Arc<Connection>>> {
     pub(super) connection: C,
-    waiter: Arc<Waiter>,
+    pub(super) waiter: Arc<Waiter>,
     pub(super) call: u32,
     /// Others were registered when it was.
     pub(super) has_company: bool,
@@ -52,51 +47,8 @@ impl Connection {
         poll_fn(|context| registered.poll(context, deadline)).await
     }
 
-    /// As [`call_lending`](Self::call_lending), for a task: what the other side asks runs where the task is polled.
-    pub(crate) async fn call_lending_async(
-        self: &Arc<Self>,
-        request: Message,
-        deadline: Option<Instant>,
-        lender: &mut (dyn Lender + Send),
-    ) -> Result<Message, CallFailure> {
-        let mut registered = self.begin_async(request, deadline).await?;
-        let mut count = 0_u32;
-        let answer = loop {
-            match poll_fn(|context| registered.poll_asked(context, deadline)).await {
-                Event::Asked(request) => self.run_asked_async(request, deadline, &registered.waiter, lender).await,
-                Event::Over(outcome) => break outcome?,
-            }
-            count = count.wrapping_add(1);
-            if count % PATIENCE == 0 {
-                yield_once().await;
-            }
-        };
-        // What was asked before the answer came.
-        while let Some(request) = registered.waiter.asked.next() {
-            self.run_asked_async(request, deadline, &registered.waiter, lender).await;
-        }
-        Ok(answer)
-    }
-
-    async fn run_asked_async(
-        self: &Arc<Self>,
-        request: Message,
-        deadline: Option<Instant>,
-        waiter: &Waiter,
-        lender: &mut (dyn Lender + Send),
-    ) {
-        let Some(answer) = lender.run(self, request) else { return };
-        let mut owed = OwedAnswer { connection: self, call: answer.call, is_paid: false };
-        let queued = self.queue(answer, deadline, Some(waiter), false).await;
-        // With the connection, whoever waited for the answer has ended.
-        owed.is_paid = !matches!(queued, Err((Unsent::Late, _)));
-        if let Ok(next) = queued {
-            self.see_to(next).await;
-        }
-    }
-
     /// Registers and sends a call.
-    async fn begin_async(
+    pub(super) async fn begin_async(
         self: &Arc<Self>,
         mut request: Message,
         deadline: Option<Instant>,
@@ -252,32 +204,6 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
         self.is_over = true;
         Poll::Ready(outcome)
     }
-
-    /// As [`poll`](Self::poll), of a call that lends.
-    fn poll_asked(&mut self, context: &Context<'_>, deadline: Option<Instant>) -> Poll<Event> {
-        // Before it is looked at what is asked: whoever asks does that first, and wakes then.
-        self.waiter.wakes(context);
-        let asked = if is_past(deadline) { None } else { self.waiter.asked.next() };
-        match asked {
-            Some(request) => Poll::Ready(Event::Asked(request)),
-            None => self.poll(context, deadline).map(Event::Over),
-        }
-    }
-}
-
-/// The answer of what a task has lent. If there is no room in time, or the task is dropped meanwhile, that is what is told.
-struct OwedAnswer<'a> {
-    connection: &'a Arc<Connection>,
-    call: u32,
-    is_paid: bool,
-}
-
-impl Drop for OwedAnswer<'_> {
-    fn drop(&mut self) {
-        if !self.is_paid {
-            self.connection.refuse(self.call, &no_room());
-        }
-    }
 }
 
 impl<C: Borrow<Arc<Connection>>> Drop for Registered<C> {
@@ -295,13 +221,6 @@ impl<C: Borrow<Arc<Connection>>> Drop for Registered<C> {
         // Nobody finds the waiter any more.
         connection.refuse_waiting(&self.waiter);
     }
-}
-
-/// What happens to a call that lends.
-enum Event {
-    /// The other side asks for something.
-    Asked(Message),
-    Over(Result<Message, CallFailure>),
 }
 
 pub(super) fn is_past(deadline: Option<Instant>) -> bool {

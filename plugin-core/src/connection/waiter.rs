@@ -8,7 +8,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{baton::Reading, callbacks::Waiting, lock};
+use super::{
+    asked::{Asked, Cancel},
+    baton::Reading,
+    lock,
+};
 use crate::{
     protocol::message::Message,
     signal::wake,
@@ -23,7 +27,7 @@ pub(super) struct Waiter {
     /// `None` where a thread waits.
     task: Option<Task>,
     /// What the other side asks of this caller meanwhile.
-    pub(super) asked: Waiting,
+    pub(super) asked: Asked,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +56,8 @@ pub(super) struct Task {
 pub(super) enum Woken {
     Thread(Arc<Waiter>),
     Task(Waker),
+    /// What the caller's thread runs for the other side, and is of no use any more.
+    Callback(Arc<dyn Cancel>),
 }
 
 impl Woken {
@@ -59,6 +65,7 @@ impl Woken {
         match self {
             Self::Thread(waiter) => waiter.changed.notify_one(),
             Self::Task(waker) => wake(waker),
+            Self::Callback(callback) => callback.cancel(),
         }
     }
 
@@ -78,7 +85,7 @@ impl Woken {
             for (place, follower) in followers.iter_mut().zip(&mut woken) {
                 match follower {
                     Self::Thread(follower) => *place = Some(follower),
-                    task @ Self::Task(_) => task.wake(),
+                    other => other.wake(),
                 }
             }
             let left = first.precede(followers);
@@ -124,6 +131,7 @@ impl Waiter {
     /// somebody is still about to wake it does no harm.
     pub(super) fn put_back(self: Arc<Self>) {
         lock(&self.wait).state = State::Waiting;
+        self.asked.clear();
         let _ = IDLE.try_with(|idle| idle.borrow_mut().push(self));
     }
 
@@ -184,13 +192,17 @@ impl Waiter {
             return None;
         }
         // A caller that was promoted and has not noticed loses a reading that another link has outdated.
+        let is_closed = matches!(with, State::Closed);
         let before = std::mem::replace(&mut wait.state, with);
         if self.task.is_some() {
             // One that has none has been woken before, and looks behind this.
             return wait.waker.take().map(Woken::Task);
         }
         drop(wait);
-        if let State::Waiting = before { None } else { Some(Woken::Thread(self)) }
+        if let State::Waiting = before {
+            return self.asked.interrupted(is_closed).map(Woken::Callback);
+        }
+        Some(Woken::Thread(self))
     }
 
     /// Has the caller run what the other side asks of it; who must be woken. Given back where too much waits already.
@@ -241,6 +253,15 @@ impl Waiter {
         let mut wait = lock(&self.wait);
         if let (State::Waiting, false) = (&wait.state, self.asked.is_any()) {
             wait.state = State::Parked;
+        }
+    }
+
+    /// Whether the wait has ended in a way that makes the callback of that number one of no use; 0 is one that nobody waits for.
+    pub(super) fn interrupts(&self, callback: u32) -> bool {
+        match lock(&self.wait).state {
+            State::Closed => true,
+            State::Answered(_) => callback != 0,
+            _ => false,
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
     Lending, Lent, Parcel,
     context::{self, Context},
     depth,
+    lent::IsLent,
 };
 use crate::{
     Error, Result,
@@ -50,19 +51,35 @@ pub(super) enum Hold {
     Held { keeper: Option<Arc<Keeper>>, import: Arc<Import> },
 }
 
-/// What has been sent without waiting since something was waited for last.
+/// What has been told without waiting: how often, and how many bytes.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Told {
+    count: u64,
+    bytes: u64,
+}
+
+/// What has been told by one call, and what of that has run.
 #[derive(Default)]
 pub(super) struct Notices {
-    count: usize,
-    bytes: usize,
+    told: Told,
+    run: Told,
 }
 
 impl Notices {
     /// Takes note of another one of `length` bytes; `false` where it must be waited for.
     fn admit(&mut self, length: usize) -> bool {
-        self.count += 1;
-        self.bytes = self.bytes.saturating_add(length);
-        self.count < NOTICES && self.bytes < NOTICE_BYTES && length <= MAX_PAYLOAD
+        self.told.count += 1;
+        self.told.bytes += length as u64;
+        let (count, bytes) = (self.told.count - self.run.count, self.told.bytes - self.run.bytes);
+        count < NOTICES as u64 && bytes < NOTICE_BYTES as u64 && length <= MAX_PAYLOAD
+    }
+
+    /// Takes note that all has run that had been told when something was asked that is answered now. Others may be asked and
+    /// told at the same time, so that is not all that has been told.
+    fn ran(&mut self, told: Told) {
+        if told.count > self.run.count {
+            self.run = told;
+        }
     }
 }
 
@@ -89,12 +106,13 @@ impl Callee {
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
         let mut lending = Lending::new(lent, &self.peer);
+        let told = self.told();
         // Not by `?`, which would have a place of its own for each of its steps.
         match self.request(called, arguments, encode, &lending) {
             Ok(request) => {
                 let answer = self.connection.call_lending(request, deadline, &mut lending);
                 context::note_wait(began);
-                self.answer(called, began, deadline, answer)
+                self.answer(called, told, (began, deadline), answer)
             }
             Err(error) => Err(error),
         }
@@ -108,6 +126,16 @@ impl Callee {
         lending: &Lending<'_, Lent<'_>>,
     ) -> Result<Message> {
         let parcel = self.encode(called, self.parent(), arguments, encode)?;
+        self.address(called, parcel, lending)
+    }
+
+    /// The request of what is encoded already.
+    pub(super) fn address<'a, L: IsLent<'a>>(
+        &self,
+        called: Called,
+        parcel: Parcel,
+        lending: &Lending<'_, L>,
+    ) -> Result<Message> {
         let declared = lending.declare(&self.connection);
         let request = declared.and_then(|()| parcel.address(self.message(called), &self.connection));
         request.map_err(|error| unsent(&self.peer, called.name, error))
@@ -137,6 +165,14 @@ impl Callee {
         }
     }
 
+    /// What has been told so far, by the call that lends it.
+    pub(super) fn told(&self) -> Told {
+        match &self.hold {
+            Hold::Lent { notices, .. } => lock(notices).told,
+            Hold::Held { .. } => Told::default(),
+        }
+    }
+
     fn call_timeout(&self) -> Duration {
         match &self.hold {
             Hold::Lent { .. } => AS_LONG_AS_ITS_CALL,
@@ -153,13 +189,12 @@ impl Callee {
     pub(super) fn answer(
         &self,
         called: Called,
-        began: Instant,
-        deadline: Option<Instant>,
+        told: Told,
+        (began, deadline): (Instant, Option<Instant>),
         answer: Result<Message, CallFailure>,
     ) -> Result<Answer> {
         if let (Ok(_), Hold::Lent { notices, .. }) = (&answer, &self.hold) {
-            // All that was told before it has run.
-            *lock(notices) = Notices::default();
+            lock(notices).ran(told);
         }
         let answer = answer.map_err(|failure| self.explain(called.name, began, deadline, &failure))?;
         let max_message = self.connection.max_message();
@@ -171,12 +206,10 @@ impl Callee {
         match &self.hold {
             Hold::Lent { call, notices } => {
                 let parcel = self.encode(called, None, arguments, encode)?;
-                // Now and then one is waited for, so that there are never too many under way.
-                if parcel.meta || !lock(notices).admit(parcel.payload.len()) {
-                    return self.call_encoded(called, *call, parcel);
-                }
-                let notice = Message { kind: Kind::Notice, call: *call, ..self.message(called) };
-                let notice = Message { payload: parcel.payload, ..notice };
+                let notice = match self.notice(called, *call, notices, parcel) {
+                    Ok(notice) => notice,
+                    Err(parcel) => return self.call_encoded(called, *call, parcel),
+                };
                 self.send(called, |connection, deadline| match connection.send(notice, deadline)? {
                     Sent::Partly => {
                         connection.stalled();
@@ -194,18 +227,39 @@ impl Callee {
         }
     }
 
+    /// What calls it without waiting; gives the arguments back where it is to be waited for: now and then it is, so that there are
+    /// never too many under way.
+    pub(super) fn notice(
+        &self,
+        called: Called,
+        call: u32,
+        notices: &Mutex<Notices>,
+        parcel: Parcel,
+    ) -> Result<Message, Parcel> {
+        if parcel.meta || !lock(notices).admit(parcel.payload.len()) {
+            return Err(parcel);
+        }
+        Ok(Message { kind: Kind::Notice, call, payload: parcel.payload, ..self.message(called) })
+    }
+
     /// Calls it, as a call made from `parent`, and waits until it has run. What is encoded is not encoded again: a stream is
     /// taken out of what is encoded.
     fn call_encoded(&self, called: Called, parent: u32, parcel: Parcel) -> Result<()> {
         let Some(_level) = depth::enter() else { return Err(too_deep(&self.peer, called.name)) };
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
-        let parcel = parcel.made_from(self.connection.max_message(), parent);
-        let request = parcel.and_then(|parcel| parcel.address(self.message(called), &self.connection));
-        let request = request.map_err(|error| unsent(&self.peer, called.name, error))?;
+        let told = self.told();
+        let request = self.made_from(parent, called, parcel)?;
         let answer = self.connection.call(request, deadline);
         context::note_wait(began);
-        self.answer(called, began, deadline, answer).map(drop)
+        self.answer(called, told, (began, deadline), answer).map(drop)
+    }
+
+    /// The request of what is encoded already, made from that call.
+    pub(super) fn made_from(&self, parent: u32, called: Called, parcel: Parcel) -> Result<Message> {
+        let parcel = parcel.made_from(self.connection.max_message(), parent);
+        let request = parcel.and_then(|parcel| parcel.address(self.message(called), &self.connection));
+        request.map_err(|error| unsent(&self.peer, called.name, error))
     }
 
     fn send(

@@ -13,6 +13,7 @@ use crate::{
     Result,
     client::{self, Answer},
     codec::{EncodeError, Encoder},
+    interface::BoxFuture,
 };
 
 /// Calls the methods of one interface of one plugin, or of one object.
@@ -113,6 +114,21 @@ impl Client {
             }
         })
     }
+
+    /// As [`prepare`](Self::prepare), of a oneway method.
+    pub fn prepare_oneway(
+        &self,
+        method: usize,
+        arguments: u32,
+        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
+    ) -> Prepared<'_> {
+        Prepared(match &self.0 {
+            Callee::Plugin(client) => client.prepare(method, arguments, encode).map(Of::Plugin),
+            Callee::Distant(object) => {
+                object.prepare_oneway(method, arguments, encode).map(|call| Of::Distant(Box::new(call)))
+            }
+        })
+    }
 }
 
 /// A call that is ready to be sent.
@@ -145,10 +161,14 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
-        match self.0? {
-            Of::Plugin(call) => call.call_lending(lent).await,
-            Of::Distant(call) => Box::pin(call.call_lending(lent)).await,
+    pub fn call_lending<'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer>>
+    where
+        'a: 'b,
+    {
+        match self.0 {
+            Ok(Of::Plugin(call)) => call.call_lending(lent),
+            Ok(Of::Distant(call)) => call.call_lending(lent),
+            Err(error) => Box::pin(ready(Err(error))),
         }
     }
 

@@ -5,14 +5,15 @@ use std::{sync::Arc, time::Instant};
 use super::{
     Lending, Lent, LentByTask, Parcel,
     callee::{Called, Callee, Encode, Hold, failure},
+    depth::Within,
 };
 use crate::{
     Error, Result,
-    client::{Answer, check_version, number_methods, unsent},
+    client::{Answer, check_version, number_methods, too_deep, unsent},
     codec::DecodeError,
     connection::Import,
     deadline::Scope,
-    interface::{Descriptor, Method},
+    interface::{BoxFuture, Descriptor, Method},
     protocol::{frame::Kind, message::Message},
 };
 
@@ -95,14 +96,22 @@ impl Distant {
 
     /// Encodes the arguments of a call of async method number `method`, to be made when somebody waits for it.
     pub(super) fn prepare(&self, method: usize, arguments: u32, encode: Encode<'_>) -> Result<Prepared> {
-        if let Hold::Lent { .. } = self.callee.hold {
-            return Err(Error::custom(format!(
-                "async methods of what is lent, such as this `{}`, cannot be called yet; pass a `Remote` instead",
-                self.interface()
-            )));
-        }
+        // One of a handler that calls what it holds has no parent: nobody waits on a thread of its own to run it.
+        let parent = match self.callee.hold {
+            Hold::Lent { call, .. } => Some(call),
+            Hold::Held { .. } => None,
+        };
+        self.prepare_from(parent, method, arguments, encode)
+    }
+
+    /// As [`prepare`](Self::prepare), of a oneway method.
+    pub(super) fn prepare_oneway(&self, method: usize, arguments: u32, encode: Encode<'_>) -> Result<Prepared> {
+        self.prepare_from(None, method, arguments, encode)
+    }
+
+    fn prepare_from(&self, parent: Option<u32>, method: usize, arguments: u32, encode: Encode<'_>) -> Result<Prepared> {
         let called = self.method(method)?;
-        let parcel = self.callee.encode(called, None, arguments, encode)?;
+        let parcel = self.callee.encode(called, parent, arguments, encode)?;
         Ok(Prepared { callee: self.callee.clone(), called, began: Instant::now(), scope: Scope::current(), parcel })
     }
 }
@@ -125,27 +134,46 @@ impl std::fmt::Debug for Prepared {
 
 impl Prepared {
     /// Makes the call. Dropping the future cancels it.
-    pub(super) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+    pub(super) fn call_lending<'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer>> {
+        let (peer, name) = (Arc::clone(&self.callee.peer), self.called.name);
+        let make = Box::pin(self.make_lending(lent));
+        Box::pin(Within::new(make, move || Err(too_deep(&peer, name))))
+    }
+
+    /// While the call waits, this takes little of the stack.
+    async fn make_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
         let Self { callee, called, began, scope, parcel } = self;
         let deadline = callee.deadline(called, began, scope);
         let mut lending = Lending::new(lent, &callee.peer);
-        let declared = lending.declare(&callee.connection);
-        let request = declared.and_then(|()| parcel.address(callee.message(called), &callee.connection));
-        let request = request.map_err(|error| unsent(&callee.peer, called.name, error))?;
+        let request = callee.address(called, parcel, &lending)?;
+        let told = callee.told();
         let answer = callee.connection.call_lending_async(request, deadline, &mut lending).await;
         if answer.is_err() {
-            callee.settle(deadline).await;
+            Box::pin(callee.settle(deadline)).await;
         }
-        callee.answer(called, began, deadline, answer)
+        callee.answer(called, told, (began, deadline), answer)
     }
 
-    /// Sends the oneway call.
+    /// Sends the call of a method that nothing answers.
     pub(super) async fn call_oneway(self) -> Result<()> {
         let Self { callee, called, began, scope, parcel } = self;
         let deadline = callee.deadline(called, began, scope);
-        let call = parcel.address(Message { kind: Kind::Oneway, ..callee.message(called) }, &callee.connection);
-        let call = call.map_err(|error| unsent(&callee.peer, called.name, error))?;
-        let Err((unsent, call)) = callee.connection.send_oneway_async(call, deadline).await else { return Ok(()) };
+        let message = match &callee.hold {
+            Hold::Lent { call, notices } => match callee.notice(called, *call, notices, parcel) {
+                Ok(notice) => notice,
+                Err(parcel) => {
+                    let told = callee.told();
+                    let request = callee.made_from(*call, called, parcel)?;
+                    let answer = callee.connection.call_async(request, deadline).await;
+                    return callee.answer(called, told, (began, deadline), answer).map(drop);
+                }
+            },
+            Hold::Held { .. } => {
+                let call = parcel.address(Message { kind: Kind::Oneway, ..callee.message(called) }, &callee.connection);
+                call.map_err(|error| unsent(&callee.peer, called.name, error))?
+            }
+        };
+        let Err((unsent, call)) = callee.connection.send_oneway_async(message, deadline).await else { return Ok(()) };
         callee.settle(deadline).await;
         Err(callee.explain(called.name, began, deadline, &failure(unsent, call)))
     }

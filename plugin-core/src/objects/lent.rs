@@ -1,22 +1,31 @@
-//! What a caller lends for the time of a call: it runs on the caller's thread, which waits, and may borrow from its stack.
+//! What a caller lends for the time of a call: it runs on the caller's thread, which waits, or where the caller's future is polled,
+//! and may borrow from either.
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::Arc,
+    task::{self, Poll},
     time::{Duration, Instant},
 };
 
-use super::{attach, context::Context, depth, interfaces};
+use super::{
+    attach,
+    context::Context,
+    depth::{self, Within},
+    interfaces,
+};
 use crate::{
     codec::{Decoder, EncodeError, Encoder},
-    connection::{Connection, Lender},
+    connection::{Begun, Callback, Cancel, Connection, Lender, TaskLender, Turn, call_ended},
     deadline,
-    interface::{Descriptor, Fault, Verdict},
+    interface::{Descriptor, Dispatched, Fault, Interface, Request, Verdict},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, Message},
         metadata::FIRST_LENT,
     },
-    server::{CallState, Outcome, dispatched, message},
+    server::{self, CallState, Executor, Outcome, cancelled, dispatched, message},
 };
 
 /// Decodes the arguments, calls the method of that number, and encodes what it returned.
@@ -26,12 +35,39 @@ pub(crate) type Run<'a> = dyn FnMut(usize, &mut Decoder<'_>, &mut Encoder) -> Re
 pub(crate) type RunAnywhere<'a> =
     dyn FnMut(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault> + Send + 'a;
 
+/// An object that a call lends, whatever its interface.
+pub(crate) trait LentObject: Sync {
+    /// Its interface.
+    fn descriptor(&self) -> &'static Descriptor;
+
+    /// As [`Interface::__dispatch`].
+    fn dispatch(&self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
+
+    /// As [`Interface::__dispatch_async`].
+    fn dispatch_async(&self, method: usize, request: Request, answer: Encoder) -> Dispatched<'_>;
+}
+
+impl<I: Interface + ?Sized> LentObject for &I {
+    fn descriptor(&self) -> &'static Descriptor {
+        I::DESCRIPTOR
+    }
+
+    fn dispatch(&self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault> {
+        I::__dispatch(self, method, arguments, answer)
+    }
+
+    fn dispatch_async(&self, method: usize, request: Request, answer: Encoder) -> Dispatched<'_> {
+        I::__dispatch_async(*self, method, request, answer)
+    }
+}
+
 /// A function or an object that a call lends.
 #[doc(hidden)]
-pub struct LentAs<'a, R: ?Sized> {
-    /// `None` for a function.
-    descriptor: Option<&'static Descriptor>,
-    run: &'a mut R,
+pub struct LentAs<'a, R: ?Sized>(What<'a, R>);
+
+enum What<'a, R: ?Sized> {
+    Function(&'a mut R),
+    Object(&'a (dyn LentObject + 'a)),
 }
 
 /// What a thread lends.
@@ -43,41 +79,50 @@ pub type Lent<'a> = LentAs<'a, Run<'a>>;
 pub type LentByTask<'a> = LentAs<'a, RunAnywhere<'a>>;
 
 /// What can be run of either kind.
-pub(crate) trait IsLent {
-    fn descriptor(&self) -> Option<&'static Descriptor>;
+pub(crate) trait IsLent<'a> {
+    fn object(&self) -> Option<&'a (dyn LentObject + 'a)>;
 
     fn run(&mut self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault>;
 }
 
-impl<R> IsLent for LentAs<'_, R>
+impl<'a, R> IsLent<'a> for LentAs<'a, R>
 where
     R: FnMut(usize, &mut Decoder<'_>, &mut Encoder) -> Result<Verdict, Fault> + ?Sized,
 {
-    fn descriptor(&self) -> Option<&'static Descriptor> {
-        self.descriptor
+    fn object(&self) -> Option<&'a (dyn LentObject + 'a)> {
+        match self.0 {
+            What::Function(_) => None,
+            What::Object(object) => Some(object),
+        }
     }
 
     fn run(&mut self, method: usize, arguments: &mut Decoder<'_>, answer: &mut Encoder) -> Result<Verdict, Fault> {
-        (self.run)(method, arguments, answer)
+        match &mut self.0 {
+            What::Function(run) => run(method, arguments, answer),
+            What::Object(object) => object.dispatch(method, arguments, answer),
+        }
     }
 }
 
 impl<R: ?Sized> std::fmt::Debug for LentAs<'_, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = self.descriptor.map(|descriptor| descriptor.name);
+        let name = match self.0 {
+            What::Function(_) => None,
+            What::Object(object) => Some(object.descriptor().name),
+        };
         f.debug_struct("Lent").field("interface", &name).finish_non_exhaustive()
     }
 }
 
 impl<'a, R: ?Sized> LentAs<'a, R> {
-    /// An object of the interface described.
-    pub fn object(descriptor: &'static Descriptor, run: &'a mut R) -> Self {
-        Self { descriptor: Some(descriptor), run }
+    /// An object.
+    pub fn object<I: Interface + ?Sized>(object: &'a &'a I) -> Self {
+        Self(What::Object(object))
     }
 
     /// A function.
     pub fn function(run: &'a mut R) -> Self {
-        Self { descriptor: None, run }
+        Self(What::Function(run))
     }
 }
 
@@ -109,13 +154,13 @@ pub fn returned((): (), answer: &mut Encoder) -> Result<Verdict, Fault> {
 }
 
 /// All that one call lends, and to whom.
-pub(crate) struct Lending<'a, L> {
-    lent: &'a mut [L],
-    peer: &'a Arc<str>,
+pub(crate) struct Lending<'b, L> {
+    lent: &'b mut [L],
+    peer: &'b Arc<str>,
 }
 
-impl<'a, L: IsLent> Lending<'a, L> {
-    pub(crate) fn new(lent: &'a mut [L], peer: &'a Arc<str>) -> Self {
+impl<'b, L> Lending<'b, L> {
+    pub(crate) fn new(lent: &'b mut [L], peer: &'b Arc<str>) -> Self {
         Self { lent, peer }
     }
 
@@ -123,55 +168,147 @@ impl<'a, L: IsLent> Lending<'a, L> {
     ///
     /// # Errors
     /// When one has too many methods.
-    pub(crate) fn declare(&self, connection: &Arc<Connection>) -> Result<(), EncodeError> {
-        for descriptor in self.lent.iter().filter_map(L::descriptor) {
-            if let Some(method) = descriptor.methods.iter().find(|method| method.is_async) {
-                let (name, method) = (descriptor.name, method.name);
-                let why = format!(
-                    "interface `{name}` cannot be lent yet, since its method `{method}` is async; pass a `Remote` instead, or lend one of sync methods"
-                );
-                return Err(EncodeError::Failed(why));
-            }
-            attach::declare(descriptor, connection)?;
-        }
-        Ok(())
+    pub(crate) fn declare<'a>(&self, connection: &Arc<Connection>) -> Result<(), EncodeError>
+    where
+        L: IsLent<'a>,
+    {
+        let mut objects = self.lent.iter().filter_map(L::object);
+        objects.try_for_each(|object| attach::declare(object.descriptor(), connection))
     }
 
-    fn answer(&mut self, connection: &Arc<Connection>, request: &mut Message) -> (Arc<CallState>, Outcome) {
+    /// What `request` asks of an async method, if that is what it does.
+    fn asked_async<'a>(&self, request: &Message) -> Option<&'a (dyn LentObject + 'a)>
+    where
+        L: IsLent<'a>,
+    {
+        let object = self.lent.get(place(request))?.object()?;
+        let method = object.descriptor().methods.get(usize::from(request.method))?;
+        method.is_async.then_some(object)
+    }
+
+    /// Runs what is done when it returns.
+    fn run_at_once<'a>(&mut self, connection: &Arc<Connection>, mut request: Message) -> Option<Message>
+    where
+        L: IsLent<'a>,
+    {
+        let asked = Asked::new(&request, connection, self.peer);
+        let outcome = match (self.lent.get_mut(place(&request)), depth::enter()) {
+            (None, _) => Err(Failure::new(FailureKind::UnknownMethod, "the call lends nothing in that place")),
+            (_, None) => Err(too_deep()),
+            (Some(lent), Some(_level)) => {
+                let name = lent.object().map_or("a function", |object| object.descriptor().name);
+                let run =
+                    |method, arguments: &mut Decoder<'_>, answer: &mut Encoder| lent.run(method, arguments, answer);
+                let run = || dispatched(name, &mut request, connection.max_message(), run);
+                asked.context().run(|| asked.call.run(run))
+            }
+        };
+        let answer = asked.concluded(outcome);
+        asked.call.put_back();
+        answer
+    }
+}
+
+impl Lender for Lending<'_, Lent<'_>> {
+    fn run(&mut self, connection: &Arc<Connection>, mut request: Message, turn: &Turn<'_>) -> Option<Message> {
+        let Some(object) = self.asked_async(&request) else { return self.run_at_once(connection, request) };
+        let asked = Asked::new(&request, connection, self.peer);
+        let outcome = match asked.begin(object, &mut request) {
+            // Nobody waits for it any more, and it would keep the caller.
+            _ if turn.is_answered && asked.number != 0 => Err(call_ended()),
+            Err(failure) => Err(failure),
+            Ok(run) => {
+                let cancel = Arc::clone(&asked.call) as Arc<dyn Cancel>;
+                let _underway = turn.begin(asked.number, &cancel);
+                // What was told before the answer is part of what the call has brought, whatever time that takes.
+                let deadline = turn.deadline.filter(|_| !turn.is_answered);
+                let outcome = Executor::here().block_on(deadline, Within::new(run, || Err(too_deep())));
+                outcome.unwrap_or_else(|_| Err(cancelled()))
+            }
+        };
+        asked.concluded(outcome)
+    }
+}
+
+impl<'a> TaskLender<'a> for Lending<'_, LentByTask<'a>> {
+    fn begin(&mut self, connection: &Arc<Connection>, mut request: Message) -> Begun<'a> {
+        let Some(object) = self.asked_async(&request) else {
+            return Begun::Done(self.run_at_once(connection, request));
+        };
+        let asked = Asked::new(&request, connection, self.peer);
+        match asked.begin(object, &mut request) {
+            Err(failure) => Begun::Done(asked.concluded(Err(failure))),
+            Ok(run) => {
+                let (number, cancel) = (asked.number, Arc::clone(&asked.call) as _);
+                let run = Box::pin(Answering { asked, run: Within::new(run, || Err(too_deep())) });
+                Begun::Runs(Callback { run, number, cancel })
+            }
+        }
+    }
+}
+
+/// Runs an async method of something lent, in a task.
+struct Answering<R> {
+    asked: Asked,
+    run: R,
+}
+
+impl<R: Future<Output = Outcome> + Unpin> Future for Answering<R> {
+    type Output = Option<Message>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Message>> {
+        let Self { asked, run } = &mut *self;
+        Pin::new(run).poll(context).map(|outcome| asked.concluded(outcome))
+    }
+}
+
+/// In which place that is lent which `request` is for.
+fn place(request: &Message) -> usize {
+    request.target.wrapping_sub(FIRST_LENT) as usize
+}
+
+fn too_deep() -> Failure {
+    Failure::new(FailureKind::TooDeep, "")
+}
+
+/// A request for something lent, or a notice.
+struct Asked {
+    connection: Arc<Connection>,
+    peer: Arc<str>,
+    /// 0 if nobody waits for it.
+    number: u32,
+    call: Arc<CallState>,
+}
+
+impl Asked {
+    fn new(request: &Message, connection: &Arc<Connection>, peer: &Arc<str>) -> Self {
         let limit = match request.deadline {
             0 => None,
             left => deadline::limited(Instant::now(), Duration::from_millis(left.into())),
         };
-        let call = CallState::new(limit);
-        let place = request.target.wrapping_sub(FIRST_LENT) as usize;
-        let Some(lent) = self.lent.get_mut(place) else {
-            let why = format!("the call lends nothing in place {place}");
-            return (call, Err(Failure::new(FailureKind::UnknownMethod, &why)));
-        };
-        let Some(_level) = depth::enter() else { return (call, Err(Failure::new(FailureKind::TooDeep, ""))) };
-        let name = lent.descriptor().map_or("a function", |descriptor| descriptor.name);
-        // Nobody waits in a notice.
         let number = if request.kind == Kind::Request { request.call } else { 0 };
-        let context = Context { connection: Arc::clone(connection), call: number, peer: Arc::clone(self.peer) };
-        let run = |method, arguments: &mut Decoder<'_>, answer: &mut Encoder| lent.run(method, arguments, answer);
-        let outcome = context.run(|| call.run(|| dispatched(name, request, connection.max_message(), run)));
-        (call, outcome)
+        Self { connection: Arc::clone(connection), peer: Arc::clone(peer), number, call: CallState::new(limit) }
     }
-}
 
-impl<L: IsLent> Lender for Lending<'_, L> {
-    fn run(&mut self, connection: &Arc<Connection>, mut request: Message) -> Option<Message> {
-        let (call, outcome) = self.answer(connection, &mut request);
-        let answer = if request.kind == Kind::Request {
-            Some(message(request.call, &call, outcome, connection))
-        } else {
-            if let Err(Failure { kind, message, location }) = outcome {
-                let plugin = &**self.peer;
-                tracing::warn!(plugin, ?kind, message, location, "a callback without a result did not run to its end");
-            }
-            None
-        };
-        call.put_back();
-        answer
+    fn context(&self) -> Context {
+        Context { connection: Arc::clone(&self.connection), call: self.number, peer: Arc::clone(&self.peer) }
+    }
+
+    /// Begins to run an async method of `object`.
+    fn begin<'a>(&self, object: &'a (dyn LentObject + 'a), request: &mut Message) -> Result<server::Run<'a>, Failure> {
+        let dispatch = |method, request, answer| object.dispatch_async(method, request, answer);
+        server::Run::new(object.descriptor(), request, &self.call, self.context(), dispatch)
+    }
+
+    /// What to answer, if anybody waits for that.
+    fn concluded(&self, outcome: Outcome) -> Option<Message> {
+        if self.number != 0 {
+            return Some(message(self.number, &self.call, outcome, &self.connection));
+        }
+        if let Err(Failure { kind, message, location }) = outcome {
+            let plugin = &*self.peer;
+            tracing::warn!(plugin, ?kind, message, location, "a callback without a result did not run to its end");
+        }
+        None
     }
 }

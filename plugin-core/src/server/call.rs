@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{connection::lock, deadline, signal::wake};
+use crate::{
+    connection::{Cancel, lock},
+    deadline,
+    signal::wake,
+};
 
 /// How many states without a call each thread keeps: those of requests that came together.
 const KEPT: usize = 64;
@@ -134,11 +138,6 @@ impl CallState {
         }
     }
 
-    pub(super) fn cancel(&self) {
-        self.is_given_up.store(true, Ordering::SeqCst);
-        self.wake();
-    }
-
     /// Ends it at its next await, if a task answers.
     pub(super) fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
@@ -203,6 +202,13 @@ impl CallState {
         }
         let _restore = Restore(CURRENT.replace(Some(Arc::clone(self))));
         deadline::inherit(self.deadline, body)
+    }
+}
+
+impl Cancel for CallState {
+    fn cancel(&self) {
+        self.is_given_up.store(true, Ordering::SeqCst);
+        self.wake();
     }
 }
 

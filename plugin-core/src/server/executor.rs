@@ -1,7 +1,12 @@
 //! Where async handlers that are not done at once go on: on tokio, where there is a runtime of it, else on the threads that run
 //! slow methods.
 
-use std::{future::Future, pin::pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::workers::Workers;
 use crate::{blocking, interface::Dispatch};
@@ -23,7 +28,7 @@ impl Executor {
     }
 
     /// That of the runtime from which this is called, if there is one, else one that lasts as long as the process.
-    fn here() -> Self {
+    pub(crate) fn here() -> Self {
         #[cfg(feature = "tokio")]
         {
             use std::sync::OnceLock;
@@ -71,11 +76,10 @@ impl Executor {
         }
     }
 
-    /// Runs a future to its end on this thread.
-    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+    /// Runs a future to its end on this thread, or until `deadline`; then gives how long that took.
+    pub(crate) fn block_on<F: Future>(&self, deadline: Option<Instant>, future: F) -> Result<F::Output, Duration> {
         let mut future = pin!(future);
-        let outcome = self.enter(|| blocking::wait(None, |context| future.as_mut().poll(context)));
-        outcome.unwrap_or_else(|_| unreachable!("there is no deadline"))
+        self.enter(|| blocking::wait(deadline, |context| future.as_mut().poll(context)))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     service::Service, stop::StopReason,
 };
 use crate::{
-    connection::{Cause, Connection, End, Export, Handler, Reading, Sent, lock},
+    connection::{Cancel as _, Cause, Connection, End, Export, Handler, Reading, Sent, lock},
     objects::object,
     protocol::message::Message,
     timer,

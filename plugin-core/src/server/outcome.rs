@@ -72,7 +72,7 @@ pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome, connectio
     }
 }
 
-fn cancelled() -> Failure {
+pub(crate) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "its time was over before it could run")
 }
 
@@ -93,7 +93,9 @@ pub(super) fn run_oneway(
     };
     let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
     let outcome = if is_async(&*dispatcher, &call) {
-        Run::new(dispatcher, &mut call, state, context).and_then(|run| executor.block_on(run))
+        let dispatch = |method, request, answer| dispatcher.dispatch_async(method, request, answer);
+        let run = Run::new(dispatcher.descriptor(), &mut call, state, context, dispatch);
+        run.and_then(|run| executor.block_on(None, run).unwrap_or_else(|_| Err(cancelled())))
     } else {
         let limit = context.connection.max_message();
         context.run(|| state.run(|| run(&*dispatcher, &mut call, limit)))

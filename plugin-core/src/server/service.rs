@@ -20,7 +20,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    connection::{Cause, Connection, MAX_STREAMS, Sent, lock},
+    connection::{Cancel as _, Cause, Connection, MAX_STREAMS, Sent, lock},
     deadline,
     error::HOST,
     interface::Dispatch,
@@ -199,7 +199,7 @@ impl Service {
     ) -> (Sent, Instant) {
         match dispatcher {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, dispatcher, executor, began)
+                self.answer_async(connection, task, &*dispatcher, executor, began)
             }
             dispatcher => self.answer_sync(connection, task, dispatcher, began),
         }
@@ -304,7 +304,7 @@ mod tests {
     use crate::{
         codec::{self, Decoder, Encoder},
         connection::{Handler, Options},
-        interface::{BoxFuture, Descriptor, Fault, Method, Request, Timeout, Verdict},
+        interface::{Descriptor, Dispatched, Fault, Method, Request, Timeout, Verdict},
         protocol::frame::{Deframer, Kind},
         server::CallState,
         transport::memory,
@@ -312,7 +312,7 @@ mod tests {
 
     /// A method that counts how often it is polled, and never ends.
     #[derive(Default)]
-    struct Lingers(AtomicUsize);
+    struct Lingers(Arc<AtomicUsize>);
 
     impl Dispatch for Lingers {
         fn descriptor(&self) -> &'static Descriptor {
@@ -330,14 +330,10 @@ mod tests {
             Err(Fault::UnknownMethod)
         }
 
-        fn dispatch_async(
-            self: Arc<Self>,
-            _: usize,
-            _: Request,
-            _: Encoder,
-        ) -> BoxFuture<'static, Result<(Verdict, Encoder), Fault>> {
+        fn dispatch_async(&self, _: usize, _: Request, _: Encoder) -> Dispatched<'static> {
+            let polled = Arc::clone(&self.0);
             Box::pin(std::future::poll_fn(move |_| {
-                self.0.fetch_add(1, Ordering::SeqCst);
+                polled.fetch_add(1, Ordering::SeqCst);
                 Poll::Pending
             }))
         }

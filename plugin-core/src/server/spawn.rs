@@ -29,7 +29,7 @@ impl Service {
         &self,
         connection: &Arc<Connection>,
         task: Task,
-        dispatcher: Arc<dyn Dispatch>,
+        dispatcher: &dyn Dispatch,
         (executor, is_entered): (&Executor, bool),
         began: Instant,
     ) -> (Sent, Instant) {
@@ -41,7 +41,9 @@ impl Service {
             if self.spawned.is_full(bytes) {
                 return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
             }
-            let mut run = Run::new(dispatcher, &mut request, &call, self.context(connection, number))?;
+            let context = self.context(connection, number);
+            let dispatch = |method, request, answer| dispatcher.dispatch_async(method, request, answer);
+            let mut run = Run::new(dispatcher.descriptor(), &mut request, &call, context, dispatch)?;
             // Nobody could wake it: if this is not its end, it is polled again at once where it can be.
             let mut poll = || run.go_on(&mut Context::from_waker(Waker::noop()));
             match if is_entered { poll() } else { executor.enter(poll) } {
@@ -66,7 +68,7 @@ impl Service {
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
-    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, executor: &Executor, run: Run) {
+    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, executor: &Executor, run: Run<'static>) {
         let Some(me) = self.me.upgrade() else { return };
         let Spawning { number, bytes, call } = spawning;
         let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };

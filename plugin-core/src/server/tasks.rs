@@ -22,7 +22,7 @@ use crate::{
         along::{self, Thing},
     },
     connection::lock,
-    interface::{BoxFuture, Descriptor, Dispatch, Fault, Request, Verdict},
+    interface::{Descriptor, Dispatched, Fault, Request, Verdict},
     objects::context::Context as Origin,
     protocol::message::{Failure, FailureKind, Message},
 };
@@ -31,9 +31,9 @@ use crate::{
 pub(crate) type Outcome = Result<(Verdict, Encoder), Failure>;
 
 /// The run of one async method.
-pub(super) struct Run {
+pub(crate) struct Run<'a> {
     /// `None` once it has ended.
-    future: Option<BoxFuture<'static, Result<(Verdict, Encoder), Fault>>>,
+    future: Option<Dispatched<'a>>,
     call: Arc<CallState>,
     /// What its arguments may refer to; `None` while it is polled.
     origin: Option<Origin>,
@@ -43,19 +43,19 @@ pub(super) struct Run {
     brought: Option<Thing>,
 }
 
-impl Run {
-    /// Begins to run the method that `request` asks for; takes its payload.
-    pub(super) fn new(
-        dispatcher: Arc<dyn Dispatch>,
+impl<'a> Run<'a> {
+    /// Begins to run the method of `interface` that `request` asks for, by `dispatch`; takes its payload.
+    pub(crate) fn new(
+        interface: &'static Descriptor,
         request: &mut Message,
         call: &Arc<CallState>,
         origin: Origin,
+        dispatch: impl FnOnce(usize, Request, Encoder) -> Dispatched<'a>,
     ) -> Result<Self, Failure> {
         let limit = origin.connection.max_message();
         let (method, meta, brought) = (request.method, request.meta, request.cargo.take());
         let arguments = Request::new(std::mem::take(&mut request.payload), meta);
-        let interface = dispatcher.descriptor();
-        let future = panics::catch(|| dispatcher.dispatch_async(method.into(), arguments, Encoder::new(limit)));
+        let future = panics::catch(|| dispatch(method.into(), arguments, Encoder::new(limit)));
         let future = future.map_err(|panic| Failure::panicked(&panic.message, panic.location.as_deref()))?;
         Ok(Self { future: Some(future), call: Arc::clone(call), origin: Some(origin), interface, method, brought })
     }
@@ -67,34 +67,42 @@ impl Run {
     }
 
     /// Polls the method, whatever its caller says.
+    ///
+    /// A method may be polled inside of another, as deep as calls may nest: so what it gives goes through no more of what is around
+    /// it here than must be.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
         let (future, call) = (&mut self.future, &self.call);
+        let mut polled = None;
         let mut poll = || {
-            let polled = future.as_mut()?.as_mut().poll(context);
-            if polled.is_ready() {
+            let Some(running) = future.as_mut() else { return };
+            if let Poll::Ready(outcome) = running.as_mut().poll(context) {
+                polled = Some(outcome);
                 // Dropped here, for the method's own code may do so. A panic of a value's `Drop` has no other answer to spoil
                 // than this one.
                 *future = None;
             }
-            Some(polled)
         };
-        let polled = along::coming(self.brought.take(), || {
-            Origin::run_again(&mut self.origin, || call.run(|| panics::catch(&mut poll)))
+        let panic = along::coming(self.brought.take(), || {
+            Origin::run_again(&mut self.origin, || call.run(|| panics::catch(&mut poll).err().map(Box::new)))
         });
-        let outcome = match polled {
-            Ok(None | Some(Poll::Pending)) => return Poll::Pending,
-            Ok(Some(Poll::Ready(Ok(answer)))) => Ok(answer),
-            Ok(Some(Poll::Ready(Err(fault)))) => Err(fault_failure(fault, self.interface.name, self.method)),
-            Err(panic) => {
-                let panic = self.end().unwrap_or(panic);
-                Err(Failure::panicked(&panic.message, panic.location.as_deref()))
-            }
-        };
-        Poll::Ready(outcome)
+        match (panic, polled) {
+            (None, None) => Poll::Pending,
+            (None, Some(outcome)) => Poll::Ready(self.concluded(outcome)),
+            (Some(panic), _) => Poll::Ready(Err(self.panicked(*panic))),
+        }
+    }
+
+    fn concluded(&self, outcome: Result<(Verdict, Encoder), Fault>) -> Outcome {
+        outcome.map_err(|fault| fault_failure(fault, self.interface.name, self.method))
+    }
+
+    fn panicked(&mut self, panic: Panic) -> Failure {
+        let panic = self.end().unwrap_or(panic);
+        Failure::panicked(&panic.message, panic.location.as_deref())
     }
 }
 
-impl Future for Run {
+impl Future for Run<'_> {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
@@ -114,7 +122,7 @@ impl Future for Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for Run<'_> {
     fn drop(&mut self) {
         if self.future.is_some() {
             self.end();

@@ -1,6 +1,6 @@
 //! What a method lends for the time of a call: `&dyn Other` and `&mut dyn FnMut(..)` as arguments.
 //!
-//! The proxy gives the runtime a closure for each, which borrows the argument, and sends what refers to it. The dispatcher decodes
+//! The proxy gives the runtime the object, or a closure which borrows the function, and sends what refers to it. The dispatcher decodes
 //! that, and passes a proxy, or a closure that calls back.
 
 use proc_macro2::{Span, TokenStream};
@@ -41,14 +41,7 @@ pub(super) fn lend(interface: &Interface, method: &Method) -> TokenStream {
             };
         }
         let ty = argument.ty();
-        quote_spanned! {first=>
-            #private::#lent::object(
-                <#ty as #private::Interface>::DESCRIPTOR,
-                &mut |__method, __arguments, __answer| {
-                    <#ty as #private::Interface>::__dispatch(#ident, __method, __arguments, __answer)
-                },
-            )
-        }
+        quote_spanned!(first=> #private::#lent::object::<#ty>(&#ident))
     });
     quote_spanned!(Span::mixed_site()=> &mut [#(#lent),*])
 }

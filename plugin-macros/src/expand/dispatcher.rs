@@ -27,7 +27,7 @@ pub(super) const CODEC: [&str; 12] = [
 
 pub(super) fn expand(interface: &Interface) -> TokenStream {
     let structure = structure(interface);
-    let dispatch_async = dispatcher_async::expand(interface);
+    let dispatch_async = dispatcher_async::forward(interface);
     let private = interface.private();
     let (ident, cfgs, dispatcher) = (&interface.item.ident, &interface.cfgs, &interface.names.dispatcher);
     let quiet = super::quiet();
@@ -119,7 +119,7 @@ fn arm(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let (cfgs, number) = (&method.cfgs, method.number());
     let (locals, receive) = receive(interface, &method.arguments);
-    let call = call(interface, method, &quote_spanned!(Span::mixed_site()=> Self), &locals);
+    let call = call(interface, method, &quote_spanned!(Span::mixed_site()=> self), &locals);
     let send = send(interface, method.reply(), &quote_spanned!(Span::mixed_site()=> #call, __answer));
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
@@ -164,16 +164,11 @@ fn decode(interface: &Interface, argument: &Argument) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #decoded.map_err(#private::Fault::argument(#name)))
 }
 
-/// Calls the implementation, which is of type `implementor`.
-pub(super) fn call(interface: &Interface, method: &Method, implementor: &TokenStream, locals: &[Ident]) -> TokenStream {
+/// Calls the implementation, to which `value` refers.
+pub(super) fn call(interface: &Interface, method: &Method, value: &TokenStream, locals: &[Ident]) -> TokenStream {
     let (trait_ident, ident) = (&interface.item.ident, &method.ident);
     let arguments = method.arguments.iter().zip(locals).map(|(argument, local)| pass(interface, argument, local));
-    let value = if method.is_async() {
-        quote_spanned!(Span::mixed_site()=> &*self.0)
-    } else {
-        quote_spanned!(Span::mixed_site()=> self)
-    };
-    quote_spanned!(Span::mixed_site()=> <#implementor as #trait_ident>::#ident(#value #(, #arguments)*))
+    quote_spanned!(Span::mixed_site()=> <Self as #trait_ident>::#ident(#value #(, #arguments)*))
 }
 
 /// What is passed for an argument that was decoded into `local`.

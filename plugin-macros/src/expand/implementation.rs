@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
-use super::dispatcher;
+use super::{dispatcher, dispatcher_async};
 use crate::model::{Interface, Method, Timeout};
 
 pub(super) fn expand(interface: &Interface) -> TokenStream {
@@ -13,6 +13,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
     let version = option(interface.version.as_deref());
     let methods = interface.methods.iter().map(|method| entry(interface, method));
     let (quiet, dispatch) = (super::quiet(), dispatcher::dispatch(interface));
+    let dispatch_async = dispatcher_async::dispatch(interface);
     let contested = interface.methods.iter().filter_map(|method| contested(interface, method));
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
@@ -30,6 +31,8 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
             }
 
             #dispatch
+
+            #dispatch_async
 
             fn __dispatcher(__value: ::std::sync::Arc<Self>) -> ::std::sync::Arc<dyn #private::Dispatch>
             where
