@@ -14,17 +14,65 @@ use super::{DecodeError, Decoder, EncodeError, Encoder};
 
 /// The types that travel as `bin` in both directions.
 ///
-/// A list of its own because `serde_bytes` can serialise more than it can deserialise: a `Box<Vec<u8>>` would go out as
-/// `bin` and never come back.
-pub trait ByteString: serde_bytes::Serialize {}
+/// A list of its own because `serde_bytes` knows more types than it can deserialise: a `Box<Vec<u8>>` would go out as `bin` and
+/// never come back.
+pub trait ByteString {
+    /// The bytes; `None` where there is no byte string.
+    fn as_bytes(&self) -> Option<&[u8]>;
 
-impl ByteString for [u8] {}
-impl<const N: usize> ByteString for [u8; N] {}
-impl ByteString for Vec<u8> {}
-impl ByteString for Box<[u8]> {}
-impl ByteString for Cow<'_, [u8]> {}
-impl<T: ByteString + ?Sized> ByteString for &T {}
-impl<T: ByteString> ByteString for Option<T> {}
+    /// Encodes them as `bin`.
+    ///
+    /// # Errors
+    /// When the message would be larger than the limit.
+    fn write(&self, to: &mut Encoder) -> Result<(), EncodeError> {
+        match self.as_bytes() {
+            Some(bytes) => to.bytes(bytes),
+            None => to.nil(),
+        }
+    }
+}
+
+impl ByteString for [u8] {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl<const N: usize> ByteString for [u8; N] {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl ByteString for Vec<u8> {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl ByteString for Box<[u8]> {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl ByteString for Cow<'_, [u8]> {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl<T: ByteString + ?Sized> ByteString for &T {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        T::as_bytes(self)
+    }
+}
+
+impl<T: ByteString> ByteString for Option<T> {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        self.as_ref().and_then(T::as_bytes)
+    }
+}
 
 /// A value about to be encoded.
 #[derive(Debug)]
@@ -41,7 +89,7 @@ pub trait EncodeBytes {
 
 impl<T: ByteString + ?Sized> EncodeBytes for Encode<'_, T> {
     fn __encode(&self, to: &mut Encoder) -> Result<(), EncodeError> {
-        to.value(&AsBytes(self.0))
+        self.0.write(to)
     }
 }
 
@@ -109,14 +157,5 @@ impl<'de, T> DecodeSerde<'de, T> for &Decode<T> {
         T: serde::Deserialize<'de>,
     {
         from.value()
-    }
-}
-
-/// Gives a byte string serde's own trait, by the way of `serde_bytes`.
-pub(super) struct AsBytes<'a, T: ?Sized>(pub(super) &'a T);
-
-impl<T: serde_bytes::Serialize + ?Sized> serde::Serialize for AsBytes<'_, T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_bytes::Serialize::serialize(self.0, serializer)
     }
 }
