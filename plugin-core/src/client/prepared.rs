@@ -25,9 +25,9 @@ pub(crate) struct Prepared<'a> {
     pub(super) arguments: Parcel,
 }
 
-impl Prepared<'_> {
+impl<'a> Prepared<'a> {
     /// Makes the call, whatever has to be waited for.
-    pub(super) async fn call_slowly(self) -> Result<Answer> {
+    pub(super) async fn call_slowly(self) -> Result<Answer<'a>> {
         let deadline = self.deadline();
         let Self { client, method, began, arguments, .. } = self;
         client.make(method, arguments, Times { began, deadline }, None).await
@@ -37,7 +37,7 @@ impl Prepared<'_> {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+    pub(crate) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer<'a>> {
         let deadline = self.deadline();
         let Self { client, method, began, mut arguments, .. } = self;
         let called = &client.descriptor.methods[method];
@@ -83,7 +83,7 @@ impl Client {
         mut arguments: Parcel,
         times: Times,
         mut crash: Option<Crash>,
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         let called = &self.descriptor.methods[method];
         loop {
             match self.attempt_async(method, &mut arguments, times.began, times.deadline).await {
@@ -100,7 +100,7 @@ impl Client {
         arguments: &mut Parcel,
         began: Instant,
         deadline: Option<Instant>,
-    ) -> Result<Answer, Attempt> {
+    ) -> Result<Answer<'_>, Attempt> {
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
         let (request, kept) = self.address_async(method, arguments, &lease)?;
@@ -118,7 +118,7 @@ impl Client {
         arguments: &mut Parcel,
         times: Times,
         lent: &mut [LentByTask<'_>],
-    ) -> Result<Answer, Attempt> {
+    ) -> Result<Answer<'_>, Attempt> {
         let Times { began, deadline } = times;
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;

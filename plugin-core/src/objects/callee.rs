@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    client::{Answer, encode_call, too_deep, unsent},
+    client::{Answer, Peer, encode_call, too_deep, unsent},
     codec::{EncodeError, Encoder},
     connection::{CallFailure, Connection, Import, NOTICE_BYTES, NOTICES, Sent, Unsent, lock},
     deadline::{self, Scope},
@@ -84,7 +84,7 @@ impl Callee {
         arguments: u32,
         encode: Encode<'_>,
         lent: &mut [Lent<'_>],
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         let Some(_level) = depth::enter() else { return Err(too_deep(&self.peer, called.name)) };
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
@@ -156,14 +156,14 @@ impl Callee {
         began: Instant,
         deadline: Option<Instant>,
         answer: Result<Message, CallFailure>,
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'static>> {
         if let (Ok(_), Hold::Lent { notices, .. }) = (&answer, &self.hold) {
             // All that was told before it has run.
             *lock(notices) = Notices::default();
         }
         let answer = answer.map_err(|failure| self.explain(called.name, began, deadline, &failure))?;
         let max_message = self.connection.max_message();
-        Answer::new(Arc::clone(&self.peer), called.name, answer, limit(began, deadline), max_message)
+        Answer::new(Peer::Shared(Arc::clone(&self.peer)), called.name, answer, || limit(began, deadline), max_message)
     }
 
     /// Calls it without waiting, behind all that it was called with before.

@@ -61,7 +61,7 @@ impl Client {
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         self.call_lending(method, arguments, encode, &mut [])
     }
 
@@ -75,7 +75,7 @@ impl Client {
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
         lent: &mut [Lent<'_>],
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         match &self.0 {
             Callee::Plugin(client) => client.call(method, arguments, encode, lent),
             Callee::Distant(object) => object.call(method, arguments, encode, lent),
@@ -133,7 +133,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub fn call(self) -> impl Future<Output = Result<Answer>> + Send + 'a {
+    pub fn call(self) -> impl Future<Output = Result<Answer<'a>>> + Send + 'a {
         match self.0 {
             Ok(Of::Plugin(call)) => call.call(),
             Ok(Of::Distant(call)) => client::Calling::of(async move { call.call_lending(&mut []).await }),
@@ -145,7 +145,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+    pub async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer<'a>> {
         match self.0? {
             Of::Plugin(call) => call.call_lending(lent).await,
             Of::Distant(call) => Box::pin(call.call_lending(lent)).await,

@@ -82,7 +82,7 @@ impl Distant {
         arguments: u32,
         encode: Encode<'_>,
         lent: &mut [Lent<'_>],
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         match self.method(method) {
             Ok(called) => self.callee.call(called, arguments, encode, lent),
             Err(error) => Err(error),
@@ -125,7 +125,7 @@ impl std::fmt::Debug for Prepared {
 
 impl Prepared {
     /// Makes the call. Dropping the future cancels it.
-    pub(super) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+    pub(super) async fn call_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer<'static>> {
         let Self { callee, called, began, scope, parcel } = self;
         let deadline = callee.deadline(called, began, scope);
         let mut lending = Lending::new(lent, &callee.peer);
