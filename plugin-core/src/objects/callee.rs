@@ -251,8 +251,8 @@ impl Callee {
 
     /// The call that lends it, seen from the method that it was called with.
     pub(super) fn of_call(context: Context, target: u32) -> Self {
-        let Context { connection, call, peer } = context;
-        Self { connection, peer, target, hold: Hold::Lent { call, notices: Arc::default() } }
+        let Context { connection, call } = context;
+        Self { peer: connection.peer(), connection, target, hold: Hold::Lent { call, notices: Arc::default() } }
     }
 
     /// What this side holds.

@@ -152,7 +152,7 @@ impl<'a, L: IsLent> Lending<'a, L> {
         let name = lent.descriptor().map_or("a function", |descriptor| descriptor.name);
         // Nobody waits in a notice.
         let number = if request.kind == Kind::Request { request.call } else { 0 };
-        let context = Context { connection: Arc::clone(connection), call: number, peer: Arc::clone(self.peer) };
+        let context = Context::new(connection, number);
         let run = |method, arguments: &mut Decoder<'_>, answer: &mut Encoder| lent.run(method, arguments, answer);
         let outcome = context.run(|| call.run(|| dispatched(name, request, connection.max_message(), run)));
         (call, outcome)
