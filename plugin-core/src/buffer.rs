@@ -281,8 +281,12 @@ fn keep(bytes: Vec<u8>) {
 }
 
 impl Drop for Buffer {
+    #[inline]
     fn drop(&mut self) {
-        keep(std::mem::take(&mut self.bytes));
+        // Many have been moved out of, and hold nothing.
+        if self.bytes.capacity() > 0 {
+            keep(std::mem::take(&mut self.bytes));
+        }
     }
 }
 

@@ -100,7 +100,17 @@ impl Scope {
         let here = Self::current();
         let both =
             Self { chosen: earlier(self.chosen, here.chosen), inherited: earlier(self.inherited, here.inherited) };
-        both.run(|| for_call(now, method, call_timeout))
+        both.limit(now, method, call_timeout)
+    }
+
+    /// The deadline under them of a call made at `now`; `None` is no limit.
+    fn limit(self, now: Instant, method: Timeout, call_timeout: Duration) -> Option<Instant> {
+        let own = self.chosen.or_else(|| match method {
+            Timeout::Inherit => limited(now, call_timeout),
+            Timeout::After(limit) => limited(now, limit),
+            Timeout::Unlimited => None,
+        });
+        earlier(own, self.inherited)
     }
 }
 
@@ -134,12 +144,7 @@ pub(crate) fn inherit<R>(deadline: Option<Instant>, body: impl FnOnce() -> R) ->
 
 /// The deadline of a call made now, on this thread, of a method with its own `method` timeout; `None` is no limit.
 pub(crate) fn for_call(now: Instant, method: Timeout, call_timeout: Duration) -> Option<Instant> {
-    let own = CHOSEN.get().or_else(|| match method {
-        Timeout::Inherit => limited(now, call_timeout),
-        Timeout::After(limit) => limited(now, limit),
-        Timeout::Unlimited => None,
-    });
-    earlier(own, INHERITED.get())
+    Scope::current().limit(now, method, call_timeout)
 }
 
 /// The deadline of a wait that has none of its own: that of [`within`], and of the call that a handler is answering.

@@ -33,7 +33,7 @@ pub trait Reply: Sized {
 
     /// Decodes what a call brought back. The closures are told which type to decode, so that nobody else need name it.
     fn receive(
-        answer: Result<Answer, Error>,
+        answer: Result<Answer<'_>, Error>,
         value: impl FnOnce(Fetch<Self::Value>, &mut Decoder<'_>) -> Result<Self::Value, DecodeError>,
         error: impl FnOnce(Fetch<Self::Error>, &mut Decoder<'_>) -> Result<Self::Error, DecodeError>,
     ) -> Self
@@ -59,7 +59,7 @@ impl<T, E> Reply for Result<T, E> {
     }
 
     fn receive(
-        answer: Result<Answer, Error>,
+        answer: Result<Answer<'_>, Error>,
         value: impl FnOnce(Fetch<T>, &mut Decoder<'_>) -> Result<T, DecodeError>,
         error: impl FnOnce(Fetch<E>, &mut Decoder<'_>) -> Result<E, DecodeError>,
     ) -> Self

@@ -28,5 +28,10 @@ impl Paces {
     }
 
     #[expect(clippy::unused_self, reason = "as the plugin's own")]
+    pub(super) fn is_instant(&self, _place: Place) -> bool {
+        shuttle::rand::thread_rng().r#gen()
+    }
+
+    #[expect(clippy::unused_self, reason = "as the plugin's own")]
     pub(super) fn mark_slow(&self, _place: Place) {}
 }

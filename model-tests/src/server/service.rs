@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io};
 use shuttle::rand::Rng;
 
 use super::{
-    leaders::Leaders,
+    leaders::{Answered, Leaders, Timing},
     pace::{Pace, Paces, Place},
     watchdog::Watchdog,
     writer::Writer,
@@ -72,7 +72,7 @@ impl Service {
         self.watchdog.stop();
     }
 
-    pub(super) fn next_quick(&self) -> Option<Task> {
+    pub(super) fn next_quick(&self, _is_over: Option<u32>) -> Option<Task> {
         lock(&self.quick).pop_front()
     }
 
@@ -86,17 +86,22 @@ impl Service {
     }
 
     #[allow(clippy::unused_self, reason = "the real one enters a runtime")]
-    pub(super) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+    pub(super) fn enter<R>(&self, _connection: &Arc<Connection>, body: impl FnOnce() -> R) -> R {
         body()
     }
 
-    pub(super) fn answer(
-        &self,
-        connection: &Arc<Connection>,
-        task: Task,
-        _began: Instant,
-        _is_entered: bool,
-    ) -> (Sent, Instant) {
+    #[allow(clippy::unused_self, reason = "the real one forgets the call")]
+    pub(super) fn forget(&self, _number: u32) {}
+
+    pub(super) fn answer_leading(&self, connection: &Arc<Connection>, task: Task, timing: Timing) -> Answered {
+        assert!(timing.began <= Instant::now() && timing.count <= 8, "it is timed since it began, or some before it");
+        let is_over = Some(task.0.call);
+        // Who leads writes before it waits.
+        let _ = self.answer(connection, task);
+        Answered { ended: Instant::now(), is_over }
+    }
+
+    fn answer(&self, connection: &Arc<Connection>, task: Task) -> Sent {
         let Task(request) = task;
         self.told.arrived(&request);
         match request.target {
@@ -113,7 +118,7 @@ impl Service {
             CALLING => Self::call_back(connection, &request),
             _ => {}
         }
-        (answer(connection, request, &self.told), Instant::now())
+        answer(connection, request, &self.told)
     }
 
     fn call_back(connection: &Arc<Connection>, request: &Message) {
@@ -142,7 +147,7 @@ impl Service {
     pub(super) fn submit(&self, connection: &Arc<Connection>, task: Task) {
         let (me, connection) = (self.me.upgrade().expect("the scenario holds it"), Arc::clone(connection));
         drop(thread::spawn(move || {
-            if me.answer(&connection, task, Instant::now(), false).0 == Sent::Partly {
+            if me.answer(&connection, task) == Sent::Partly {
                 connection.write_rest();
             }
         }));
@@ -181,13 +186,13 @@ impl Handler for Service {
     }
 
     fn read_by_caller(&self, connection: &Arc<Connection>) {
-        while let Some(task) = self.next_quick() {
+        while let Some(task) = self.next_quick(None) {
             self.submit(connection, task);
         }
     }
 
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
-        if self.answer(connection, Task(request), Instant::now(), false).0 == Sent::Partly {
+        if self.answer(connection, Task(request)) == Sent::Partly {
             self.stalled(connection);
         }
     }

@@ -25,6 +25,11 @@ impl<T> Mutex<T> {
         Self(shuttle::sync::Mutex::new(value))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the standard library's")]
+    pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
+        Ok(self.0.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Never poisoned: a panic ends the whole model.
     #[expect(clippy::unnecessary_wraps, reason = "as the standard library's")]
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {

@@ -16,38 +16,53 @@ use crate::{
 
 /// What came back from a call.
 #[doc(hidden)]
-pub struct Answer {
+pub struct Answer<'a> {
     verdict: Verdict,
     payload: Buffer,
     /// Whether the payload begins with metadata.
     meta: bool,
     cargo: Cargo,
-    plugin: Arc<str>,
+    peer: Peer<'a>,
     method: &'static str,
 }
 
-impl fmt::Debug for Answer {
+/// What errors call the other side: asked for seldom, and by each call given.
+pub(crate) enum Peer<'a> {
+    Named(&'a str),
+    Shared(Arc<str>),
+}
+
+impl Peer<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Named(name) => name,
+            Self::Shared(name) => name,
+        }
+    }
+}
+
+impl fmt::Debug for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").field("verdict", &self.verdict).finish_non_exhaustive()
     }
 }
 
-impl Answer {
+impl<'a> Answer<'a> {
     /// What an answer says that came within `limit`.
     pub(crate) fn new(
-        plugin: Arc<str>,
+        peer: Peer<'a>,
         method: &'static str,
         answer: Message,
-        limit: Duration,
+        limit: impl FnOnce() -> Duration,
         max_message: usize,
     ) -> Result<Self> {
         let verdict = match answer.kind {
             Kind::Value => Verdict::Value,
             Kind::Error => Verdict::Error,
-            _ => return Err(failed(&plugin, method, &answer.payload, limit, max_message)),
+            _ => return Err(failed(peer.name(), method, &answer.payload, limit(), max_message)),
         };
         let Message { payload, meta, cargo, .. } = answer;
-        Ok(Self { verdict, payload, meta, cargo, plugin, method })
+        Ok(Self { verdict, payload, meta, cargo, peer, method })
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -63,7 +78,7 @@ impl Answer {
             }
             decode(&mut decoder).and_then(|value| decoder.finish().map(|()| value))
         });
-        value.map_err(|error| bad_answer(&self.plugin, self.method, &error))
+        value.map_err(|error| bad_answer(self.peer.name(), self.method, &error))
     }
 }
 

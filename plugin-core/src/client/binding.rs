@@ -7,7 +7,7 @@ use semver::{Version, VersionReq};
 use crate::{
     Error, Result,
     connection::lock,
-    host::Instance,
+    host::{Instance, Lease},
     interface::{Descriptor, Method},
     protocol::message::InterfaceEntry,
 };
@@ -45,6 +45,11 @@ impl Bindings {
             none => none.insert(Binding::new(instance, descriptor, plugin)?),
         };
         Ok(look(binding))
+    }
+
+    /// The right to call the run that there was first, where that takes no lock: see [`Instance::lease_openly`].
+    pub(super) fn lease(&self) -> Option<Lease> {
+        self.first.instance.upgrade().and_then(Instance::lease_openly)
     }
 
     /// What `look` finds in the binding of the last run that was called.

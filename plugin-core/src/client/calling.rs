@@ -24,7 +24,7 @@ use crate::{
 /// Makes a call. Dropping it cancels the call.
 pub(crate) struct Calling<'a>(State<'a>);
 
-type Slow<'a> = BoxFuture<'a, Result<Answer>>;
+type Slow<'a> = BoxFuture<'a, Result<Answer<'a>>>;
 
 enum State<'a> {
     Prepared(Prepared<'a>),
@@ -47,7 +47,7 @@ struct Sent<'a> {
 
 impl<'a> Calling<'a> {
     /// That of a call of another kind, or of none.
-    pub(crate) fn of(call: impl Future<Output = Result<Answer>> + Send + 'a) -> Self {
+    pub(crate) fn of(call: impl Future<Output = Result<Answer<'a>>> + Send + 'a) -> Self {
         Self(State::Slow(Box::pin(call)))
     }
 }
@@ -65,7 +65,8 @@ impl<'a> Prepared<'a> {
     fn send(&mut self, context: &Context<'_>) -> Option<Sent<'a>> {
         let (client, began, deadline) = (self.client, self.began, self.deadline());
         let called = &client.descriptor.methods[self.method];
-        let lease = client.plugin.acquire_at_once(called.name, deadline)?.ok()?;
+        let lease = client.bindings.lease().map(Ok);
+        let lease = lease.or_else(|| client.plugin.acquire_at_once(called.name, deadline))?.ok()?;
         let (request, kept) = client.address_async(self.method, &mut self.arguments, &lease).ok()?;
         match Prompt::begin(lease, request, deadline, context) {
             Ok(prompt) => {
@@ -82,26 +83,23 @@ impl<'a> Prepared<'a> {
 }
 
 impl<'a> Sent<'a> {
-    /// What the outcome comes to, or what is still to be done for that.
-    fn conclude(self, outcome: Result<Message, CallFailure>) -> Result<Result<Answer>, Slow<'a>> {
-        if outcome.is_err() {
-            return Err(Box::pin(self.conclude_slowly(outcome)));
-        }
+    /// What an answer comes to, or what is still to be done for that.
+    fn conclude(&mut self, answer: Message) -> Result<Result<Answer<'a>>, Slow<'a>> {
         let Self { prompt, client, method, times, kept, meta, attachments } = self;
-        let called = &client.descriptor.methods[method];
-        match client.conclude(prompt.connection(), called, kept, outcome, times) {
+        let (client, called): (&'a Client, _) = (client, &client.descriptor.methods[*method]);
+        match client.conclude(prompt.connection(), called, kept.take(), Ok(answer), *times) {
             Ok(answer) => Ok(Ok(answer)),
             Err(attempt) => attempt.again(&mut None, called, times.deadline).map_or_else(
                 |error| Ok(Err(error)),
                 |payload| {
-                    let arguments = Parcel { payload, meta, attachments };
-                    Err(Box::pin(client.make(method, arguments, times, None)) as Slow<'a>)
+                    let arguments = Parcel { payload, meta: *meta, attachments: mem::take(attachments) };
+                    Err(Box::pin(client.make(*method, arguments, *times, None)) as Slow<'a>)
                 },
             ),
         }
     }
 
-    async fn conclude_slowly(self, outcome: Result<Message, CallFailure>) -> Result<Answer> {
+    async fn conclude_slowly(self, outcome: Result<Message, CallFailure>) -> Result<Answer<'a>> {
         let Self { prompt, client, method, times, kept, meta, attachments } = self;
         let called = &client.descriptor.methods[method];
         prompt.connection().settle(times.deadline).await;
@@ -118,10 +116,10 @@ impl<'a> Sent<'a> {
     }
 }
 
-impl Future for Calling<'_> {
-    type Output = Result<Answer>;
+impl<'a> Future for Calling<'a> {
+    type Output = Result<Answer<'a>>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Answer>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Answer<'a>>> {
         let state = &mut self.0;
         if let State::Prepared(prepared) = state {
             if let Some(sent) = prepared.send(context) {
@@ -132,12 +130,21 @@ impl Future for Calling<'_> {
             *state = State::Slow(Box::pin(prepared.call_slowly()));
         }
         if let State::Sent(sent) = state {
-            let outcome = ready!(Pin::new(&mut sent.prompt).poll(context));
-            let State::Sent(sent) = mem::replace(state, State::Over) else { return Poll::Pending };
-            match sent.conclude(outcome) {
-                Ok(answer) => return Poll::Ready(answer),
-                Err(slow) => *state = State::Slow(slow),
-            }
+            // Concluded in its place, mostly: it is not small.
+            let concluded = match ready!(Pin::new(&mut sent.prompt).poll(context)) {
+                Ok(answer) => sent.conclude(answer),
+                failed => {
+                    let State::Sent(sent) = mem::replace(state, State::Over) else { return Poll::Pending };
+                    Err(Box::pin(sent.conclude_slowly(failed)) as Slow<'a>)
+                }
+            };
+            *state = match concluded {
+                Ok(answer) => {
+                    *state = State::Over;
+                    return Poll::Ready(answer);
+                }
+                Err(slow) => State::Slow(slow),
+            };
         }
         let State::Slow(slow) = state else { return Poll::Pending };
         let answer = ready!(slow.as_mut().poll(context));

@@ -6,16 +6,12 @@ mod calling;
 mod prepared;
 
 pub use answer::Answer;
-pub(crate) use answer::{bad_answer, explain_failure};
+pub(crate) use answer::{Peer, bad_answer, explain_failure};
 pub(crate) use binding::{check_version, number_methods};
 pub(crate) use calling::Calling;
 pub(crate) use prepared::Prepared;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Instant};
 
 use crate::{
     Error, Result,
@@ -86,7 +82,7 @@ impl Client {
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
         lent: &mut [Lent<'_>],
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         let called = &self.descriptor.methods[method];
         let _level = depth::enter().ok_or_else(|| too_deep(self.plugin.name(), called.name))?;
         let mut call = self.begin(method, arguments, encode)?;
@@ -179,7 +175,7 @@ impl Client {
     /// Calls the method in the run that there is now.
     ///
     /// While the call waits, this takes little of the stack: a callback may be next.
-    fn attempt(&self, call: &mut Call, lent: &mut [Lent<'_>]) -> Result<Answer, Attempt> {
+    fn attempt(&self, call: &mut Call, lent: &mut [Lent<'_>]) -> Result<Answer<'_>, Attempt> {
         let mut lending = Lending::new(lent, self.plugin.shared_name());
         let (lease, request, kept) = self.address(call, &lending)?;
         let outcome = lease.connection.call_lending(request, call.times.deadline, &mut lending);
@@ -190,7 +186,10 @@ impl Client {
     fn address(&self, call: &mut Call, lending: &Lending<'_, Lent<'_>>) -> Result<(Lease, Message, Option<Buffer>)> {
         let Call { method, meta, times: Times { began, deadline }, .. } = *call;
         let called = &self.descriptor.methods[method];
-        let lease = self.plugin.acquire(called.name, began, deadline)?;
+        let lease = match self.bindings.lease() {
+            Some(lease) => lease,
+            None => self.plugin.acquire(called.name, began, deadline)?,
+        };
         let (target, number) = self.bind(&lease, method)?;
         lending.declare(&lease.connection).map_err(|error| unsent(self.plugin.name(), called.name, error))?;
         let payload = std::mem::take(&mut call.payload);
@@ -208,13 +207,16 @@ impl Client {
         kept: Option<Buffer>,
         outcome: Result<Message, CallFailure>,
         Times { began, deadline }: Times,
-    ) -> Result<Answer, Attempt> {
+    ) -> Result<Answer<'_>, Attempt> {
         match (outcome, kept) {
-            (Ok(answer), _) => match failure_at_the_end(&answer).filter(|_| lease.is_stopping()) {
-                // It was on its way when this host began to stop the plugin.
-                Some(failure) => Err(explain(lease, called.name, began, deadline, &failure).into()),
-                None => Ok(self.answer(called, answer, limit(began, deadline))?),
-            },
+            (Ok(answer), _) => {
+                if let Some(failure) = failure_at_the_end(&answer).filter(|_| lease.is_stopping()) {
+                    // It was on its way when this host began to stop the plugin.
+                    return Err(explain(lease, called.name, began, deadline, &failure).into());
+                }
+                let (peer, limit) = (Peer::Named(self.plugin.name()), || limit(began, deadline));
+                Ok(Answer::new(peer, called.name, answer, limit, self.plugin.max_message())?)
+            }
             // It never left, so it goes to the next run, if there is to be one.
             (Err(CallFailure::Unsent(request)), _) if !lease.is_stopping() => Err(Attempt::Unsent(request.payload)),
             (Err(CallFailure::Closed { may_have_run }), Some(request)) if lease.is_lost() => {
@@ -229,10 +231,6 @@ impl Client {
         let look = |binding: &Binding| (binding.target, binding.numbers[method]);
         let (target, number) = self.bindings.of(instance, self.descriptor, self.plugin.name(), look)?;
         Ok((target, number.ok_or_else(|| self.unknown(&self.descriptor.methods[method]))?))
-    }
-
-    fn answer(&self, method: &'static Method, answer: Message, limit: Duration) -> Result<Answer> {
-        Answer::new(Arc::clone(self.plugin.shared_name()), method.name, answer, limit, self.plugin.max_message())
     }
 
     fn unknown(&self, method: &Method) -> Error {

@@ -27,7 +27,7 @@ pub(crate) struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     /// Makes the call, whatever has to be waited for.
-    pub(super) async fn call_slowly(self) -> Result<Answer> {
+    pub(super) async fn call_slowly(self) -> Result<Answer<'a>> {
         let deadline = self.deadline();
         let Self { client, method, began, arguments, .. } = self;
         client.make(method, arguments, Times { began, deadline }, None).await
@@ -37,7 +37,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub(crate) fn call_lending<'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer>>
+    pub(crate) fn call_lending<'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer<'a>>>
     where
         'a: 'b,
     {
@@ -47,7 +47,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// While the call waits, this takes little of the stack: what is done before and behind that, is in futures of their own.
-    async fn make_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+    async fn make_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer<'a>> {
         let deadline = self.deadline();
         let Self { client, method, began, mut arguments, .. } = self;
         let (called, times) = (&client.descriptor.methods[method], Times { began, deadline });
@@ -96,7 +96,7 @@ impl Client {
         mut arguments: Parcel,
         times: Times,
         mut crash: Option<Crash>,
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         let called = &self.descriptor.methods[method];
         loop {
             match self.attempt_async(method, &mut arguments, times.began, times.deadline).await {
@@ -113,7 +113,7 @@ impl Client {
         arguments: &mut Parcel,
         began: Instant,
         deadline: Option<Instant>,
-    ) -> Result<Answer, Attempt> {
+    ) -> Result<Answer<'_>, Attempt> {
         let called = &self.descriptor.methods[method];
         let lease = self.plugin.acquire_async(called.name, began, deadline).await?;
         let (request, kept) = self.address_async(method, arguments, &lease)?;
@@ -148,7 +148,7 @@ impl Client {
         kept: Option<Buffer>,
         outcome: Result<Message, CallFailure>,
         times: Times,
-    ) -> BoxFuture<'_, Result<Answer, Attempt>> {
+    ) -> BoxFuture<'_, Result<Answer<'_>, Attempt>> {
         Box::pin(async move {
             if outcome.is_err() {
                 lease.settle(times.deadline).await;

@@ -3,7 +3,7 @@
 //! A value that stands for more than bytes puts that along while it is encoded, and finds what came along while it is decoded:
 //! serde hands neither through.
 
-use std::{any::Any, cell::RefCell, sync::Arc};
+use std::{any::Any, cell::RefCell, mem, sync::Arc};
 
 /// Whatever goes along, known to those who put it there and those who look for it.
 pub(crate) type Thing = Arc<dyn Any + Send + Sync>;
@@ -19,16 +19,23 @@ thread_local! {
 pub(super) fn putting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Thing>) {
     /// Puts back what was there before, also behind a panic: one value may be encoded within the encoding of another.
     struct Restore(Option<Vec<Thing>>);
+    impl Restore {
+        fn restore(&mut self) -> Option<Vec<Thing>> {
+            PUT.replace(self.0.take())
+        }
+    }
     impl Drop for Restore {
         fn drop(&mut self) {
-            PUT.set(self.0.take());
+            self.restore();
         }
     }
     // At the end of a thread, the destructors of its other values may still encode.
     let Ok(last) = PUT.try_with(|put| put.replace(Some(Vec::new()))) else { return (encode(), Vec::new()) };
-    let _restore = Restore(last);
+    let mut restore = Restore(last);
     let outcome = encode();
-    (outcome, PUT.take().unwrap_or_default())
+    let put = restore.restore().unwrap_or_default();
+    mem::forget(restore); // It has done its work.
+    (outcome, put)
 }
 
 /// Puts something along with the message that is being encoded; `false` where none is.

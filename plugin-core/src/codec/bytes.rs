@@ -16,17 +16,65 @@ use super::{DecodeError, Decoder, EncodeError, Encoder, from_slice};
 
 /// The types that travel as `bin` in both directions.
 ///
-/// A list of its own because `serde_bytes` can serialise more than it can deserialise: a `Box<Vec<u8>>` would go out as
-/// `bin` and never come back.
-pub trait ByteString: serde_bytes::Serialize {}
+/// A list of its own because `serde_bytes` knows more types than it can deserialise: a `Box<Vec<u8>>` would go out as `bin` and
+/// never come back.
+pub trait ByteString {
+    /// The bytes; `None` where there is no byte string.
+    fn as_bytes(&self) -> Option<&[u8]>;
 
-impl ByteString for [u8] {}
-impl<const N: usize> ByteString for [u8; N] {}
-impl ByteString for Vec<u8> {}
-impl ByteString for Box<[u8]> {}
-impl ByteString for Cow<'_, [u8]> {}
-impl<T: ByteString + ?Sized> ByteString for &T {}
-impl<T: ByteString> ByteString for Option<T> {}
+    /// Encodes them as `bin`.
+    ///
+    /// # Errors
+    /// When the message would be larger than the limit.
+    fn write(&self, to: &mut Encoder) -> Result<(), EncodeError> {
+        match self.as_bytes() {
+            Some(bytes) => to.bytes(bytes),
+            None => to.nil(),
+        }
+    }
+}
+
+impl ByteString for [u8] {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl<const N: usize> ByteString for [u8; N] {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl ByteString for Vec<u8> {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl ByteString for Box<[u8]> {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl ByteString for Cow<'_, [u8]> {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+}
+
+impl<T: ByteString + ?Sized> ByteString for &T {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        T::as_bytes(self)
+    }
+}
+
+impl<T: ByteString> ByteString for Option<T> {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        self.as_ref().and_then(T::as_bytes)
+    }
+}
 
 /// A value about to be encoded.
 #[derive(Debug)]
@@ -43,7 +91,7 @@ pub trait EncodeBytes {
 
 impl<T: ByteString + ?Sized> EncodeBytes for Encode<'_, T> {
     fn __encode(&self, to: &mut Encoder) -> Result<(), EncodeError> {
-        to.value(&AsBytes(self.0))
+        self.0.write(to)
     }
 }
 
@@ -117,7 +165,7 @@ impl<'de, T> DecodeSerde<'de, T> for &Decode<T> {
 /// Encodes an item of a stream. No generated code names its type, which lookup would need; so only a `Vec<u8>` is known here.
 pub(crate) fn encode_item<T: serde::Serialize + 'static>(item: &T, to: &mut Encoder) -> Result<(), EncodeError> {
     match (item as &dyn Any).downcast_ref::<Vec<u8>>() {
-        Some(bytes) => to.value(&AsBytes(bytes)),
+        Some(bytes) => bytes.write(to),
         None => to.value(item),
     }
 }
@@ -130,15 +178,6 @@ pub(crate) fn decode_item<T: DeserializeOwned + 'static>(payload: &[u8]) -> Resu
     *bytes = Some(decoder.bytes()?);
     decoder.end()?;
     item.ok_or_else(|| DecodeError::Malformed("expected a byte string".into()))
-}
-
-/// Gives a byte string serde's own trait, by the way of `serde_bytes`.
-pub(super) struct AsBytes<'a, T: ?Sized>(pub(super) &'a T);
-
-impl<T: serde_bytes::Serialize + ?Sized> serde::Serialize for AsBytes<'_, T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_bytes::Serialize::serialize(self.0, serializer)
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Reading values, borrowing from the received message where the type allows.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Visitor};
 
 use super::{along, scan};
 
@@ -92,6 +92,12 @@ impl<'de> Decoder<'de> {
 
     /// Decodes the next value as a byte string.
     pub(super) fn bytes<T: serde_bytes::Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
+        // Most are short, and need not be looked at by what reads any value.
+        if let [SHORT_BIN, length, rest @ ..] = self.rest {
+            let (bytes, rest) = rest.split_at_checked(usize::from(*length)).ok_or(DecodeError::Truncated)?;
+            self.rest = rest;
+            return decode(T::deserialize(Bin(bytes)));
+        }
         let mut value = self.extent()?;
         decode(T::deserialize(&mut value))
     }
@@ -129,6 +135,29 @@ impl<'de> Decoder<'de> {
         let (value, rest) = self.rest.split_at(scan::value_length(self.rest)?);
         self.rest = rest;
         Ok(rmp_serde::Deserializer::from_read_ref(value))
+    }
+}
+
+/// Announces a byte string of at most 255 bytes, whose length is the next byte.
+const SHORT_BIN: u8 = 0xc4;
+
+/// A byte string, as `serde` sees it.
+struct Bin<'de>(&'de [u8]);
+
+impl<'de> Deserializer<'de> for Bin<'de> {
+    type Error = rmp_serde::decode::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_some(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct seq
+        tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 

@@ -30,6 +30,12 @@ pub struct Encoder {
     things: Vec<Thing>,
 }
 
+/// A marker, and a length of four bytes.
+const LONGEST_HEAD: usize = 5;
+
+/// What a value begins with.
+type Head = io::Cursor<[u8; LONGEST_HEAD]>;
+
 /// So many bytes are worth keeping apart; fewer are copied as quickly.
 const BULK: usize = 16 * 1024;
 
@@ -49,18 +55,38 @@ impl Encoder {
     /// # Errors
     /// When the message would be larger than the limit.
     pub fn array(&mut self, length: u32) -> Result<(), EncodeError> {
-        let limit = self.limit;
-        rmp::encode::write_array_len(&mut Limited { encoder: self, overflow: false }, length)
-            .map_err(|_| EncodeError::TooLarge(limit))?;
-        Ok(())
+        self.head(|head| rmp::encode::write_array_len(head, length).is_ok())
     }
 
     /// Announces how many entries of a map follow.
     pub(crate) fn map(&mut self, length: u32) -> Result<(), EncodeError> {
-        let limit = self.limit;
-        rmp::encode::write_map_len(&mut Limited { encoder: self, overflow: false }, length)
-            .map_err(|_| EncodeError::TooLarge(limit))?;
+        self.head(|head| rmp::encode::write_map_len(head, length).is_ok())
+    }
+
+    /// Writes what a value begins with, all at once: byte by byte it would cost more than most values.
+    fn head(&mut self, write: impl FnOnce(&mut Head) -> bool) -> Result<(), EncodeError> {
+        let mut head = Head::new([0; LONGEST_HEAD]);
+        let is_written = write(&mut head);
+        debug_assert!(is_written, "no head is longer");
+        let length = usize::try_from(head.position()).unwrap_or(LONGEST_HEAD);
+        self.encoded(&head.get_ref()[..length])
+    }
+
+    /// Encodes `bytes` as `bin`.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        let length = u32::try_from(bytes.len()).map_err(|_| EncodeError::TooLarge(self.limit))?;
+        self.head(|head| rmp::encode::write_bin_len(head, length).is_ok())?;
+        // What was kept apart has been joined to what comes before the head.
+        if bytes.len() > self.limit - self.payload.len() {
+            return Err(EncodeError::TooLarge(self.limit));
+        }
+        self.payload.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Encodes that there is no value.
+    pub(super) fn nil(&mut self) -> Result<(), EncodeError> {
+        self.head(|head| rmp::encode::write_nil(head).is_ok())
     }
 
     /// Encodes `value`, structs as maps with named fields.
@@ -83,14 +109,12 @@ impl Encoder {
     /// Encodes `bytes` as `bin`, without a copy if they are many.
     pub(super) fn adopt(&mut self, bytes: Vec<u8>) -> Result<(), EncodeError> {
         if bytes.len() <= BULK {
-            return self.value(serde_bytes::Bytes::new(&bytes));
+            return self.bytes(&bytes);
         }
-        let limit = self.limit;
-        let length = u32::try_from(bytes.len()).map_err(|_| EncodeError::TooLarge(limit))?;
-        rmp::encode::write_bin_len(&mut Limited { encoder: self, overflow: false }, length)
-            .map_err(|_| EncodeError::TooLarge(limit))?;
+        let length = u32::try_from(bytes.len()).map_err(|_| EncodeError::TooLarge(self.limit))?;
+        self.head(|head| rmp::encode::write_bin_len(head, length).is_ok())?;
         if bytes.len() > self.limit - self.payload.len() {
-            return Err(EncodeError::TooLarge(limit));
+            return Err(EncodeError::TooLarge(self.limit));
         }
         self.bulk = bytes;
         Ok(())

@@ -3,7 +3,7 @@
 //! The same choice as in [`bytes`](super::bytes), but by value, so that a long byte string need not be copied: its memory
 //! becomes part of the message.
 
-use super::{EncodeError, Encoder, bytes::AsBytes, fetch::OwnedByteString};
+use super::{EncodeError, Encoder, fetch::OwnedByteString};
 
 /// A value about to be encoded and given up.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl<T: OwnedByteString> GiveBytes for Give<T> {
     fn __give(self, to: &mut Encoder) -> Result<(), EncodeError> {
         match self.0.into_bytes() {
             Ok(bytes) => to.adopt(bytes),
-            Err(value) => to.value(&AsBytes(&value)),
+            Err(value) => value.write(to),
         }
     }
 }

@@ -18,7 +18,18 @@ enum Head {
 }
 
 /// The length in bytes of the first value of `input`.
+#[inline]
 pub(crate) fn value_length(input: &[u8]) -> Result<usize, DecodeError> {
+    // Most arguments hold no others, and need no memory for the scan.
+    match head(input)? {
+        Head::Bytes(length) if length <= input.len() => Ok(length),
+        Head::Bytes(_) => Err(DecodeError::Truncated),
+        Head::Values(..) => nested_length(input),
+    }
+}
+
+/// As [`value_length`], of a value that holds others.
+fn nested_length(input: &[u8]) -> Result<usize, DecodeError> {
     // Values still to come on each open level; the array is the whole memory the scan needs.
     let mut open = [0_u64; MAX_DEPTH];
     let mut depth = 0;

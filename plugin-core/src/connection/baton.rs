@@ -8,7 +8,7 @@
 //! reading and sleeping in the same step in which a reader that leaves looks for one that sleeps. Either the caller finds the
 //! reading free, or the reader finds the caller asleep.
 
-use super::{calls::Calls, wait::Patience, waiter::Woken};
+use super::{calls::Calls, read::Brought, wait::Patience};
 use crate::{protocol::frame::Deframer, sync::Arc, transport::Link};
 
 /// What it takes to read a link.
@@ -24,8 +24,8 @@ pub(crate) struct Reading {
     pub(super) is_fresh: bool,
     /// The last turn has left bytes in the link, as far as is known.
     pub(super) has_left_some: bool,
-    /// Those to be woken at the end of a turn; empty between turns.
-    pub(super) woken: Vec<Woken>,
+    /// What a turn has brought; empty between turns.
+    pub(super) brought: Brought,
 }
 
 impl Reading {
@@ -38,7 +38,7 @@ impl Reading {
             last_frames: 0,
             is_fresh: true,
             has_left_some: false,
-            woken: Vec::new(),
+            brought: Brought::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Calling: a number for each call, and a place where its answer is waited for.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     hash::{BuildHasherDefault, Hasher},
     time::Duration,
 };
@@ -110,13 +110,14 @@ impl Calls {
         if self.is_closed {
             return None;
         }
-        loop {
+        let place = loop {
             self.last = self.last.wrapping_add(1);
-            if self.last != 0 && !self.waiting.contains_key(&self.last) {
-                break;
+            match self.waiting.entry(self.last) {
+                Entry::Vacant(place) if self.last != 0 => break place,
+                _ => {}
             }
-        }
-        self.waiting.insert(self.last, Slot::Waited(Arc::clone(waiter)));
+        };
+        place.insert(Slot::Waited(Arc::clone(waiter)));
         if waiter.task().is_some() {
             self.tasks.count += 1;
             self.tasks.turns.get_or_insert(self.baton.turns());

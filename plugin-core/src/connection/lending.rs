@@ -165,7 +165,7 @@ impl LendingCall<'_, '_> {
         if is_held_up {
             return Poll::Pending;
         }
-        match registered.waiter.asked.next() {
+        match registered.waiter().asked.next() {
             Some(request) => self.begin(request),
             None => return Poll::Ready(self.answer.take().map(Ok)),
         }
@@ -176,7 +176,7 @@ impl LendingCall<'_, '_> {
     fn begin(&mut self, request: Message) {
         let (connection, deadline) = (self.connection, self.deadline);
         let begun = self.lender.begin(connection, request);
-        let Some(Registered { waiter, .. }) = &self.registered else { return };
+        let Some(waiter) = self.registered.as_ref().map(Registered::waiter) else { return };
         match begun {
             Begun::Done(None) => {}
             Begun::Done(Some(answer)) => {
@@ -283,8 +283,8 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
     /// As [`poll`](Self::poll), of a call that lends, and `takes` what is asked.
     fn poll_asked(&mut self, context: &Context<'_>, deadline: Option<Instant>, takes: bool) -> Poll<Event> {
         // Before it is looked at what is asked: whoever asks does that first, and wakes then.
-        self.waiter.wakes(context);
-        let asked = if !takes || is_past(deadline) { None } else { self.waiter.asked.next() };
+        self.waiter().wakes(context);
+        let asked = if !takes || is_past(deadline) { None } else { self.waiter().asked.next() };
         match asked {
             Some(request) => Poll::Ready(Event::Asked(request)),
             None => self.poll(context, deadline).map(Event::Over),

@@ -125,6 +125,11 @@ pub(crate) trait Handler: Send + Sync {
     /// A method is to be called.
     fn request(&self, connection: &Arc<Connection>, request: Message);
 
+    /// Methods of the greeting's interfaces are to be called, whose requests have come together. Leaves none.
+    fn requests(&self, connection: &Arc<Connection>, requests: &mut Vec<Message>) {
+        requests.drain(..).for_each(|request| self.request(connection, request));
+    }
+
     /// A method is to be called on this thread: it waits in the call from which the request is made.
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
         self.request(connection, request);

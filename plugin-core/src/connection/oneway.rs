@@ -85,24 +85,38 @@ impl Connection {
         lock(&self.outbox).queue.has_oneways()
     }
 
-    /// Takes note that the other side has finished with `count` oneway calls.
-    pub(super) fn credited(&self, count: u32) -> Result<(), Violation> {
+    /// Takes note that the other side has finished with `count` oneway calls; whether somebody waits, and is to look again.
+    pub(super) fn credited(&self, count: u32) -> Result<bool, Violation> {
         let mut outbox = lock(&self.outbox);
         outbox.queue.credited(count)?;
-        self.notify(outbox);
-        Ok(())
+        Ok(outbox.waiting > 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{thread, time::Duration};
+    use std::{
+        future::Future,
+        pin::pin,
+        sync::mpsc,
+        task::{Context, Wake, Waker},
+        thread,
+        time::Duration,
+    };
 
     use super::*;
     use crate::{
         connection::tests::{connect, promptly},
-        protocol::{frame::Kind, oneway::MESSAGES},
+        protocol::{
+            frame::{Header, Kind},
+            oneway::MESSAGES,
+        },
+        transport::Link,
     };
+
+    /// The other side has finished with one.
+    const CREDIT: Header =
+        Header { kind: Kind::Credit as u8, call: 1, length: 0, ack: 0, target: 0, deadline: 0, method: 0, flags: 0 };
 
     fn call() -> Message {
         Message::answer(Kind::Oneway, 0, vec![0; 10])
@@ -119,7 +133,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_for_the_other_side_to_finish_is_woken_by_that_alone() {
-        let (connection, _unread) = connect();
+        let (connection, other) = connect();
         (0..MESSAGES).for_each(|_| connection.send_oneway(call(), None).unwrap());
         assert!(is_late(&connection));
         let waits = Arc::clone(&connection);
@@ -127,10 +141,33 @@ mod tests {
         while lock(&connection.outbox).oneway_line.is_empty() {
             thread::yield_now();
         }
-        connection.credited(1).unwrap();
+        other.write(&CREDIT.to_wire()).unwrap();
         assert!(promptly(move || waiting.join().unwrap()));
         assert!(is_late(&connection), "there was room for one");
         assert!(lock(&connection.outbox).oneway_line.is_empty(), "who is late has left the line");
+    }
+
+    /// Takes note whether who reads holds a lock.
+    struct Looks(Arc<Connection>, mpsc::Sender<bool>);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            let is_locked = self.0.inbox.try_lock().is_err() || self.0.outbox.try_lock().is_err();
+            self.1.send(is_locked).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_task_that_waits_for_the_other_side_to_finish_is_woken_where_nothing_is_locked() {
+        let (connection, other) = connect();
+        (0..MESSAGES).for_each(|_| connection.send_oneway(call(), None).unwrap());
+        let (looked, looks) = mpsc::channel();
+        let waker = Waker::from(Arc::new(Looks(Arc::clone(&connection), looked)));
+        let mut waits = pin!(connection.send_oneway_async(call(), None));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        other.write(&CREDIT.to_wire()).unwrap();
+        assert_eq!(looks.recv_timeout(Duration::from_secs(20)), Ok(false));
+        assert!(waits.poll(&mut Context::from_waker(&waker)).is_ready());
     }
 
     #[test]

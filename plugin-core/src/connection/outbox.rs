@@ -57,7 +57,7 @@ pub(super) struct Outbox {
     /// There is a writer thread, which writes what others could not write at once.
     has_writer: bool,
     /// How many threads wait for `Connection::changed`: a signal costs a system call, heard or not.
-    waiting: usize,
+    pub(super) waiting: usize,
     /// A link was shut out to make place for another, and nobody has been told that it is gone.
     has_untold_loss: bool,
     /// The senders of large messages that wait for room, in the order in which they came.
@@ -328,13 +328,13 @@ impl Connection {
         withdrawn
     }
 
-    /// Takes note of what the other side has received, on the thread that reads and is awake now.
-    pub(super) fn acknowledged(&self, count: u32) -> Result<(), Violation> {
+    /// Takes note of what the other side has received, on the thread that reads and is awake now; whether somebody waits, and is to
+    /// look again.
+    pub(super) fn acknowledged(&self, count: u32) -> Result<bool, Violation> {
         let mut outbox = lock(&self.outbox);
         outbox.queue.acknowledge(count)?;
         outbox.reader_writes = outbox.is_linked();
-        self.notify(outbox); // There may be room now.
-        Ok(())
+        Ok(outbox.waiting > 0) // There may be room now.
     }
 
     /// Takes note of what this side has received.

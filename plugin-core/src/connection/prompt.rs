@@ -8,7 +8,7 @@ use std::{
     borrow::Borrow,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use super::{CallFailure, Connection, outbox::Next, tasks::Registered, waiter::Waiter};
@@ -64,7 +64,11 @@ impl<C: Borrow<Arc<Connection>> + Unpin> Future for Prompt<C> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let me = &mut *self;
         me.write();
-        me.registered.poll(context, me.deadline)
+        let outcome = ready!(me.registered.poll(context, me.deadline));
+        if outcome.is_ok() {
+            me.registered.put_back_waiter();
+        }
+        Poll::Ready(outcome)
     }
 }
 

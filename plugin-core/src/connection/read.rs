@@ -19,7 +19,7 @@ use crate::{
         frame::Kind,
         incoming::Incoming,
         message::Message,
-        metadata::{self, Metadata},
+        metadata::{self, FIRST_OBJECT, Metadata},
     },
     sync::{Arc, Instant, thread},
     transport::{Link, Pollable, TICK},
@@ -27,6 +27,9 @@ use crate::{
 
 /// After how many frames of one turn no more are received: what waits to be written has waited for long enough.
 const MAX_FRAMES: usize = 16;
+
+/// How many requests are handed on together.
+const REQUESTS: usize = 64;
 
 /// How many turns are taken at once where there is always more to read: of a few hundred KiB, while others wait for the thread.
 #[cfg(any(unix, test))]
@@ -52,6 +55,17 @@ pub(crate) enum Recalled {
     Taken,
     /// Nobody has.
     Free,
+}
+
+/// What a turn of reading has brought, to be seen to behind a lock, or behind all frames.
+#[derive(Default)]
+pub(super) struct Brought {
+    /// Those to be woken.
+    woken: Vec<Woken>,
+    /// Somebody waits for room in the outbox, and there is some, or for the other side to finish with oneway calls.
+    has_room: bool,
+    /// Requests that came one after the other, for the interfaces of the greeting and without metadata.
+    requests: Vec<Message>,
 }
 
 /// What became of received frames.
@@ -178,13 +192,17 @@ impl Connection {
 
     /// Takes all the frames that are there.
     fn take_frames(self: &Arc<Self>, reading: &mut Reading) -> Progress {
-        let mut woken = std::mem::take(&mut reading.woken);
-        let taken = self.take_frames_locked(reading, &mut woken);
+        let mut brought = std::mem::take(&mut reading.brought);
+        let taken = self.take_frames_locked(reading, &mut brought);
+        let woken = &mut brought.woken;
         // Without a lock, and while this thread is known to be awake: what the woken ones send next is written with whatever
         // else this thread writes before it waits again.
         let are_several = woken.iter().filter(|woken| woken.is_thread()).count() > 1;
-        Woken::wake_all(&mut woken);
-        reading.woken = woken;
+        Woken::wake_all(woken);
+        if std::mem::take(&mut brought.has_room) {
+            self.changed.notify_all();
+        }
+        reading.brought = brought;
         if are_several {
             // Or they would find this thread gone, or waiting, and each would have to write for itself.
             thread::yield_now();
@@ -203,7 +221,7 @@ impl Connection {
         }
     }
 
-    fn take_frames_locked(self: &Arc<Self>, reading: &mut Reading, woken: &mut Vec<Woken>) -> Result<Taken, Violation> {
+    fn take_frames_locked(self: &Arc<Self>, reading: &mut Reading, brought: &mut Brought) -> Result<Taken, Violation> {
         // Until the end, so that what the next link brings comes behind all of this.
         let mut inbox = lock(&self.inbox);
         if inbox.generation != reading.generation {
@@ -218,6 +236,7 @@ impl Connection {
                 (frame.header, inbox.incoming.accept(&frame)?)
             } else {
                 calls = None;
+                self.hand_on_requests(brought);
                 match receive_fragment(reading, &mut inbox.incoming, count < MAX_FRAMES)? {
                     Some(Fragment { header, message }) => (header, message),
                     None => break,
@@ -226,18 +245,23 @@ impl Connection {
             if acknowledged != Some(header.ack) {
                 acknowledged = Some(header.ack);
                 calls = None;
-                self.acknowledged(header.ack)?;
+                brought.has_room |= self.acknowledged(header.ack)?;
             }
             count += 1;
             match message {
                 // With it, nothing is dropped but bytes, should nobody wait for it.
                 Some(answer) if answer.kind.is_answer() && !answer.meta => {
                     let answered = calls.get_or_insert_with(|| lock(&self.calls)).answer(answer);
-                    woken.extend(answered.unwrap_or_default());
+                    brought.woken.extend(answered.unwrap_or_default());
+                }
+                Some(request) if is_plain(&request) && brought.requests.len() < REQUESTS => {
+                    brought.requests.push(request);
                 }
                 Some(message) => {
                     calls = None;
-                    self.route(message, woken)?;
+                    // In the order in which they came: it may cancel one of them.
+                    self.hand_on_requests(brought);
+                    self.route(message, brought)?;
                 }
                 None => {}
             }
@@ -249,7 +273,14 @@ impl Connection {
         Ok(Taken::Frames(count))
     }
 
-    fn route(self: &Arc<Self>, mut message: Message, woken: &mut Vec<Woken>) -> Result<(), Violation> {
+    fn hand_on_requests(self: &Arc<Self>, brought: &mut Brought) {
+        if !brought.requests.is_empty() {
+            self.handler.requests(self, &mut brought.requests);
+        }
+    }
+
+    fn route(self: &Arc<Self>, mut message: Message, brought: &mut Brought) -> Result<(), Violation> {
+        let woken = &mut brought.woken;
         // What cannot be read is told by whoever decodes the values behind it.
         let metadata =
             if message.meta { Metadata::read(&message.payload).unwrap_or_default() } else { Metadata::default() };
@@ -258,7 +289,7 @@ impl Connection {
         }
         match message.kind {
             Kind::Oneway => return self.oneway_arrived(message),
-            Kind::Credit => return self.credited(message.call),
+            Kind::Credit => brought.has_room |= self.credited(message.call)?,
             Kind::Request if message.meta || metadata::is_lent(message.target) => {
                 self.request_arrived(message, metadata.parent, woken);
             }
@@ -331,6 +362,11 @@ impl Connection {
     pub(super) fn read_link(self: &Arc<Self>, mut reading: Box<Reading>) {
         while self.read_on(&mut reading, None) != Progress::Over {}
     }
+}
+
+/// Whether nothing has to be known of a request but whom it asks: with all others, more may have to do.
+fn is_plain(message: &Message) -> bool {
+    message.kind == Kind::Request && !message.meta && message.target < FIRST_OBJECT
 }
 
 /// Takes a fragment of a large message, and for that receives more, without waiting, if it may.

@@ -26,7 +26,8 @@ use crate::{
 /// A call of a task that is registered, and given up when this is dropped before its end.
 pub(super) struct Registered<C: Borrow<Arc<Connection>>> {
     pub(super) connection: C,
-    pub(super) waiter: Arc<Waiter>,
+    /// `None` once another call may have it.
+    waiter: Option<Arc<Waiter>>,
     pub(super) call: u32,
     /// Others were registered when it was.
     pub(super) has_company: bool,
@@ -58,7 +59,7 @@ impl Connection {
             return Err(CallFailure::Unsent(request));
         };
         request.call = registered.call;
-        let next = match self.queue(request, deadline, Some(&registered.waiter), registered.has_company).await {
+        let next = match self.queue(request, deadline, Some(registered.waiter()), registered.has_company).await {
             Ok(next) => next,
             Err((Unsent::Closed, request)) => return Err(CallFailure::Unsent(request)),
             Err((Unsent::Late, _)) => return Err(CallFailure::Late { may_have_run: false }),
@@ -78,7 +79,7 @@ impl Connection {
         let Some(registered) = Registered::new(self, Waiter::of_task(deadline, None)) else {
             return Err((Unsent::Closed, call));
         };
-        let next = self.queue(call, deadline, Some(&registered.waiter), registered.has_company).await?;
+        let next = self.queue(call, deadline, Some(registered.waiter()), registered.has_company).await?;
         drop(registered);
         self.see_to(next).await;
         Ok(())
@@ -182,11 +183,23 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
         // From here on, whoever leaves the reading finds that a task waits.
         at.attend_to(attendance);
         at.arrange(alarm);
-        Some(Self { connection, waiter, call, has_company, is_queued: false, is_over: false })
+        Some(Self { connection, waiter: Some(waiter), call, has_company, is_queued: false, is_over: false })
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
         self.connection.borrow()
+    }
+
+    pub(super) fn waiter(&self) -> &Arc<Waiter> {
+        self.waiter.as_ref().expect("its answer has not been taken")
+    }
+
+    /// Lets another call have the waiter: the answer has been taken, and this one has lent nothing.
+    pub(super) fn put_back_waiter(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            self.connection().refuse_waiting(&waiter);
+            waiter.put_back_by_task();
+        }
     }
 
     pub(super) fn poll(
@@ -195,10 +208,10 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
         deadline: Option<Instant>,
     ) -> Poll<Result<Message, CallFailure>> {
         let connection = self.connection.borrow();
-        let outcome = match self.waiter.poll(context) {
+        let outcome = match self.waiter().poll(context) {
             Poll::Ready(State::Answered(answer)) => Ok(answer),
             Poll::Ready(_) => Err(connection.closed_under(self.call)),
-            Poll::Pending if is_past(deadline) => connection.abandon(self.call, &self.waiter),
+            Poll::Pending if is_past(deadline) => connection.abandon(self.call, self.waiter()),
             Poll::Pending => return Poll::Pending,
         };
         self.is_over = true;
@@ -208,18 +221,19 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
 
 impl<C: Borrow<Arc<Connection>>> Drop for Registered<C> {
     fn drop(&mut self) {
+        let Some(waiter) = &self.waiter else { return };
         let connection = self.connection.borrow();
         if self.is_over {
             // Nobody finds the waiter any more.
         } else if self.is_queued {
             // An answer that has come meanwhile is for nobody.
-            let _ = connection.abandon(self.call, &self.waiter);
+            let _ = connection.abandon(self.call, waiter);
         } else {
             // The other side has never heard of it, and answers nothing.
             lock(&connection.calls).leave_unanswered(self.call, false);
         }
         // Nobody finds the waiter any more.
-        connection.refuse_waiting(&self.waiter);
+        connection.refuse_waiting(waiter);
     }
 }
 

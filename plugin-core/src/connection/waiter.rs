@@ -115,9 +115,14 @@ pub(super) enum State {
     Closed,
 }
 
+/// How many waiters of tasks a thread keeps for those that call next.
+const KEPT: usize = 256;
+
 thread_local! {
     /// Waiters of this thread that are not in use. A call made while another waits takes its own.
     static IDLE: RefCell<Vec<Arc<Waiter>>> = const { RefCell::new(Vec::new()) };
+    /// Those of tasks, left by the ones that were polled last on this thread.
+    static OF_TASKS: RefCell<Vec<Arc<Waiter>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Waiter {
@@ -138,8 +143,30 @@ impl Waiter {
     /// One for a call of a task, which has until `deadline`. With a `waker`, the task is woken when something becomes of its
     /// wait, and need not look before.
     pub(super) fn of_task(deadline: Option<Instant>, waker: Option<Waker>) -> Arc<Self> {
+        let task = Some(Task { deadline });
+        let mut idle = OF_TASKS.try_with(|idle| idle.borrow_mut().pop()).ok().flatten();
+        if let Some(waiter) = idle.as_mut().and_then(Arc::get_mut) {
+            waiter.task = task;
+            waiter.wait.get_mut().unwrap_or_else(PoisonError::into_inner).waker = waker;
+            return idle.unwrap_or_default();
+        }
         let wait = Mutex::new(Wait { waker, ..Wait::default() });
-        Arc::new(Self { wait, task: Some(Task { deadline }), ..Self::default() })
+        Arc::new(Self { wait, task, ..Self::default() })
+    }
+
+    /// Keeps that of a task whose answer has been taken, unless somebody still holds it. It knows no waker any more: whoever brought
+    /// the answer took that.
+    pub(super) fn put_back_by_task(self: Arc<Self>) {
+        // Whoever takes it makes sure of that again.
+        if Arc::strong_count(&self) == 1 {
+            self.asked.clear();
+            let _ = OF_TASKS.try_with(|idle| {
+                let mut idle = idle.borrow_mut();
+                if idle.len() < KEPT {
+                    idle.push(self);
+                }
+            });
+        }
     }
 
     /// The task that waits, if it is one.

@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, Weak, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -119,6 +119,7 @@ impl Supervisor {
         self.events.tell(&Event::Started { pid: instance.pid() });
         state.has_given_up = false;
         state.phase = Phase::Running(Arc::clone(instance));
+        instance.usage.is_let_through.store(true, Ordering::Release);
         drop(state);
         self.changed.notify_all();
         self.watch_usage(instance);

@@ -19,6 +19,8 @@ pub(super) struct Usage {
     calls: AtomicUsize,
     /// When the last of them ended, or the last object was let go of, in microseconds since the run began.
     ended: AtomicU64,
+    /// Everybody may call it: its `on_start` is over.
+    pub(super) is_let_through: AtomicBool,
     /// Whether it held objects of this host when somebody looked last.
     held_objects: AtomicBool,
 }
@@ -34,6 +36,18 @@ impl Lease {
             instance.usage.calls.fetch_add(1, Ordering::Relaxed);
         }
         Self { instance: Arc::clone(instance) }
+    }
+}
+
+impl Instance {
+    /// The right to call this run, without looking at the state of its plugin.
+    ///
+    /// One that has been let through is the present one until it ends or is stopped, which it tells itself. Where it is stopped for
+    /// being idle, too, a call must take its lease under the lock of that state.
+    pub(crate) fn lease_openly(self: Arc<Self>) -> Option<Lease> {
+        let is_open = self.usage.is_let_through.load(Ordering::Acquire) && self.settings.idle_timeout.is_none();
+        // None is made where it is not taken: it would be given back.
+        (is_open && self.is_usable()).then(|| Lease { instance: self })
     }
 }
 

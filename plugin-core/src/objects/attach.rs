@@ -127,18 +127,27 @@ impl Attachments {
     ///
     /// # Errors
     /// When it may not refer to one of them.
+    #[inline]
     pub(crate) fn attach(&self, message: Message, connection: &Arc<Connection>) -> Result<Message, EncodeError> {
-        let Some(all) = &self.0 else { return Ok(message) };
-        for import in &all.returned {
+        match &self.0 {
+            Some(all) => all.attach(message, connection),
+            None => Ok(message),
+        }
+    }
+}
+
+impl All {
+    fn attach(&self, message: Message, connection: &Arc<Connection>) -> Result<Message, EncodeError> {
+        for import in &self.returned {
             check_home(import, connection)?;
         }
-        for export in &all.given {
+        for export in &self.given {
             export.check().map_err(|why| EncodeError::Failed(why.into()))?;
         }
-        for descriptor in &all.interfaces {
+        for descriptor in &self.interfaces {
             declare(descriptor, connection)?;
         }
-        let cargo = connection.give(&all.given, &all.returned).map_err(|too_many| {
+        let cargo = connection.give(&self.given, &self.returned).map_err(|too_many| {
             let peer = whose(&connection.peer());
             EncodeError::Failed(match too_many {
                 TooMany::Objects => {

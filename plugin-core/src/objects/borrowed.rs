@@ -70,7 +70,7 @@ impl Function {
     ///
     /// # Errors
     /// When the call fails for any reason but the function's own.
-    pub fn call(&self, arguments: u32, encode: Encode<'_>) -> Result<Answer> {
+    pub fn call(&self, arguments: u32, encode: Encode<'_>) -> Result<Answer<'_>> {
         self.callee.call(self.called, arguments, encode, &mut [])
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    client::{Answer, encode_call, too_deep, unsent},
+    client::{Answer, Peer, encode_call, too_deep, unsent},
     codec::{EncodeError, Encoder},
     connection::{CallFailure, Connection, Import, NOTICE_BYTES, NOTICES, Sent, Unsent, lock},
     deadline::{self, Scope},
@@ -101,7 +101,7 @@ impl Callee {
         arguments: u32,
         encode: Encode<'_>,
         lent: &mut [Lent<'_>],
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         let Some(_level) = depth::enter() else { return Err(too_deep(&self.peer, called.name)) };
         let began = Instant::now();
         let deadline = deadline::for_call(began, called.timeout, self.call_timeout());
@@ -192,13 +192,13 @@ impl Callee {
         told: Told,
         (began, deadline): (Instant, Option<Instant>),
         answer: Result<Message, CallFailure>,
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'static>> {
         if let (Ok(_), Hold::Lent { notices, .. }) = (&answer, &self.hold) {
             lock(notices).ran(told);
         }
         let answer = answer.map_err(|failure| self.explain(called.name, began, deadline, &failure))?;
         let max_message = self.connection.max_message();
-        Answer::new(Arc::clone(&self.peer), called.name, answer, limit(began, deadline), max_message)
+        Answer::new(Peer::Shared(Arc::clone(&self.peer)), called.name, answer, || limit(began, deadline), max_message)
     }
 
     /// Calls it without waiting, behind all that it was called with before.
@@ -305,8 +305,8 @@ impl Callee {
 
     /// The call that lends it, seen from the method that it was called with.
     pub(super) fn of_call(context: Context, target: u32) -> Self {
-        let Context { connection, call, peer } = context;
-        Self { connection, peer, target, hold: Hold::Lent { call, notices: Arc::default() } }
+        let Context { connection, call } = context;
+        Self { peer: connection.peer(), connection, target, hold: Hold::Lent { call, notices: Arc::default() } }
     }
 
     /// What this side holds.

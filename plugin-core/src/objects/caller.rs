@@ -62,7 +62,7 @@ impl Client {
         method: usize,
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         self.call_lending(method, arguments, encode, &mut [])
     }
 
@@ -76,7 +76,7 @@ impl Client {
         arguments: u32,
         encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
         lent: &mut [Lent<'_>],
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         match &self.0 {
             Callee::Plugin(client) => client.call(method, arguments, encode, lent),
             Callee::Distant(object) => object.call(method, arguments, encode, lent),
@@ -149,7 +149,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub fn call(self) -> impl Future<Output = Result<Answer>> + Send + 'a {
+    pub fn call(self) -> impl Future<Output = Result<Answer<'a>>> + Send + 'a {
         match self.0 {
             Ok(Of::Plugin(call)) => call.call(),
             Ok(Of::Distant(call)) => client::Calling::of(async move { call.call_lending(&mut []).await }),
@@ -161,7 +161,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub fn call_lending<'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer>>
+    pub fn call_lending<'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer<'a>>>
     where
         'a: 'b,
     {

@@ -83,7 +83,7 @@ impl Distant {
         arguments: u32,
         encode: Encode<'_>,
         lent: &mut [Lent<'_>],
-    ) -> Result<Answer> {
+    ) -> Result<Answer<'_>> {
         match self.method(method) {
             Ok(called) => self.callee.call(called, arguments, encode, lent),
             Err(error) => Err(error),
@@ -134,14 +134,14 @@ impl std::fmt::Debug for Prepared {
 
 impl Prepared {
     /// Makes the call. Dropping the future cancels it.
-    pub(super) fn call_lending<'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer>> {
+    pub(super) fn call_lending<'b, 'c: 'b>(self, lent: &'b mut [LentByTask<'_>]) -> BoxFuture<'b, Result<Answer<'c>>> {
         let (peer, name) = (Arc::clone(&self.callee.peer), self.called.name);
         let make = Box::pin(self.make_lending(lent));
         Box::pin(Within::new(make, move || Err(too_deep(&peer, name))))
     }
 
     /// While the call waits, this takes little of the stack.
-    async fn make_lending(self, lent: &mut [LentByTask<'_>]) -> Result<Answer> {
+    async fn make_lending<'c>(self, lent: &mut [LentByTask<'_>]) -> Result<Answer<'c>> {
         let Self { callee, called, began, scope, parcel } = self;
         let deadline = callee.deadline(called, began, scope);
         let mut lending = Lending::new(lent, &callee.peer);

@@ -291,13 +291,16 @@ impl Asked {
     }
 
     fn context(&self) -> Context {
-        Context { connection: Arc::clone(&self.connection), call: self.number, peer: Arc::clone(&self.peer) }
+        Context::new(&self.connection, self.number)
     }
 
     /// Begins to run an async method of `object`.
     fn begin<'a>(&self, object: &'a (dyn LentObject + 'a), request: &mut Message) -> Result<server::Run<'a>, Failure> {
         let dispatch = |method, request, answer| object.dispatch_async(method, request, answer);
-        server::Run::new(object.descriptor(), request, &self.call, self.context(), dispatch)
+        let limit = self.connection.max_message();
+        let mut run = server::Run::new(object.descriptor(), request, Arc::clone(&self.call), limit, dispatch)?;
+        run.is_made_from(self.context());
+        Ok(run)
     }
 
     /// What to answer, if anybody waits for that.

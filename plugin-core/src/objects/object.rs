@@ -101,9 +101,14 @@ impl Object {
     }
 }
 
+/// Whether `target` is no interface of the greeting.
+pub(crate) fn is_object(target: u32) -> bool {
+    target >= FIRST_OBJECT
+}
+
 /// What the other side calls by `target`, if that is an object it holds.
 pub(crate) fn find(connection: &Connection, target: u32) -> Option<Arc<Object>> {
-    if target < FIRST_OBJECT {
+    if !is_object(target) {
         return None;
     }
     connection.exported(target)?.into_any().downcast().ok()

@@ -88,8 +88,20 @@ impl Kind {
     /// Frames from here up that this side does not know are ignored; unknown ones below are a violation.
     pub(crate) const FIRST_IGNORABLE: u8 = 128;
 
+    /// By number; asked twice for every frame that arrives.
+    const BY_NUMBER: [Option<Self>; Self::FIRST_IGNORABLE as usize] = {
+        let mut kinds = [None; Self::FIRST_IGNORABLE as usize];
+        let mut place = 0;
+        while place < Self::ALL.len() {
+            kinds[Self::ALL[place] as usize] = Some(Self::ALL[place]);
+            place += 1;
+        }
+        kinds
+    };
+
     pub(crate) fn from_wire(kind: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| *known as u8 == kind)
+        static KINDS: [Option<Kind>; Kind::FIRST_IGNORABLE as usize] = Kind::BY_NUMBER;
+        *KINDS.get(usize::from(kind))?
     }
 
     /// Whether it answers a request or a ping.

@@ -128,8 +128,9 @@ impl CallState {
     }
 
     /// Keeps the state for another call, unless somebody still holds it to ask after this one.
-    pub(crate) fn put_back(mut self: Arc<Self>) {
-        if Arc::get_mut(&mut self).is_some() {
+    pub(crate) fn put_back(self: Arc<Self>) {
+        // Whoever takes it makes sure of that again.
+        if Arc::strong_count(&self) == 1 {
             IDLE.with_borrow_mut(|idle| {
                 if idle.len() < KEPT {
                     idle.push(self);
@@ -193,15 +194,25 @@ impl CallState {
 
     /// Runs a handler as the answering of this call.
     pub(crate) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
-        /// Puts back what was current before: a handler may run one within another.
-        struct Restore(Option<Arc<CallState>>);
-        impl Drop for Restore {
+        Self::run_in(&mut Some(Arc::clone(self)), body)
+    }
+
+    /// As [`run`](Self::run), of the call in `place`, where it is again behind that.
+    pub(crate) fn run_in<R>(place: &mut Option<Arc<Self>>, body: impl FnOnce() -> R) -> R {
+        /// Puts back what was current before, also where `body` panics: a handler may run one within another.
+        struct Restore<'a> {
+            place: &'a mut Option<Arc<CallState>>,
+            outer: Option<Arc<CallState>>,
+        }
+        impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                CURRENT.set(self.0.take());
+                *self.place = CURRENT.replace(self.outer.take());
             }
         }
-        let _restore = Restore(CURRENT.replace(Some(Arc::clone(self))));
-        deadline::inherit(self.deadline, body)
+        let deadline = place.as_ref().and_then(|call| call.deadline);
+        let outer = CURRENT.replace(place.take());
+        let _restore = Restore { place, outer };
+        deadline::inherit(deadline, body)
     }
 }
 

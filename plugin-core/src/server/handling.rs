@@ -3,12 +3,19 @@
 use std::{io, sync::Arc, time::Instant};
 
 use super::{
-    call::CallState, discarded::Discarded, lane::Resting, leaders::Leaders, outcome::run_oneway, pace::Pace, requests,
-    service::Service, stop::StopReason,
+    call::CallState,
+    discarded::Discarded,
+    lane::Resting,
+    leaders::{Leaders, Timing},
+    outcome::run_oneway,
+    pace::{Pace, Place},
+    requests,
+    service::Service,
+    stop::StopReason,
 };
 use crate::{
     connection::{Cancel as _, Cause, Connection, End, Export, Handler, Reading, Sent, lock},
-    objects::object,
+    objects::{context::Context, object},
     protocol::message::Message,
     timer,
 };
@@ -41,7 +48,7 @@ impl Handler for Service {
     }
 
     fn read_by_caller(&self, connection: &Arc<Connection>) {
-        while let Some(task) = self.next_quick() {
+        while let Some(task) = self.next_quick(None) {
             self.submit(connection, task);
         }
     }
@@ -58,10 +65,28 @@ impl Handler for Service {
         }
     }
 
+    fn requests(&self, connection: &Arc<Connection>, came: &mut Vec<Message>) {
+        let mut others = Vec::new();
+        {
+            let mut requests = lock(&self.requests);
+            for request in came.drain(..) {
+                let place = Place { target: request.target, method: request.method };
+                if connection.is_shared() && self.paces.of(place) != Pace::Slow {
+                    requests.begin_quick(request, place);
+                } else {
+                    others.push(requests.begin(request, place, Instant::now()));
+                }
+            }
+        }
+        for task in others {
+            self.submit(connection, task);
+        }
+    }
+
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
         let now = Instant::now();
         let task = self.begin(connection, request, now);
-        if self.answer(connection, task, now, false).0 == Sent::Partly {
+        if self.answer(connection, task, Timing { began: now, count: 1 }) == Sent::Partly {
             // Not this service's own: in a host, others write.
             connection.stalled();
         }
@@ -70,7 +95,7 @@ impl Handler for Service {
     fn oneway(&self, connection: &Arc<Connection>, call: Message) {
         // Found here, in the order of arrival: the other side may let go of the object behind this call.
         let object = object::find(connection, call.target);
-        let (calling, context) = (Arc::clone(connection), self.context(connection, 0));
+        let (calling, context) = (Arc::clone(connection), Context::new(connection, 0));
         self.lane.tell_rest(|| resting(connection));
         let (dispatcher, executor) = match &object {
             Some(object) => (Some(Arc::clone(&object.dispatcher)), object.executor().clone()),
@@ -108,7 +133,7 @@ impl Handler for Service {
 
     fn cancel(&self, call: u32) {
         // Without the lock: the task that this wakes may be dropped, and take itself from among the running ones.
-        let call = lock(&self.requests).running.get(&call).cloned();
+        let call = lock(&self.requests).call(call).cloned();
         if let Some(call) = call {
             call.cancel();
         }

@@ -58,30 +58,84 @@ impl Loan {
     }
 }
 
+/// How many handlers in a row are timed together at most, where each takes hardly longer than to look at the clock.
+const TOGETHER: u32 = 8;
+
 /// What a leader does between two times of reading.
 #[derive(Default)]
 struct Turn {
     /// Since when answers have been held back.
     since: Option<Instant>,
-    /// When the last handler ended.
+    /// When the last handler ended that was timed.
     now: Option<Instant>,
+    /// What that was, and how often the watchdog had looked then.
+    timed: Option<(Place, u64)>,
+    /// How many have run since.
+    untimed: u32,
+}
+
+/// Since when a handler runs, and how many have run since then, with it; 0 where it is not to be timed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    pub(super) began: Instant,
+    pub(super) count: u32,
 }
 
 impl Turn {
-    /// A handler begins. If it may take long, it must not keep the answers of those before it.
-    fn begin(&mut self, connection: &Arc<Connection>, pace: Pace) {
+    /// A handler begins; how it is timed.
+    ///
+    /// It is not where it is the next of several of one method that takes no time. Should one of them take long after all, that is
+    /// noticed when the watchdog looks the next time, or with the last of them.
+    fn begin(&mut self, service: &Service, connection: &Arc<Connection>, method: Place, pace: Pace) -> Timing {
+        let present = Some((method, service.watchdog.looks()));
+        let is_next = self.timed == present && service.paces.is_instant(method);
+        if is_next && self.untimed + 1 < TOGETHER {
+            self.untimed += 1;
+            return Timing { began: self.now(), count: 0 };
+        }
+        let mut count = self.untimed + 1;
+        if !is_next && self.untimed > 0 {
+            (self.now, count) = (None, 1);
+        }
+        (self.timed, self.untimed) = (present, 0);
+        if self.writes(connection, pace) {
+            count = 1;
+        }
+        Timing { began: self.now(), count }
+    }
+
+    /// Writes where the next handler may take long, for it must not keep the answers of those before it.
+    fn writes(&mut self, connection: &Arc<Connection>, pace: Pace) -> bool {
         let now = self.now();
         let since = *self.since.get_or_insert(now);
-        if pace == Pace::Unknown || now.duration_since(since) > HELD_BACK {
+        let is_time = pace == Pace::Unknown || now.duration_since(since) > HELD_BACK;
+        if is_time {
             connection.write_now();
             self.now = None;
             self.since = Some(self.now());
         }
+        is_time
+    }
+
+    /// A handler has ended.
+    fn end(&mut self, timing: Timing, ended: Instant) {
+        if timing.count == 0 && ended != timing.began {
+            self.untimed = 0; // It has waited, and was timed for that.
+        }
+        self.now = Some(ended);
     }
 
     fn now(&mut self) -> Instant {
         *self.now.get_or_insert_with(Instant::now)
     }
+}
+
+/// What has come of a request.
+pub(super) struct Answered {
+    /// When the handler ended, or has been left to an executor.
+    pub(super) ended: Instant,
+    /// The number of the call, if that has been answered and is to be forgotten.
+    pub(super) is_over: Option<u32>,
 }
 
 #[derive(Default)]
@@ -169,12 +223,12 @@ impl Leaders {
     fn lead(&self, service: &Service, connection: &Arc<Connection>, mut reading: Box<Reading>) {
         loop {
             let mut turn = Turn::default();
-            let mut next = service.next_quick();
+            let mut next = service.next_quick(None);
             while let Some(task) = next {
                 match service.pace(&task) {
                     Pace::Slow => {
                         service.submit(connection, task); // It was found to be while this one waited.
-                        next = service.next_quick();
+                        next = service.next_quick(None);
                     }
                     pace => match self.run(service, connection, reading, (task, pace), &mut turn) {
                         Some((reclaimed, rest)) => (reading, next) = (reclaimed, rest),
@@ -213,7 +267,9 @@ impl Leaders {
         Self::lend(service, connection, reading);
         let mut next = None;
         // A panic here is one of a value's `Drop`; it must not take the thread along.
-        let _ = panics::catch(|| service.enter(|| next = Self::run_on(service, connection, (task, pace), turn)));
+        let _ = panics::catch(|| {
+            service.enter(connection, || next = Self::run_on(service, connection, (task, pace), turn));
+        });
         let reading = Self::take_back(service, connection);
         LOAN.with(|own| own.set(None));
         self.end();
@@ -225,7 +281,7 @@ impl Leaders {
             connection.write_rest();
             return None;
         };
-        Some((reading, next.or_else(|| service.next_quick())))
+        Some((reading, next.or_else(|| service.next_quick(None))))
     }
 
     /// Runs one handler after the other, as long as they are known to be quick and the reading is not taken away; gives the task
@@ -236,17 +292,22 @@ impl Leaders {
         (mut task, pace): (Task, Pace),
         turn: &mut Turn,
     ) -> Option<Task> {
-        turn.begin(connection, pace);
+        let mut timing = turn.begin(service, connection, task.place(), pace);
         loop {
-            let (_, ended) = service.answer(connection, task, turn.now(), true);
-            turn.now = Some(ended);
+            let Answered { ended, is_over } = service.answer_leading(connection, task, timing);
+            turn.end(timing, ended);
             // Looked at before another is taken: from here on, somebody else may be there for it.
-            let loan = Loan::of(connection).filter(|_| pace == Pace::Quick)?;
-            task = service.next_quick()?;
+            let Some(loan) = Loan::of(connection).filter(|_| pace == Pace::Quick) else {
+                if let Some(number) = is_over {
+                    service.forget(number);
+                }
+                return None;
+            };
+            task = service.next_quick(is_over)?;
             if service.pace(&task) != Pace::Quick || !loan.goes_on(service, task.place()) {
                 return Some(task);
             }
-            turn.begin(connection, Pace::Quick);
+            timing = turn.begin(service, connection, task.place(), Pace::Quick);
         }
     }
 

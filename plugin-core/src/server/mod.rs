@@ -25,6 +25,7 @@ mod pace;
 pub(crate) mod panics;
 mod recovery;
 mod requests;
+mod running;
 mod serve;
 mod service;
 mod session;

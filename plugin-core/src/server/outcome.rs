@@ -24,33 +24,33 @@ use crate::{
 pub(super) fn answer(
     dispatcher: Option<Arc<dyn Dispatch>>,
     request: &mut Message,
-    call: &Arc<CallState>,
-    context: Context,
+    call: Arc<CallState>,
+    connection: &Arc<Connection>,
     now: Instant,
 ) -> Message {
-    let connection = Arc::clone(&context.connection);
     let limit = connection.max_message();
     let Some(_level) = depth::enter() else { return failed(request.call, &Failure::new(FailureKind::TooDeep, "")) };
-    let outcome = unless_over(call, now, || match dispatcher {
-        Some(dispatcher) => context.run(|| call.run(|| run(&*dispatcher, request, limit))),
-        None => Err(Failure::new(FailureKind::UnknownMethod, &format!("there is no object {}", request.target))),
-    });
-    message(request.call, call, outcome, &connection)
+    if let Err(failure) = check(&call, now) {
+        return failed(request.call, &failure);
+    }
+    let Some(dispatcher) = dispatcher else {
+        let why = format!("there is no object {}", request.target);
+        return failed(request.call, &Failure::new(FailureKind::UnknownMethod, &why));
+    };
+    let mut place = Some(call);
+    let outcome = CallState::run_in(&mut place, || run(&*dispatcher, request, limit));
+    message(request.call, &place.expect("it is in its place again"), outcome, connection)
 }
 
-/// Runs a handler, unless there is no point in it any more.
-pub(super) fn unless_over<R>(
-    call: &CallState,
-    now: Instant,
-    handler: impl FnOnce() -> Result<R, Failure>,
-) -> Result<R, Failure> {
+/// Why there is no point in running a handler any more, if so.
+pub(super) fn check(call: &CallState, now: Instant) -> Result<(), Failure> {
     if call.is_stopping() && !call.is_given_up() {
         return Err(stopping());
     }
     if call.is_cancelled_at(now) {
         return Err(cancelled());
     }
-    handler()
+    Ok(())
 }
 
 /// The answer to a call. If nobody waits for it when it is there, it is not worth sending.
@@ -94,8 +94,11 @@ pub(super) fn run_oneway(
     let method = dispatcher.descriptor().methods.get(usize::from(call.method)).map_or("unknown", |method| method.name);
     let outcome = if is_async(&*dispatcher, &call) {
         let dispatch = |method, request, answer| dispatcher.dispatch_async(method, request, answer);
-        let run = Run::new(dispatcher.descriptor(), &mut call, state, context, dispatch);
-        run.and_then(|run| executor.block_on(None, run).unwrap_or_else(|_| Err(cancelled())))
+        let limit = context.connection.max_message();
+        Run::new(dispatcher.descriptor(), &mut call, Arc::clone(state), limit, dispatch).and_then(|mut run| {
+            run.is_made_from(context);
+            executor.block_on(None, run).unwrap_or_else(|_| Err(cancelled()))
+        })
     } else {
         let limit = context.connection.max_message();
         context.run(|| state.run(|| run(&*dispatcher, &mut call, limit)))
@@ -178,7 +181,7 @@ fn answer_failure(error: EncodeError) -> Failure {
     }
 }
 
-fn failed(call: u32, failure: &Failure) -> Message {
+pub(super) fn failed(call: u32, failure: &Failure) -> Message {
     // Three strings and a variant: their encoding cannot fail.
     let payload = codec::encode(failure).unwrap_or_default();
     Message::answer(Kind::Failure, call, payload)

@@ -13,6 +13,9 @@ use crate::{interface::Dispatch, objects::interfaces, protocol::metadata::FIRST_
 /// A method that takes no longer than this runs on the thread that reads: handing it to another would take as long.
 const QUICK: u32 = 100;
 
+/// As little is hardly told apart: so many microseconds of one call do not add to a mean.
+const INSTANT: u32 = SHARE;
+
 /// What a method is taken to need that was found to hold up the reading: it is quick again after some forty quick calls.
 const SLOW: u32 = 10_000;
 
@@ -61,9 +64,14 @@ impl Paces {
         }
     }
 
+    /// Whether the method takes so little time that several of its calls may be timed together: some microseconds at most.
+    pub(super) fn is_instant(&self, place: Place) -> bool {
+        self.mean(place).is_some_and(|mean| (1..=INSTANT).contains(&mean.load(Ordering::Relaxed)))
+    }
+
     /// Takes note of a call that took so long. Where two end at once, one of them may be forgotten.
-    pub(super) fn note(&self, place: Place, took: Duration) {
-        let Some(mean) = self.mean(place) else { return };
+    pub(super) fn note(&self, place: Place, took: Option<Duration>) {
+        let (Some(mean), Some(took)) = (self.mean(place), took) else { return };
         let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).min(SLOW * SHARE);
         let before = mean.load(Ordering::Relaxed);
         let after = if before == 0 { took } else { before - 1 - (before - 1) / SHARE + took / SHARE };
@@ -92,12 +100,20 @@ mod tests {
     fn a_method_is_what_its_calls_were() {
         let paces = paces();
         assert_eq!(paces.of(PLACE), Pace::Unknown);
-        paces.note(PLACE, Duration::from_micros(5));
-        assert_eq!(paces.of(PLACE), Pace::Quick);
-        paces.note(PLACE, Duration::from_millis(20));
+        paces.note(PLACE, Some(Duration::from_micros(5)));
+        assert!(paces.of(PLACE) == Pace::Quick && paces.is_instant(PLACE));
+        paces.note(PLACE, None);
+        assert!(paces.is_instant(PLACE), "what was not looked at says nothing");
+        paces.note(PLACE, Some(Duration::from_micros(90)));
+        assert!(paces.of(PLACE) == Pace::Quick && !paces.is_instant(PLACE));
+        for _ in 0..20 {
+            paces.note(PLACE, Some(Duration::from_micros(5)));
+        }
+        assert!(paces.is_instant(PLACE), "one call that took longer is forgotten");
+        paces.note(PLACE, Some(Duration::from_millis(20)));
         assert_eq!(paces.of(PLACE), Pace::Slow);
         for _ in 0..60 {
-            paces.note(PLACE, Duration::from_micros(5));
+            paces.note(PLACE, Some(Duration::from_micros(5)));
         }
         assert_eq!(paces.of(PLACE), Pace::Quick, "one slow call is forgotten");
     }
@@ -107,7 +123,7 @@ mod tests {
         let paces = paces();
         paces.mark_slow(PLACE);
         assert_eq!(paces.of(PLACE), Pace::Slow);
-        paces.note(PLACE, Duration::MAX);
+        paces.note(PLACE, Some(Duration::MAX));
         assert_eq!(paces.of(PLACE), Pace::Slow);
         assert_eq!(paces.of(Place { target: 7, method: 7 }), Pace::Unknown);
     }

@@ -64,6 +64,10 @@ impl<R: Recovery> Handler for Recovering<R> {
         self.service.request(connection, request);
     }
 
+    fn requests(&self, connection: &Arc<Connection>, requests: &mut Vec<Message>) {
+        self.service.requests(connection, requests);
+    }
+
     fn nested(&self, connection: &Arc<Connection>, request: Message) {
         self.service.nested(connection, request);
     }

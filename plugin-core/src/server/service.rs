@@ -9,7 +9,7 @@ use std::{
 use super::{
     executor::Executor,
     lane::Lane,
-    leaders::Leaders,
+    leaders::{Answered, Leaders, Timing},
     outcome::{answer, is_async, stopping},
     pace::{Pace, Paces},
     requests::{self, Requests},
@@ -26,7 +26,8 @@ use crate::{
     interface::Dispatch,
     objects::{
         context::{self, Context, Timed},
-        interfaces, object,
+        interfaces,
+        object::{self, is_object},
     },
     protocol::message::{Failure, FailureKind, InterfaceEntry, Message},
 };
@@ -105,7 +106,7 @@ impl Service {
 
     /// How many calls have not been answered.
     pub(crate) fn running(&self) -> usize {
-        lock(&self.requests).running.len()
+        lock(&self.requests).count()
     }
 
     /// Waits until the host has said goodbye or is gone, but not past `limit`.
@@ -119,14 +120,14 @@ impl Service {
     /// A value that a handler still uses is dropped when that handler returns.
     pub(crate) fn finish(&self, grace: Duration) {
         let deadline = deadline::after(Instant::now(), grace);
-        for call in lock(&self.requests).running.values() {
+        for call in lock(&self.requests).calls() {
             call.stop();
         }
         self.lane.stop();
         // Those that do not end by themselves are ended early enough to let go of what they hold, while there is still
         // something that runs them.
         self.spawned.wait_none(deadline.checked_sub(grace / 5).unwrap_or(deadline));
-        let unfinished: Vec<_> = lock(&self.requests).running.values().cloned().collect();
+        let unfinished: Vec<_> = lock(&self.requests).calls().cloned().collect();
         for call in unfinished {
             call.end();
         }
@@ -143,9 +144,16 @@ impl Service {
         drop(dispatchers);
     }
 
-    /// The next request for whoever leads.
-    pub(super) fn next_quick(&self) -> Option<Task> {
-        lock(&self.requests).next_quick()
+    /// The next request for whoever leads, which has answered the call `is_over`, if any.
+    pub(super) fn next_quick(&self, is_over: Option<u32>) -> Option<Task> {
+        let (forgotten, next) = {
+            let mut requests = lock(&self.requests);
+            (is_over.and_then(|number| requests.end(number)), requests.next_quick())
+        };
+        if let Some(call) = forgotten {
+            call.put_back();
+        }
+        next
     }
 
     pub(super) fn pace(&self, task: &Task) -> Pace {
@@ -160,28 +168,42 @@ impl Service {
         }
     }
 
-    /// Runs `body` where handlers may be run, of async methods, too.
-    pub(super) fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
-        self.executor.enter(body)
+    /// Runs `body` where handlers of requests that came by `connection` may be run, of async methods, too.
+    pub(super) fn enter<R>(&self, connection: &Arc<Connection>, body: impl FnOnce() -> R) -> R {
+        Context::new(connection, 0).run(|| self.executor.enter(body))
     }
 
-    /// Runs a request's handler, now that it is `began`, and sends the answer; says when the handler ended. Inside of
-    /// [`enter`](Self::enter), the executor is not entered once more.
+    /// Runs a request's handler, now that it is `began`, and sends the answer.
     ///
     /// In as few stack frames as can be: a call back may be next.
-    pub(super) fn answer(
-        &self,
-        connection: &Arc<Connection>,
-        mut task: Task,
-        began: Instant,
-        is_entered: bool,
-    ) -> (Sent, Instant) {
+    pub(super) fn answer(&self, connection: &Arc<Connection>, task: Task, timing: Timing) -> Sent {
+        let (sent, answered) = self.answer_apart(connection, task, timing);
+        if let Some(number) = answered.is_over {
+            self.forget(number);
+        }
+        sent
+    }
+
+    /// As [`answer`](Self::answer), inside of [`enter`](Self::enter), and leaves it to the caller to forget the call.
+    pub(super) fn answer_leading(&self, connection: &Arc<Connection>, mut task: Task, timing: Timing) -> Answered {
+        if is_object(task.request.target) {
+            return self.answer_apart(connection, task, timing).1;
+        }
+        context::go_on_with(task.request.call);
+        let dispatcher = task.dispatcher.take().or_else(|| self.dispatcher(&task.request));
+        self.answer_by(connection, task, dispatcher, (&self.executor, true), timing).1
+    }
+
+    /// Answers under a context of its own.
+    fn answer_apart(&self, connection: &Arc<Connection>, mut task: Task, timing: Timing) -> (Sent, Answered) {
+        let _entered = Context::new(connection, task.request.call).enter();
         let Some(object) = object::find(connection, task.request.target) else {
             let dispatcher = task.dispatcher.take().or_else(|| self.dispatcher(&task.request));
-            return self.answer_by(connection, task, dispatcher, (&self.executor, is_entered), began);
+            return self.answer_by(connection, task, dispatcher, (&self.executor, false), timing);
         };
         // Where it was made, there may be another one.
-        self.answer_by(connection, task, Some(Arc::clone(&object.dispatcher)), (object.executor(), false), began)
+        let (dispatcher, executor) = (Some(Arc::clone(&object.dispatcher)), (object.executor(), false));
+        self.answer_by(connection, task, dispatcher, executor, timing)
     }
 
     /// What answers to a target of the greeting.
@@ -195,13 +217,13 @@ impl Service {
         task: Task,
         dispatcher: Option<Arc<dyn Dispatch>>,
         executor: (&Executor, bool),
-        began: Instant,
-    ) -> (Sent, Instant) {
+        timing: Timing,
+    ) -> (Sent, Answered) {
         match dispatcher {
             Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, &*dispatcher, executor, began)
+                self.answer_async(connection, task, &*dispatcher, executor, timing)
             }
-            dispatcher => self.answer_sync(connection, task, dispatcher, began),
+            dispatcher => self.answer_sync(connection, task, dispatcher, timing),
         }
     }
 
@@ -210,18 +232,17 @@ impl Service {
         connection: &Arc<Connection>,
         task: Task,
         dispatcher: Option<Arc<dyn Dispatch>>,
-        began: Instant,
-    ) -> (Sent, Instant) {
+        timing: Timing,
+    ) -> (Sent, Answered) {
         let Task { mut request, call, place, .. } = task;
-        let context = self.context(connection, request.call);
-        let Timed { outcome: answer, ended, longest } =
-            context::timed(began, || answer(dispatcher, &mut request, &call, context, began));
+        let Timed { outcome: answer, ended, longest } = context::timed(timing.began, timing.count, || {
+            answer(dispatcher, &mut request, call, connection, timing.began)
+        });
         self.paces.note(place, longest);
-        self.forget(request.call);
-        call.put_back();
+        let is_over = Some(request.call);
         drop(request);
         // Fails only where the connection has ended, and with it whoever waited for the answer.
-        (connection.send(answer, None).unwrap_or_default(), ended)
+        (connection.send(answer, None).unwrap_or_default(), Answered { ended, is_over })
     }
 
     /// Answers a request that does not run since the plugin is stopping.
@@ -233,15 +254,13 @@ impl Service {
     /// Takes a call from among those that are being answered; whether there are others.
     pub(super) fn forget(&self, number: u32) -> bool {
         let mut requests = lock(&self.requests);
-        let forgotten = requests.running.remove(&number);
-        let are_others = !requests.running.is_empty();
+        let forgotten = requests.end(number);
+        let are_others = requests.count() > 0;
         drop(requests);
-        drop(forgotten);
+        if let Some(call) = forgotten {
+            call.put_back();
+        }
         are_others
-    }
-
-    pub(super) fn context(&self, connection: &Arc<Connection>, call: u32) -> Context {
-        Context { connection: Arc::clone(connection), call, peer: Arc::clone(&self.peer) }
     }
 
     /// Takes note of a request that is going to be answered, and has come now.
@@ -261,7 +280,7 @@ impl Service {
     /// The pool stays: what is now dropped, such as the objects that the other side held, is dropped there, and not on the thread
     /// that has found the end.
     pub(crate) fn abandon(&self) {
-        let running: Vec<_> = lock(&self.requests).running.values().cloned().collect();
+        let running: Vec<_> = lock(&self.requests).calls().cloned().collect();
         for call in running {
             call.cancel();
         }
@@ -274,7 +293,7 @@ impl Service {
         let (number, bytes) = (task.request.call, task.request.payload.len());
         let answering = Arc::clone(connection);
         let run = move || {
-            if me.answer(&answering, task, Instant::now(), false).0 == Sent::Partly {
+            if me.answer(&answering, task, Timing { began: Instant::now(), count: 1 }) == Sent::Partly {
                 answering.write_rest();
             }
         };
@@ -373,13 +392,7 @@ mod tests {
         let service = Service::new(Vec::new(), Arc::default(), Executor::Pool);
         let (handler, deframer) = (Arc::clone(&service) as Arc<dyn Handler>, Deframer::new());
         let connection = Connection::start(Box::new(link), deframer, handler, options).unwrap();
-        let answer = answer(
-            None,
-            &mut Message::control(Kind::Request, 7),
-            &call,
-            service.context(&connection, 7),
-            Instant::now(),
-        );
+        let answer = answer(None, &mut Message::control(Kind::Request, 7), call, &connection, Instant::now());
         let failure: Failure = codec::from_slice(&answer.payload).unwrap();
         assert_eq!((answer.call, failure.kind), (7, FailureKind::Stopping));
     }

@@ -2,14 +2,14 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll, Waker},
-    time::Instant,
+    task::{self, Poll, Waker},
 };
 
 use super::{
     call::CallState,
     executor::Executor,
-    outcome::{message, unless_over},
+    leaders::{Answered, Timing},
+    outcome::{check, failed, message},
     service::{Service, Task},
     tasks::{Run, interrupted},
 };
@@ -17,7 +17,7 @@ use crate::{
     connection::{Connection, Sent},
     interface::Dispatch,
     objects::{
-        context::{self, Timed},
+        context::{self, Context, Timed},
         depth,
     },
     protocol::message::{Failure, FailureKind},
@@ -31,46 +31,49 @@ impl Service {
         task: Task,
         dispatcher: &dyn Dispatch,
         (executor, is_entered): (&Executor, bool),
-        began: Instant,
-    ) -> (Sent, Instant) {
+        timing: Timing,
+    ) -> (Sent, Answered) {
         let place = task.place();
         let Task { mut request, call, .. } = task;
         let (number, bytes) = (request.call, request.payload.len());
         let handler = || {
+            check(&call, timing.began)?;
             let Some(_level) = depth::enter() else { return Err(Failure::new(FailureKind::TooDeep, "")) };
             if self.spawned.is_full(bytes) {
                 return Err(Failure::new(FailureKind::Overloaded, "too many async methods wait for something"));
             }
-            let context = self.context(connection, number);
             let dispatch = |method, request, answer| dispatcher.dispatch_async(method, request, answer);
-            let mut run = Run::new(dispatcher.descriptor(), &mut request, &call, context, dispatch)?;
+            let limit = connection.max_message();
+            let mut run = Run::new(dispatcher.descriptor(), &mut request, call, limit, dispatch)?;
             // Nobody could wake it: if this is not its end, it is polled again at once where it can be.
-            let mut poll = || run.go_on(&mut Context::from_waker(Waker::noop()));
-            match if is_entered { poll() } else { executor.enter(poll) } {
-                Poll::Ready(outcome) => outcome.map(Ok),
-                Poll::Pending => Ok(Err(run)),
-            }
+            let mut poll = || run.go_on(&mut task::Context::from_waker(Waker::noop()));
+            let polled = if is_entered { poll() } else { executor.enter(poll) };
+            Ok((polled, run))
         };
-        let Timed { outcome, ended, longest } = context::timed(began, || unless_over(&call, began, handler));
+        let Timed { outcome, ended, longest } = context::timed(timing.began, timing.count, handler);
         self.paces.note(place, longest);
-        let outcome = match outcome {
-            Ok(Err(run)) => {
-                self.spawn(connection, Spawning { number, bytes, call }, executor, run);
-                return (Sent::Cared, ended);
+        let answer = match outcome {
+            Ok((Poll::Pending, run)) => {
+                self.spawn(connection, (number, bytes), executor, run);
+                return (Sent::Cared, Answered { ended, is_over: None });
             }
-            Ok(Ok(answer)) => Ok(answer),
-            Err(failure) => Err(failure),
+            Ok((Poll::Ready(outcome), run)) => message(number, run.call(), outcome, connection),
+            Err(failure) => failed(number, &failure),
         };
-        self.forget(number);
-        let answer = message(number, &call, outcome, connection);
-        call.put_back();
-        (connection.send(answer, None).unwrap_or_default(), ended)
+        (connection.send(answer, None).unwrap_or_default(), Answered { ended, is_over: Some(number) })
     }
 
     /// Has the executor run an async handler to its end, and send the answer.
-    fn spawn(&self, connection: &Arc<Connection>, spawning: Spawning, executor: &Executor, run: Run<'static>) {
+    fn spawn(
+        &self,
+        connection: &Arc<Connection>,
+        (number, bytes): (u32, usize),
+        executor: &Executor,
+        mut run: Run<'static>,
+    ) {
         let Some(me) = self.me.upgrade() else { return };
-        let Spawning { number, bytes, call } = spawning;
+        run.is_made_from(Context::new(connection, number));
+        let call = Arc::clone(run.call());
         let mut owed = Owed { service: me, connection: Arc::clone(connection), number, call, is_paid: false };
         let counted = self.spawned.begin(bytes);
         executor.spawn(&self.workers, async move {
@@ -81,13 +84,6 @@ impl Service {
             drop(counted);
         });
     }
-}
-
-/// A call whose handler was not done at once, and how many bytes its request held.
-struct Spawning {
-    number: u32,
-    bytes: usize,
-    call: Arc<CallState>,
 }
 
 /// The answer to a call whose handler an executor runs. An executor that ends drops what it has not run.

@@ -34,8 +34,9 @@ pub(crate) type Outcome = Result<(Verdict, Encoder), Failure>;
 pub(crate) struct Run<'a> {
     /// `None` once it has ended.
     future: Option<Dispatched<'a>>,
-    call: Arc<CallState>,
-    /// What its arguments may refer to; `None` while it is polled.
+    /// `None` while it is polled.
+    call: Option<Arc<CallState>>,
+    /// What its arguments may refer to; `None` while it is polled, and where that is what its thread answers anyway.
     origin: Option<Origin>,
     interface: &'static Descriptor,
     method: u16,
@@ -48,22 +49,31 @@ impl<'a> Run<'a> {
     pub(crate) fn new(
         interface: &'static Descriptor,
         request: &mut Message,
-        call: &Arc<CallState>,
-        origin: Origin,
+        call: Arc<CallState>,
+        limit: usize,
         dispatch: impl FnOnce(usize, Request, Encoder) -> Dispatched<'a>,
     ) -> Result<Self, Failure> {
-        let limit = origin.connection.max_message();
         let (method, meta, brought) = (request.method, request.meta, request.cargo.take());
         let arguments = Request::new(std::mem::take(&mut request.payload), meta);
         let future = panics::catch(|| dispatch(method.into(), arguments, Encoder::new(limit)));
         let future = future.map_err(|panic| Failure::panicked(&panic.message, panic.location.as_deref()))?;
-        Ok(Self { future: Some(future), call: Arc::clone(call), origin: Some(origin), interface, method, brought })
+        Ok(Self { future: Some(future), call: Some(call), origin: None, interface, method, brought })
+    }
+
+    /// From here on, it may be polled on any thread.
+    pub(crate) fn is_made_from(&mut self, origin: Origin) {
+        self.origin = Some(origin);
+    }
+
+    /// The call that it answers. To be asked for while it is not polled.
+    pub(super) fn call(&self) -> &Arc<CallState> {
+        self.call.as_ref().expect("it is not being polled")
     }
 
     /// Ends it, whatever its method waits for: what the method holds is dropped here.
     fn end(&mut self) -> Option<Panic> {
         let future = self.future.take();
-        self.call.run(|| panics::catch(|| drop(future))).err()
+        CallState::run_in(&mut self.call, || panics::catch(|| drop(future))).err()
     }
 
     /// Polls the method, whatever its caller says.
@@ -71,7 +81,7 @@ impl<'a> Run<'a> {
     /// A method may be polled inside of another, as deep as calls may nest: so what it gives goes through no more of what is around
     /// it here than must be.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
-        let (future, call) = (&mut self.future, &self.call);
+        let (future, call, origin) = (&mut self.future, &mut self.call, &mut self.origin);
         let mut polled = None;
         let mut poll = || {
             let Some(running) = future.as_mut() else { return };
@@ -83,7 +93,8 @@ impl<'a> Run<'a> {
             }
         };
         let panic = along::coming(self.brought.take(), || {
-            Origin::run_again(&mut self.origin, || call.run(|| panics::catch(&mut poll).err().map(Box::new)))
+            let mut poll = || CallState::run_in(call, || panics::catch(&mut poll).err().map(Box::new));
+            if origin.is_some() { Origin::run_in(origin, poll) } else { poll() }
         });
         match (panic, polled) {
             (None, None) => Poll::Pending,
@@ -108,11 +119,11 @@ impl Future for Run<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         let me = &mut *self;
         // Before it is looked at whether it is to end: who wants that says so first, and wakes then.
-        me.call.wakes(context);
-        let failure = if me.call.is_given_up() {
+        me.call().wakes(context);
+        let failure = if me.call().is_given_up() {
             Some(Failure::new(FailureKind::Cancelled, "its caller has given up"))
         } else {
-            me.call.is_over().then(interrupted)
+            me.call().is_over().then(interrupted)
         };
         if let Some(failure) = failure {
             me.end();

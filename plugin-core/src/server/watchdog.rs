@@ -68,6 +68,8 @@ pub(super) struct Watchdog {
     is_asleep: AtomicBool,
     /// That handler's method has never been called before.
     is_urgent: AtomicBool,
+    /// How often it has looked.
+    looks: AtomicU64,
     state: Mutex<State>,
     woken: Condvar,
 }
@@ -118,6 +120,11 @@ impl Watchdog {
         ended
     }
 
+    /// How often it has looked so far: while handlers run, this changes with every [`TICK`].
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
     fn place(&self, handler: Watched) -> &AtomicU64 {
         &self.places[usize::from(handler.0 % 2 == 1)]
     }
@@ -149,6 +156,7 @@ impl Watchdog {
         let (mut seen, mut looks) = (0, 0);
         // What large messages have left behind is let go, too, before there is nothing more to look at.
         while self.wait(!buffer::settle() && looks > PATIENCE) {
+            self.looks.fetch_add(1, Ordering::Relaxed);
             let last = self.last.load(Ordering::SeqCst);
             if last != seen {
                 (seen, looks) = (last, 0);
