@@ -103,8 +103,9 @@ fn a_death_is_told_once_the_output_has_ended() {
     watchdog(60, || {
         let directory = tempfile::tempdir().unwrap();
         let mut shell = Command::new("/bin/sh");
-        let late = "while read -r _; do :; done; i=0; while [ $i -lt 5000 ]; do i=$((i + 1)); done; echo late >&2";
-        let script = format!("mkfifo \"$1\"; setsid sh -c '{late}' <\"$1\" & exec \"$0\" 3>\"$1\"");
+        // It opens the pipe, for which the plugin waits to begin, only where the end of the plugin's group does not reach it any more.
+        let late = "exec <\"$0\"; while read -r _; do :; done; i=0; while [ $i -lt 5000 ]; do i=$((i + 1)); done; echo late >&2";
+        let script = format!("mkfifo \"$1\"; setsid sh -c '{late}' \"$1\" & exec \"$0\" 3>\"$1\"");
         shell.arg("-c").arg(script).arg(PROBE).arg(directory.path().join("end"));
         let probe = common::connect(Launcher::new(shell).output(Output::Discard));
         let began = Instant::now();
