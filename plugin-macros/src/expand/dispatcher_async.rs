@@ -49,7 +49,7 @@ pub(super) fn forward(interface: &Interface) -> Option<TokenStream> {
             __request: #private::Request,
             __answer: #private::Encoder,
         ) -> #private::Dispatched<'static> {
-            let __holder = ::std::sync::Arc::clone(&self.0);
+            let __holder = ::core::clone::Clone::clone(&self.0);
             <dyn #ident as #private::Interface>::__dispatch_async(__holder, __method, __request, __answer)
         }
     })

@@ -1,4 +1,5 @@
 //! An `async fn` may be lent functions that are `Send`, and objects.
+#![allow(unused_parens)]
 
 use std::{
     pin::pin,
