@@ -16,6 +16,7 @@ impl Connection {
     }
 
     /// Notes that somebody waits for the bytes of the link of `generation`, while nobody reads it.
+    #[cfg(any(unix, feature = "tokio"))]
     pub(crate) fn attend(&self, generation: u64, attendance: Attendance) {
         lock(&self.calls).baton.attend(generation, attendance);
     }
