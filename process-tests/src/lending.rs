@@ -99,6 +99,15 @@ pub trait Delegates {
     /// The same, from a method that blocks, by itself and from async methods.
     fn tell_blocking(&self, count: u64, worker: &dyn Worker) -> Result<u64>;
 
+    /// Notes a number, and waits until that is `heard`, but not for more.
+    async fn tell_one(&self, number: u64, worker: &dyn Worker) -> Result<()>;
+
+    /// The same, from a method that blocks.
+    fn tell_one_blocking(&self, number: u64, worker: &dyn Worker) -> Result<()>;
+
+    /// Says that a number is being noted.
+    async fn heard(&self) -> Result<()>;
+
     /// What came of lingering.
     fn said(&self) -> Result<String>;
 
@@ -236,6 +245,20 @@ impl Delegates for Manager {
 
     fn tell_blocking(&self, count: u64, worker: &dyn Worker) -> Result<u64> {
         smol::block_on(self.tell(count, worker))
+    }
+
+    async fn tell_one(&self, number: u64, worker: &dyn Worker) -> Result<()> {
+        worker.note(number).await?;
+        self.said().map(drop)
+    }
+
+    fn tell_one_blocking(&self, number: u64, worker: &dyn Worker) -> Result<()> {
+        smol::block_on(self.tell_one(number, worker))
+    }
+
+    async fn heard(&self) -> Result<()> {
+        self.keep(Ok(()));
+        Ok(())
     }
 
     fn said(&self) -> Result<String> {

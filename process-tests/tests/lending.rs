@@ -11,6 +11,7 @@ use std::{
     },
     task::{Poll, Waker},
     thread,
+    time::Instant,
 };
 
 use common::{executors::on_each_executor, milliseconds, watchdog};
@@ -35,6 +36,8 @@ struct Works<'a> {
     /// How many have lingered, and how many of them were told that nobody waited for them any more, when they were dropped.
     lingered: AtomicUsize,
     cancelled: AtomicUsize,
+    /// When a number is noted at the earliest.
+    notes_from: Option<Instant>,
     noted: Mutex<Vec<u64>>,
     jotted: Mutex<Vec<u64>>,
 }
@@ -119,6 +122,10 @@ impl Worker for Works<'_> {
 
     async fn note(&self, number: u64) -> Result<()> {
         smol::future::yield_now().await;
+        if let Some(time) = self.notes_from {
+            self.plugin()?.heard().await?;
+            smol::Timer::at(time).await;
+        }
         self.noted.lock().unwrap().push(number);
         assert!(number % 7 != 3, "on purpose, which ends nothing else");
         Ok(())
@@ -244,6 +251,20 @@ fn what_nobody_waits_for_runs_in_order_and_before_the_method_returns() {
         };
         check(&|works| smol::block_on(delegates.tell(200, works)));
         check(&|works| delegates.tell_blocking(200, works));
+    });
+}
+
+#[test]
+fn what_was_told_before_the_answer_runs_to_its_end_whatever_time_that_takes() {
+    watchdog(60, || {
+        let (delegates, limit) = (delegates(), milliseconds(1000));
+        let check = |tell: &dyn Fn(&Works<'_>) -> Result<()>| {
+            let works = Works { notes_from: Some(Instant::now() + 2 * limit), ..Works::with(&*delegates) };
+            tell(&works).unwrap();
+            assert_eq!(works.noted.into_inner().unwrap(), [7]);
+        };
+        check(&|works| within(limit, || delegates.tell_one_blocking(7, works)));
+        check(&|works| smol::block_on(within_async(limit, delegates.tell_one(7, works))));
     });
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Asked {
     is_any: AtomicBool,
     /// Something was ever asked in this call.
     was_any: AtomicBool,
+    /// Something that was told has not run to its end.
+    is_incomplete: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -135,9 +137,15 @@ impl Asked {
         queue.running.range(u32::from(!is_closed)..).next().map(|(_, what)| Arc::clone(what))
     }
 
+    /// Whether something that was told has not run to its end.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_incomplete.load(Ordering::Relaxed)
+    }
+
     /// Makes it ready for another call.
     pub(super) fn clear(&self) {
         if self.was_any.swap(false, Ordering::Relaxed) {
+            self.is_incomplete.store(false, Ordering::Relaxed);
             lock(&self.queue).taken = 0;
         }
     }
@@ -166,6 +174,16 @@ impl Turn<'_> {
             what.cancel();
         }
         Underway { asked: &self.waiter.asked, number }
+    }
+
+    /// Whether that call has its answer by now.
+    pub(crate) fn is_answered_by_now(&self) -> bool {
+        self.is_answered || self.waiter.is_answered()
+    }
+
+    /// Takes note that something that was told has not run to its end: then that call has no answer, whatever comes.
+    pub(crate) fn leave_incomplete(&self) {
+        self.waiter.asked.is_incomplete.store(true, Ordering::Relaxed);
     }
 }
 

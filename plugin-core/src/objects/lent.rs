@@ -25,7 +25,7 @@ use crate::{
         message::{Failure, FailureKind, Message},
         metadata::FIRST_LENT,
     },
-    server::{self, CallState, Executor, Outcome, cancelled, dispatched, message},
+    server::{self, CallState, Executor, Outcome, dispatched, message},
 };
 
 /// Decodes the arguments, calls the method of that number, and encodes what it returned.
@@ -220,10 +220,18 @@ impl Lender for Lending<'_, Lent<'_>> {
             Ok(run) => {
                 let cancel = Arc::clone(&asked.call) as Arc<dyn Cancel>;
                 let _underway = turn.begin(asked.number, &cancel);
-                // What was told before the answer is part of what the call has brought, whatever time that takes.
+                let (mut run, executor) = (Within::new(run, || Err(too_deep())), Executor::here());
                 let deadline = turn.deadline.filter(|_| !turn.is_answered);
-                let outcome = Executor::here().block_on(deadline, Within::new(run, || Err(too_deep())));
-                outcome.unwrap_or_else(|_| Err(cancelled()))
+                let mut outcome = executor.block_on(deadline, &mut run);
+                if outcome.is_err() && asked.number == 0 {
+                    // What was told before the answer is part of what the call has brought, whatever time that takes.
+                    if turn.is_answered_by_now() {
+                        outcome = executor.block_on(None, &mut run);
+                    } else {
+                        turn.leave_incomplete();
+                    }
+                }
+                outcome.unwrap_or_else(|_| Err(unfinished()))
             }
         };
         asked.concluded(outcome)
@@ -265,6 +273,11 @@ impl<R: Future<Output = Outcome> + Unpin> Future for Answering<R> {
 /// In which place that is lent which `request` is for.
 fn place(request: &Message) -> usize {
     request.target.wrapping_sub(FIRST_LENT) as usize
+}
+
+/// Why a callback that had begun has not ended.
+fn unfinished() -> Failure {
+    Failure::new(FailureKind::Late, "its time was over before it was done")
 }
 
 fn too_deep() -> Failure {
