@@ -110,13 +110,21 @@ impl Connection {
     }
 
     /// Sends the answer of something lent.
-    async fn answer_lent(self: Arc<Self>, answer: Message, deadline: Option<Instant>, waiter: Option<Arc<Waiter>>) {
-        let mut owed = Owed { connection: &self, call: answer.call, is_paid: false };
-        let queued = self.queue(answer, deadline, waiter.as_deref(), false).await;
-        // With the connection, whoever waited for the answer has ended.
-        owed.is_paid = !matches!(queued, Err((Unsent::Late, _)));
-        if let Ok(next) = queued {
-            self.see_to(next).await;
+    fn answer_lent(
+        self: Arc<Self>,
+        answer: Message,
+        deadline: Option<Instant>,
+        waiter: Option<Arc<Waiter>>,
+    ) -> impl Future<Output = ()> + Send {
+        // From here on: the task may be dropped before it polls this.
+        let mut owed = Owed { connection: self, call: answer.call, is_paid: false };
+        async move {
+            let queued = owed.connection.queue(answer, deadline, waiter.as_deref(), false).await;
+            // With the connection, whoever waited for the answer has ended.
+            owed.is_paid = !matches!(queued, Err((Unsent::Late, _)));
+            if let Ok(next) = queued {
+                owed.connection.see_to(next).await;
+            }
         }
     }
 }
@@ -260,13 +268,13 @@ impl Drop for Underway<'_> {
 }
 
 /// The answer of what a task has lent. If there is no room in time, or the task is dropped meanwhile, that is what is told.
-struct Owed<'a> {
-    connection: &'a Arc<Connection>,
+struct Owed {
+    connection: Arc<Connection>,
     call: u32,
     is_paid: bool,
 }
 
-impl Drop for Owed<'_> {
+impl Drop for Owed {
     fn drop(&mut self) {
         if !self.is_paid {
             self.connection.refuse(self.call, &no_room());
@@ -289,5 +297,91 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
             Some(request) => Poll::Ready(Event::Asked(request)),
             None => self.poll(context, deadline).map(Event::Over),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, task::Waker};
+
+    use super::*;
+    use crate::{
+        codec,
+        connection::{
+            lock,
+            tests::{connect, promptly},
+        },
+        protocol::{
+            frame::{Deframer, Kind},
+            metadata::FIRST_LENT,
+            outgoing::MEMORY,
+        },
+        transport::{Link as _, memory::MemoryLink},
+    };
+
+    #[derive(Debug)]
+    struct Uncancelled;
+
+    impl Cancel for Uncancelled {
+        fn cancel(&self) {}
+    }
+
+    /// Answers at once, but for a method with a number, whose callbacks never end.
+    struct Lends;
+
+    impl TaskLender<'static> for Lends {
+        fn begin(&mut self, _: &Arc<Connection>, request: Message) -> Begun<'static> {
+            match request.kind {
+                Kind::Request if request.method == 0 => {
+                    Begun::Done(Some(Message::answer(Kind::Value, request.call, vec![0; 10])))
+                }
+                Kind::Request => {
+                    let run = Box::pin(async move {
+                        pending::<()>().await;
+                        drop(request);
+                        None
+                    });
+                    Begun::Runs(Callback { run, number: 7, cancel: Arc::new(Uncancelled) })
+                }
+                _ => Begun::Done(None),
+            }
+        }
+    }
+
+    fn ask(connection: &Connection, message: Message) {
+        let calls = lock(&connection.calls);
+        let caller = calls.callers().next().unwrap();
+        caller.asked.add(Message { target: FIRST_LENT, ..message }).unwrap();
+    }
+
+    /// The failures that this side has answered with, when it answers `last` with one.
+    fn failures(link: &MemoryLink, last: u32) -> Vec<(u32, FailureKind)> {
+        let (mut deframer, mut failures) = (Deframer::new(), Vec::new());
+        while failures.last().is_none_or(|(call, _)| *call != last) {
+            while let Some(frame) = deframer.next().unwrap() {
+                if frame.header.kind == Kind::Failure as u8 {
+                    let failure: Failure = codec::from_slice(frame.payload).unwrap();
+                    failures.push((frame.header.call, failure.kind));
+                }
+            }
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
+        }
+        failures
+    }
+
+    #[test]
+    fn whoever_is_owed_an_answer_is_told_though_the_task_is_dropped_before_it_tries_to_send_it() {
+        let (connection, other) = connect();
+        let (mut lends, context) = (Lends, &mut Context::from_waker(Waker::noop()));
+        let mut call = connection.call_lending_async(Message::control(Kind::Request, 0), None, &mut lends);
+        assert!(call.as_mut().poll(context).is_pending());
+        connection.send(Message::answer(Kind::Oneway, 0, vec![0; MEMORY]), None).unwrap();
+        // The last that it begins before it lets others run is one whose answer has no room.
+        (1..PATIENCE).for_each(|_| ask(&connection, Message::control(Kind::Notice, 1)));
+        ask(&connection, Message::control(Kind::Request, 9));
+        assert!(call.as_mut().poll(context).is_pending() && call.answering.is_some());
+        drop(call);
+        assert_eq!(promptly(move || failures(&other, 9)), [(9, FailureKind::Late)]);
     }
 }
