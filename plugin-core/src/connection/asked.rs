@@ -7,7 +7,7 @@ use crate::{
     protocol::{frame::Kind, message::Message},
     sync::{
         Arc, Instant, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Asked {
     was_any: AtomicBool,
     /// Something that was told has not run to its end.
     is_incomplete: AtomicBool,
+    /// How many bytes of arguments those hold that run in a task.
+    held: AtomicUsize,
     queue: Mutex<Queue>,
 }
 
@@ -135,6 +137,20 @@ impl Asked {
         }
         let queue = lock(&self.queue);
         queue.running.range(u32::from(!is_closed)..).next().map(|(_, what)| Arc::clone(what))
+    }
+
+    /// Takes note of so many more bytes that are held by what runs, of which one task takes note.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes note that they are held no more.
+    pub(super) fn let_go(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Whether something that was told has not run to its end.

@@ -28,8 +28,10 @@ use crate::{
 /// How many callbacks a task runs in a row before it lets others run.
 const PATIENCE: u32 = 32;
 
-/// How many async methods of what one call lends may run at once before further ones are refused.
+/// How many async methods of what one call lends may run at once before further ones are refused, and how many bytes of arguments
+/// they may hold then beside those of one.
 const MAX_RUNNING: usize = 65_536;
+const MAX_RUNNING_BYTES: usize = 256 << 20;
 
 /// What runs the functions and objects that the call of a task has lent, for as long as `'a`.
 pub(crate) trait TaskLender<'a> {
@@ -182,7 +184,7 @@ impl LendingCall<'_, '_> {
 
     /// Runs what is asked, or begins to.
     fn begin(&mut self, request: Message) {
-        let (connection, deadline) = (self.connection, self.deadline);
+        let (connection, deadline, bytes) = (self.connection, self.deadline, request.payload.len());
         let begun = self.lender.begin(connection, request);
         let Some(Registered { waiter, .. }) = &self.registered else { return };
         match begun {
@@ -198,22 +200,25 @@ impl LendingCall<'_, '_> {
                 self.told = Some(self.running.add(async move { drop(run.await) }));
             }
             Begun::Runs(callback) => {
-                if let Some(why) = self.refusal(waiter, &callback) {
+                if let Some(why) = self.refusal(waiter, &callback, bytes) {
                     return connection.refuse(callback.number, &why);
                 }
                 let (connection, waiter) = (Arc::clone(connection), Arc::clone(waiter));
                 let Callback { run, number, .. } = callback;
-                self.running.add(Underway { connection, waiter, number, deadline, run: Some(run), answering: None });
+                waiter.asked.hold(bytes);
+                let run = Some(run);
+                self.running.add(Underway { connection, waiter, number, bytes, deadline, run, answering: None });
             }
         }
     }
 
     /// Why a callback does not begin that somebody waits for, if it does not.
-    fn refusal(&self, waiter: &Waiter, callback: &Callback<'_>) -> Option<Failure> {
+    fn refusal(&self, waiter: &Waiter, callback: &Callback<'_>, bytes: usize) -> Option<Failure> {
         if self.answer.is_some() {
             return Some(call_ended());
         }
-        if self.running.len() >= MAX_RUNNING {
+        let held = waiter.asked.held();
+        if self.running.len() >= MAX_RUNNING || (held > 0 && held.saturating_add(bytes) > MAX_RUNNING_BYTES) {
             return Some(Failure::new(FailureKind::Overloaded, "too many callbacks of one call wait for something"));
         }
         (!waiter.asked.begin(callback.number, &callback.cancel)).then(given_up_failure)
@@ -225,6 +230,8 @@ struct Underway<'a> {
     connection: Arc<Connection>,
     waiter: Arc<Waiter>,
     number: u32,
+    /// What its arguments hold until it has ended.
+    bytes: usize,
     deadline: Option<Instant>,
     /// `None` once it has ended.
     run: Option<Job<'a, Option<Message>>>,
@@ -250,6 +257,7 @@ impl Future for Underway<'_> {
 impl Underway<'_> {
     fn answer(&mut self, answer: Option<Message>) {
         self.run = None;
+        self.waiter.asked.let_go(self.bytes);
         self.waiter.asked.end(self.number);
         let Some(Err(answer)) = answer.map(|answer| self.connection.queue_at_once(answer, self.deadline, false)) else {
             return;
@@ -261,6 +269,7 @@ impl Underway<'_> {
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
         if self.run.take().is_some() {
+            self.waiter.asked.let_go(self.bytes);
             self.waiter.asked.end(self.number);
             self.connection.refuse(self.number, &unfinished());
         }
@@ -336,12 +345,13 @@ mod tests {
                     Begun::Done(Some(Message::answer(Kind::Value, request.call, vec![0; 10])))
                 }
                 Kind::Request => {
+                    let number = request.call;
                     let run = Box::pin(async move {
                         pending::<()>().await;
                         drop(request);
                         None
                     });
-                    Begun::Runs(Callback { run, number: 7, cancel: Arc::new(Uncancelled) })
+                    Begun::Runs(Callback { run, number, cancel: Arc::new(Uncancelled) })
                 }
                 _ => Begun::Done(None),
             }
@@ -358,14 +368,14 @@ mod tests {
     fn failures(link: &MemoryLink, last: u32) -> Vec<(u32, FailureKind)> {
         let (mut deframer, mut failures) = (Deframer::new(), Vec::new());
         while failures.last().is_none_or(|(call, _)| *call != last) {
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
             while let Some(frame) = deframer.next().unwrap() {
                 if frame.header.kind == Kind::Failure as u8 {
                     let failure: Failure = codec::from_slice(frame.payload).unwrap();
                     failures.push((frame.header.call, failure.kind));
                 }
             }
-            let count = link.read(deframer.space()).unwrap();
-            deframer.filled(count);
         }
         failures
     }
@@ -383,5 +393,25 @@ mod tests {
         assert!(call.as_mut().poll(context).is_pending() && call.answering.is_some());
         drop(call);
         assert_eq!(promptly(move || failures(&other, 9)), [(9, FailureKind::Late)]);
+    }
+
+    #[test]
+    fn what_runs_beside_each_other_holds_so_many_bytes_and_no_more() {
+        let (connection, other) = connect();
+        let (mut lends, context) = (Lends, &mut Context::from_waker(Waker::noop()));
+        let mut call = connection.call_lending_async(Message::control(Kind::Request, 0), None, &mut lends);
+        assert!(call.as_mut().poll(context).is_pending());
+        // Of zeroes that nobody reads, which take no memory.
+        let parts = 4;
+        for number in 1..=parts + 1 {
+            let request = Message::answer(Kind::Request, number, vec![0; MAX_RUNNING_BYTES / parts as usize]);
+            ask(&connection, Message { method: 1, ..request });
+            assert!(call.as_mut().poll(context).is_pending());
+        }
+        assert_eq!(call.running.len(), parts as usize);
+        drop(call);
+        let told = promptly(move || failures(&other, parts));
+        assert_eq!(told[0], (parts + 1, FailureKind::Overloaded));
+        assert!(told[1..].iter().all(|(_, kind)| *kind == FailureKind::Interrupted), "{told:?}");
     }
 }
