@@ -7,7 +7,7 @@ use std::{
     future::{pending, poll_fn},
     sync::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Poll, Waker},
     thread,
@@ -40,6 +40,7 @@ struct Works<'a> {
     notes_from: Option<Instant>,
     noted: Mutex<Vec<u64>>,
     jotted: Mutex<Vec<u64>>,
+    is_noting: AtomicBool,
 }
 
 impl<'a> Works<'a> {
@@ -66,6 +67,7 @@ impl<'a> Works<'a> {
 #[plugin_interface]
 impl Worker for Works<'_> {
     async fn double(&self, number: u64) -> Result<u64> {
+        assert!(!self.is_noting.load(Ordering::Relaxed), "nothing begins before what was told has ended");
         self.doubling.lock().unwrap().0 += 1;
         poll_fn(|context| {
             let mut doubling = self.doubling.lock().unwrap();
@@ -121,7 +123,11 @@ impl Worker for Works<'_> {
     }
 
     async fn note(&self, number: u64) -> Result<()> {
-        smol::future::yield_now().await;
+        assert!(!self.is_noting.swap(true, Ordering::Relaxed), "one after the other");
+        for _ in 0..3 {
+            smol::future::yield_now().await;
+        }
+        self.is_noting.store(false, Ordering::Relaxed);
         if let Some(time) = self.notes_from {
             self.plugin()?.heard().await?;
             smol::Timer::at(time).await;
@@ -251,6 +257,15 @@ fn what_nobody_waits_for_runs_in_order_and_before_the_method_returns() {
         };
         check(&|works| smol::block_on(delegates.tell(200, works)));
         check(&|works| delegates.tell_blocking(200, works));
+    });
+}
+
+#[test]
+fn what_nothing_answers_runs_alone_whoever_tells_it() {
+    watchdog(120, || {
+        let (delegates, works) = (delegates(), Works::default());
+        let sum = smol::block_on(delegates.tell_at_once(5, 200, &works)).unwrap();
+        assert_eq!((sum, works.noted.into_inner().unwrap().len()), (5 * 2 * 100, 5 * 200));
     });
 }
 

@@ -1,8 +1,8 @@
 //! Calls of tasks that lend: what the other side asks runs where the task is polled.
 //!
 //! What is done at once, such as a function, is run in turn, as by a thread. An async method is begun in turn, and then polled
-//! beside the call and beside others of its kind, so that any number of them may wait for something. One that nobody waits for
-//! is the exception: it is run to its end before anything else begins, for such calls keep their order.
+//! beside the call and beside others of its kind, so that any number of them may wait for something. One of a method that nothing
+//! answers is the exception: it is run to its end before anything else begins, for such calls keep their order.
 
 use std::{
     borrow::Borrow,
@@ -53,6 +53,8 @@ pub(crate) struct Callback<'a> {
     pub(crate) run: Pin<Box<dyn Future<Output = Option<Message>> + Send + 'a>>,
     /// 0 if nobody waits for it.
     pub(crate) number: u32,
+    /// It is of a method that nothing answers: where somebody waits for it, only so that there are never too many under way.
+    pub(crate) is_oneway: bool,
     pub(crate) cancel: Arc<dyn Cancel>,
 }
 
@@ -78,7 +80,7 @@ pub(crate) struct LendingCall<'b, 'a> {
     /// or the answer of what has run last.
     answering: Option<Job<'b, ()>>,
     running: Running<'a>,
-    /// The last callback that nobody waits for.
+    /// The last callback of a method that nothing answers.
     told: Option<u64>,
     /// How many have begun.
     count: u32,
@@ -162,7 +164,7 @@ impl LendingCall<'_, '_> {
     /// Begins what is asked next; gives what the call has come to once that is known, and all has run that was asked before.
     fn go_on(&mut self, context: &Context<'_>) -> Poll<Option<Result<Message, CallFailure>>> {
         let Some(registered) = &mut self.registered else { return Poll::Pending };
-        // Behind what nobody waits for nothing begins before that has ended.
+        // Behind what nothing answers nothing begins before that has ended.
         let is_held_up = self.told.is_some_and(|told| self.running.has(told));
         if self.answer.is_none() {
             match ready!(registered.poll_asked(context, self.deadline, !is_held_up)) {
@@ -204,10 +206,14 @@ impl LendingCall<'_, '_> {
                     return connection.refuse(callback.number, &why);
                 }
                 let (connection, waiter) = (Arc::clone(connection), Arc::clone(waiter));
-                let Callback { run, number, .. } = callback;
+                let Callback { run, number, is_oneway, .. } = callback;
                 waiter.asked.hold(bytes);
                 let run = Some(run);
-                self.running.add(Underway { connection, waiter, number, bytes, deadline, run, answering: None });
+                let begun =
+                    self.running.add(Underway { connection, waiter, number, bytes, deadline, run, answering: None });
+                if is_oneway {
+                    self.told = Some(begun);
+                }
             }
         }
     }
@@ -351,7 +357,7 @@ mod tests {
                         drop(request);
                         None
                     });
-                    Begun::Runs(Callback { run, number, cancel: Arc::new(Uncancelled) })
+                    Begun::Runs(Callback { run, number, is_oneway: false, cancel: Arc::new(Uncancelled) })
                 }
                 _ => Begun::Done(None),
             }

@@ -19,7 +19,7 @@ use crate::{
     codec::{Decoder, EncodeError, Encoder},
     connection::{Begun, Callback, Cancel, Connection, Lender, TaskLender, Turn, call_ended},
     deadline,
-    interface::{Descriptor, Dispatched, Fault, Interface, Request, Verdict},
+    interface::{Descriptor, Dispatched, Fault, Interface, Method, Request, Verdict},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, Message},
@@ -176,14 +176,14 @@ impl<'b, L> Lending<'b, L> {
         objects.try_for_each(|object| attach::declare(object.descriptor(), connection))
     }
 
-    /// What `request` asks of an async method, if that is what it does.
-    fn asked_async<'a>(&self, request: &Message) -> Option<&'a (dyn LentObject + 'a)>
+    /// What `request` asks of an async method, and of which, if that is what it does.
+    fn asked_async<'a>(&self, request: &Message) -> Option<(&'a (dyn LentObject + 'a), &'static Method)>
     where
         L: IsLent<'a>,
     {
         let object = self.lent.get(place(request))?.object()?;
         let method = object.descriptor().methods.get(usize::from(request.method))?;
-        method.is_async.then_some(object)
+        method.is_async.then_some((object, method))
     }
 
     /// Runs what is done when it returns.
@@ -211,7 +211,7 @@ impl<'b, L> Lending<'b, L> {
 
 impl Lender for Lending<'_, Lent<'_>> {
     fn run(&mut self, connection: &Arc<Connection>, mut request: Message, turn: &Turn<'_>) -> Option<Message> {
-        let Some(object) = self.asked_async(&request) else { return self.run_at_once(connection, request) };
+        let Some((object, _)) = self.asked_async(&request) else { return self.run_at_once(connection, request) };
         let asked = Asked::new(&request, connection, self.peer);
         let outcome = match asked.begin(object, &mut request) {
             // Nobody waits for it any more, and it would keep the caller.
@@ -240,7 +240,7 @@ impl Lender for Lending<'_, Lent<'_>> {
 
 impl<'a> TaskLender<'a> for Lending<'_, LentByTask<'a>> {
     fn begin(&mut self, connection: &Arc<Connection>, mut request: Message) -> Begun<'a> {
-        let Some(object) = self.asked_async(&request) else {
+        let Some((object, method)) = self.asked_async(&request) else {
             return Begun::Done(self.run_at_once(connection, request));
         };
         let asked = Asked::new(&request, connection, self.peer);
@@ -249,7 +249,7 @@ impl<'a> TaskLender<'a> for Lending<'_, LentByTask<'a>> {
             Ok(run) => {
                 let (number, cancel) = (asked.number, Arc::clone(&asked.call) as _);
                 let run = Box::pin(Answering { asked, run: Within::new(run, || Err(too_deep())) });
-                Begun::Runs(Callback { run, number, cancel })
+                Begun::Runs(Callback { run, number, cancel, is_oneway: method.is_oneway })
             }
         }
     }
