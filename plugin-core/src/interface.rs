@@ -183,6 +183,7 @@ pub struct Descriptor {
 /// One method of an interface.
 #[doc(hidden)]
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 pub struct Method {
     /// The name it goes by on the wire.
     pub name: &'static str,
@@ -194,6 +195,8 @@ pub struct Method {
     pub idempotent: bool,
     /// Whether it is an `async fn`.
     pub is_async: bool,
+    /// Whether nothing answers it.
+    pub is_oneway: bool,
 }
 
 /// A method's own time limit.

@@ -99,6 +99,18 @@ pub trait Delegates {
     /// The same, from a method that blocks, by itself and from async methods.
     fn tell_blocking(&self, count: u64, worker: &dyn Worker) -> Result<u64>;
 
+    /// Notes multiples of 7, `count` of them, and doubles every hundredth, from so many tasks at once; gives the sum.
+    async fn tell_at_once(&self, tasks: u64, count: u64, worker: &dyn Worker) -> Result<u64>;
+
+    /// Notes a number, and waits until that is `heard`, but not for more.
+    async fn tell_one(&self, number: u64, worker: &dyn Worker) -> Result<()>;
+
+    /// The same, from a method that blocks.
+    fn tell_one_blocking(&self, number: u64, worker: &dyn Worker) -> Result<()>;
+
+    /// Says that a number is being noted.
+    async fn heard(&self) -> Result<()>;
+
     /// What came of lingering.
     fn said(&self) -> Result<String>;
 
@@ -236,6 +248,34 @@ impl Delegates for Manager {
 
     fn tell_blocking(&self, count: u64, worker: &dyn Worker) -> Result<u64> {
         smol::block_on(self.tell(count, worker))
+    }
+
+    async fn tell_at_once(&self, tasks: u64, count: u64, worker: &dyn Worker) -> Result<u64> {
+        let tell = async || {
+            let mut sum = 0;
+            for number in 0..count {
+                worker.note(7 * number).await?;
+                if number % 100 == 0 {
+                    sum += worker.double(number).await?;
+                }
+            }
+            Ok(sum)
+        };
+        all((0..tasks).map(|_| tell())).await.into_iter().sum()
+    }
+
+    async fn tell_one(&self, number: u64, worker: &dyn Worker) -> Result<()> {
+        worker.note(number).await?;
+        self.said().map(drop)
+    }
+
+    fn tell_one_blocking(&self, number: u64, worker: &dyn Worker) -> Result<()> {
+        smol::block_on(self.tell_one(number, worker))
+    }
+
+    async fn heard(&self) -> Result<()> {
+        self.keep(Ok(()));
+        Ok(())
     }
 
     fn said(&self) -> Result<String> {

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use common::{
     ProbeMethods,
     bare::{Bare, SESSION, welcoming},
@@ -135,6 +137,15 @@ fn goodbye_ends_the_plugin() {
         let mut plugin = Bare::probe();
         raw::write(&mut plugin.stream, &Frame::new(kind::GOODBYE, 0, Vec::new())).unwrap();
         plugin.hangs_up();
+    });
+}
+
+#[test]
+fn a_host_that_is_gone_as_soon_as_it_has_said_goodbye_takes_even_stubborn_plugins_along() {
+    watchdog(60, || {
+        let mut plugin = Bare::stubborn_probe();
+        raw::write(&mut plugin.stream, &Frame::new(kind::GOODBYE, 0, Vec::new())).unwrap();
+        assert_eq!(plugin.ends_with_its_host().signal(), Some(9), "it was killed");
     });
 }
 

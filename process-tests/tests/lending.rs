@@ -7,10 +7,11 @@ use std::{
     future::{pending, poll_fn},
     sync::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Poll, Waker},
     thread,
+    time::Instant,
 };
 
 use common::{executors::on_each_executor, milliseconds, watchdog};
@@ -35,8 +36,11 @@ struct Works<'a> {
     /// How many have lingered, and how many of them were told that nobody waited for them any more, when they were dropped.
     lingered: AtomicUsize,
     cancelled: AtomicUsize,
+    /// When a number is noted at the earliest.
+    notes_from: Option<Instant>,
     noted: Mutex<Vec<u64>>,
     jotted: Mutex<Vec<u64>>,
+    is_noting: AtomicBool,
 }
 
 impl<'a> Works<'a> {
@@ -63,6 +67,7 @@ impl<'a> Works<'a> {
 #[plugin_interface]
 impl Worker for Works<'_> {
     async fn double(&self, number: u64) -> Result<u64> {
+        assert!(!self.is_noting.load(Ordering::Relaxed), "nothing begins before what was told has ended");
         self.doubling.lock().unwrap().0 += 1;
         poll_fn(|context| {
             let mut doubling = self.doubling.lock().unwrap();
@@ -118,7 +123,15 @@ impl Worker for Works<'_> {
     }
 
     async fn note(&self, number: u64) -> Result<()> {
-        smol::future::yield_now().await;
+        assert!(!self.is_noting.swap(true, Ordering::Relaxed), "one after the other");
+        for _ in 0..3 {
+            smol::future::yield_now().await;
+        }
+        self.is_noting.store(false, Ordering::Relaxed);
+        if let Some(time) = self.notes_from {
+            self.plugin()?.heard().await?;
+            smol::Timer::at(time).await;
+        }
         self.noted.lock().unwrap().push(number);
         assert!(number % 7 != 3, "on purpose, which ends nothing else");
         Ok(())
@@ -244,6 +257,29 @@ fn what_nobody_waits_for_runs_in_order_and_before_the_method_returns() {
         };
         check(&|works| smol::block_on(delegates.tell(200, works)));
         check(&|works| delegates.tell_blocking(200, works));
+    });
+}
+
+#[test]
+fn what_nothing_answers_runs_alone_whoever_tells_it() {
+    watchdog(120, || {
+        let (delegates, works) = (delegates(), Works::default());
+        let sum = smol::block_on(delegates.tell_at_once(5, 200, &works)).unwrap();
+        assert_eq!((sum, works.noted.into_inner().unwrap().len()), (5 * 2 * 100, 5 * 200));
+    });
+}
+
+#[test]
+fn what_was_told_before_the_answer_runs_to_its_end_whatever_time_that_takes() {
+    watchdog(60, || {
+        let (delegates, limit) = (delegates(), milliseconds(1000));
+        let check = |tell: &dyn Fn(&Works<'_>) -> Result<()>| {
+            let works = Works { notes_from: Some(Instant::now() + 2 * limit), ..Works::with(&*delegates) };
+            tell(&works).unwrap();
+            assert_eq!(works.noted.into_inner().unwrap(), [7]);
+        };
+        check(&|works| within(limit, || delegates.tell_one_blocking(7, works)));
+        check(&|works| smol::block_on(within_async(limit, delegates.tell_one(7, works))));
     });
 }
 

@@ -123,7 +123,7 @@ mod tests {
     use crate::interface::Timeout;
 
     const fn method(name: &'static str, optional: bool) -> Method {
-        Method { name, timeout: Timeout::Inherit, optional, idempotent: false, is_async: false }
+        Method { name, timeout: Timeout::Inherit, optional, idempotent: false, is_async: false, is_oneway: false }
     }
 
     static DESCRIPTOR: Descriptor =

@@ -7,7 +7,7 @@ use crate::{
     protocol::{frame::Kind, message::Message},
     sync::{
         Arc, Instant, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -28,6 +28,10 @@ pub(super) struct Asked {
     is_any: AtomicBool,
     /// Something was ever asked in this call.
     was_any: AtomicBool,
+    /// Something that was told has not run to its end.
+    is_incomplete: AtomicBool,
+    /// How many bytes of arguments those hold that run in a task.
+    held: AtomicUsize,
     queue: Mutex<Queue>,
 }
 
@@ -135,9 +139,29 @@ impl Asked {
         queue.running.range(u32::from(!is_closed)..).next().map(|(_, what)| Arc::clone(what))
     }
 
+    /// Takes note of so many more bytes that are held by what runs, of which one task takes note.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes note that they are held no more.
+    pub(super) fn let_go(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether something that was told has not run to its end.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_incomplete.load(Ordering::Relaxed)
+    }
+
     /// Makes it ready for another call.
     pub(super) fn clear(&self) {
         if self.was_any.swap(false, Ordering::Relaxed) {
+            self.is_incomplete.store(false, Ordering::Relaxed);
             lock(&self.queue).taken = 0;
         }
     }
@@ -166,6 +190,16 @@ impl Turn<'_> {
             what.cancel();
         }
         Underway { asked: &self.waiter.asked, number }
+    }
+
+    /// Whether that call has its answer by now.
+    pub(crate) fn is_answered_by_now(&self) -> bool {
+        self.is_answered || self.waiter.is_answered()
+    }
+
+    /// Takes note that something that was told has not run to its end: then that call has no answer, whatever comes.
+    pub(crate) fn leave_incomplete(&self) {
+        self.waiter.asked.is_incomplete.store(true, Ordering::Relaxed);
     }
 }
 

@@ -126,7 +126,8 @@ impl Connection {
                 self.handler.put_down(self, reading);
                 is_put_down = true;
             }
-            let Some(request) = waiter.asked.next() else { return };
+            // It may have been given up by now.
+            let Some(request) = waiter.asked.next() else { break };
             self.run_asked(request, &Turn { waiter, deadline, is_answered: false }, lender);
         }
         if is_put_down {

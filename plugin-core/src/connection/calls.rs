@@ -250,6 +250,10 @@ impl Connection {
             // It may come at the last moment.
             _ => self.abandon(call, waiter)?,
         };
+        if waiter.asked.is_incomplete() {
+            // It came when time was over for something that was told before.
+            return Err(CallFailure::Late { may_have_run: true });
+        }
         // What was asked before the answer came.
         self.run_all_waiting(waiter, deadline, lender);
         Ok(answer)

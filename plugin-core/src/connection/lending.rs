@@ -1,8 +1,8 @@
 //! Calls of tasks that lend: what the other side asks runs where the task is polled.
 //!
 //! What is done at once, such as a function, is run in turn, as by a thread. An async method is begun in turn, and then polled
-//! beside the call and beside others of its kind, so that any number of them may wait for something. One that nobody waits for
-//! is the exception: it is run to its end before anything else begins, for such calls keep their order.
+//! beside the call and beside others of its kind, so that any number of them may wait for something. One of a method that nothing
+//! answers is the exception: it is run to its end before anything else begins, for such calls keep their order.
 
 use std::{
     borrow::Borrow,
@@ -28,8 +28,10 @@ use crate::{
 /// How many callbacks a task runs in a row before it lets others run.
 const PATIENCE: u32 = 32;
 
-/// How many async methods of what one call lends may run at once before further ones are refused.
+/// How many async methods of what one call lends may run at once before further ones are refused, and how many bytes of arguments
+/// they may hold then beside those of one.
 const MAX_RUNNING: usize = 65_536;
+const MAX_RUNNING_BYTES: usize = 256 << 20;
 
 /// What runs the functions and objects that the call of a task has lent, for as long as `'a`.
 pub(crate) trait TaskLender<'a> {
@@ -51,6 +53,8 @@ pub(crate) struct Callback<'a> {
     pub(crate) run: Pin<Box<dyn Future<Output = Option<Message>> + Send + 'a>>,
     /// 0 if nobody waits for it.
     pub(crate) number: u32,
+    /// It is of a method that nothing answers: where somebody waits for it, only so that there are never too many under way.
+    pub(crate) is_oneway: bool,
     pub(crate) cancel: Arc<dyn Cancel>,
 }
 
@@ -76,7 +80,7 @@ pub(crate) struct LendingCall<'b, 'a> {
     /// or the answer of what has run last.
     answering: Option<Job<'b, ()>>,
     running: Running<'a>,
-    /// The last callback that nobody waits for.
+    /// The last callback of a method that nothing answers.
     told: Option<u64>,
     /// How many have begun.
     count: u32,
@@ -110,13 +114,21 @@ impl Connection {
     }
 
     /// Sends the answer of something lent.
-    async fn answer_lent(self: Arc<Self>, answer: Message, deadline: Option<Instant>, waiter: Option<Arc<Waiter>>) {
-        let mut owed = Owed { connection: &self, call: answer.call, is_paid: false };
-        let queued = self.queue(answer, deadline, waiter.as_deref(), false).await;
-        // With the connection, whoever waited for the answer has ended.
-        owed.is_paid = !matches!(queued, Err((Unsent::Late, _)));
-        if let Ok(next) = queued {
-            self.see_to(next).await;
+    fn answer_lent(
+        self: Arc<Self>,
+        answer: Message,
+        deadline: Option<Instant>,
+        waiter: Option<Arc<Waiter>>,
+    ) -> impl Future<Output = ()> + Send {
+        // From here on: the task may be dropped before it polls this.
+        let mut owed = Owed { connection: self, call: answer.call, is_paid: false };
+        async move {
+            let queued = owed.connection.queue(answer, deadline, waiter.as_deref(), false).await;
+            // With the connection, whoever waited for the answer has ended.
+            owed.is_paid = !matches!(queued, Err((Unsent::Late, _)));
+            if let Ok(next) = queued {
+                owed.connection.see_to(next).await;
+            }
         }
     }
 }
@@ -152,7 +164,7 @@ impl LendingCall<'_, '_> {
     /// Begins what is asked next; gives what the call has come to once that is known, and all has run that was asked before.
     fn go_on(&mut self, context: &Context<'_>) -> Poll<Option<Result<Message, CallFailure>>> {
         let Some(registered) = &mut self.registered else { return Poll::Pending };
-        // Behind what nobody waits for nothing begins before that has ended.
+        // Behind what nothing answers nothing begins before that has ended.
         let is_held_up = self.told.is_some_and(|told| self.running.has(told));
         if self.answer.is_none() {
             match ready!(registered.poll_asked(context, self.deadline, !is_held_up)) {
@@ -174,7 +186,7 @@ impl LendingCall<'_, '_> {
 
     /// Runs what is asked, or begins to.
     fn begin(&mut self, request: Message) {
-        let (connection, deadline) = (self.connection, self.deadline);
+        let (connection, deadline, bytes) = (self.connection, self.deadline, request.payload.len());
         let begun = self.lender.begin(connection, request);
         let Some(waiter) = self.registered.as_ref().map(Registered::waiter) else { return };
         match begun {
@@ -190,22 +202,29 @@ impl LendingCall<'_, '_> {
                 self.told = Some(self.running.add(async move { drop(run.await) }));
             }
             Begun::Runs(callback) => {
-                if let Some(why) = self.refusal(waiter, &callback) {
+                if let Some(why) = self.refusal(waiter, &callback, bytes) {
                     return connection.refuse(callback.number, &why);
                 }
                 let (connection, waiter) = (Arc::clone(connection), Arc::clone(waiter));
-                let Callback { run, number, .. } = callback;
-                self.running.add(Underway { connection, waiter, number, deadline, run: Some(run), answering: None });
+                let Callback { run, number, is_oneway, .. } = callback;
+                waiter.asked.hold(bytes);
+                let run = Some(run);
+                let begun =
+                    self.running.add(Underway { connection, waiter, number, bytes, deadline, run, answering: None });
+                if is_oneway {
+                    self.told = Some(begun);
+                }
             }
         }
     }
 
     /// Why a callback does not begin that somebody waits for, if it does not.
-    fn refusal(&self, waiter: &Waiter, callback: &Callback<'_>) -> Option<Failure> {
+    fn refusal(&self, waiter: &Waiter, callback: &Callback<'_>, bytes: usize) -> Option<Failure> {
         if self.answer.is_some() {
             return Some(call_ended());
         }
-        if self.running.len() >= MAX_RUNNING {
+        let held = waiter.asked.held();
+        if self.running.len() >= MAX_RUNNING || (held > 0 && held.saturating_add(bytes) > MAX_RUNNING_BYTES) {
             return Some(Failure::new(FailureKind::Overloaded, "too many callbacks of one call wait for something"));
         }
         (!waiter.asked.begin(callback.number, &callback.cancel)).then(given_up_failure)
@@ -217,6 +236,8 @@ struct Underway<'a> {
     connection: Arc<Connection>,
     waiter: Arc<Waiter>,
     number: u32,
+    /// What its arguments hold until it has ended.
+    bytes: usize,
     deadline: Option<Instant>,
     /// `None` once it has ended.
     run: Option<Job<'a, Option<Message>>>,
@@ -242,6 +263,7 @@ impl Future for Underway<'_> {
 impl Underway<'_> {
     fn answer(&mut self, answer: Option<Message>) {
         self.run = None;
+        self.waiter.asked.let_go(self.bytes);
         self.waiter.asked.end(self.number);
         let Some(Err(answer)) = answer.map(|answer| self.connection.queue_at_once(answer, self.deadline, false)) else {
             return;
@@ -253,6 +275,7 @@ impl Underway<'_> {
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
         if self.run.take().is_some() {
+            self.waiter.asked.let_go(self.bytes);
             self.waiter.asked.end(self.number);
             self.connection.refuse(self.number, &unfinished());
         }
@@ -260,13 +283,13 @@ impl Drop for Underway<'_> {
 }
 
 /// The answer of what a task has lent. If there is no room in time, or the task is dropped meanwhile, that is what is told.
-struct Owed<'a> {
-    connection: &'a Arc<Connection>,
+struct Owed {
+    connection: Arc<Connection>,
     call: u32,
     is_paid: bool,
 }
 
-impl Drop for Owed<'_> {
+impl Drop for Owed {
     fn drop(&mut self) {
         if !self.is_paid {
             self.connection.refuse(self.call, &no_room());
@@ -289,5 +312,112 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
             Some(request) => Poll::Ready(Event::Asked(request)),
             None => self.poll(context, deadline).map(Event::Over),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, task::Waker};
+
+    use super::*;
+    use crate::{
+        codec,
+        connection::{
+            lock,
+            tests::{connect, promptly},
+        },
+        protocol::{
+            frame::{Deframer, Kind},
+            metadata::FIRST_LENT,
+            outgoing::MEMORY,
+        },
+        transport::{Link as _, memory::MemoryLink},
+    };
+
+    #[derive(Debug)]
+    struct Uncancelled;
+
+    impl Cancel for Uncancelled {
+        fn cancel(&self) {}
+    }
+
+    /// Answers at once, but for a method with a number, whose callbacks never end.
+    struct Lends;
+
+    impl TaskLender<'static> for Lends {
+        fn begin(&mut self, _: &Arc<Connection>, request: Message) -> Begun<'static> {
+            match request.kind {
+                Kind::Request if request.method == 0 => {
+                    Begun::Done(Some(Message::answer(Kind::Value, request.call, vec![0; 10])))
+                }
+                Kind::Request => {
+                    let number = request.call;
+                    let run = Box::pin(async move {
+                        pending::<()>().await;
+                        drop(request);
+                        None
+                    });
+                    Begun::Runs(Callback { run, number, is_oneway: false, cancel: Arc::new(Uncancelled) })
+                }
+                _ => Begun::Done(None),
+            }
+        }
+    }
+
+    fn ask(connection: &Connection, message: Message) {
+        let calls = lock(&connection.calls);
+        let caller = calls.callers().next().unwrap();
+        caller.asked.add(Message { target: FIRST_LENT, ..message }).unwrap();
+    }
+
+    /// The failures that this side has answered with, when it answers `last` with one.
+    fn failures(link: &MemoryLink, last: u32) -> Vec<(u32, FailureKind)> {
+        let (mut deframer, mut failures) = (Deframer::new(), Vec::new());
+        while failures.last().is_none_or(|(call, _)| *call != last) {
+            let count = link.read(deframer.space()).unwrap();
+            deframer.filled(count);
+            while let Some(frame) = deframer.next().unwrap() {
+                if frame.header.kind == Kind::Failure as u8 {
+                    let failure: Failure = codec::from_slice(frame.payload).unwrap();
+                    failures.push((frame.header.call, failure.kind));
+                }
+            }
+        }
+        failures
+    }
+
+    #[test]
+    fn whoever_is_owed_an_answer_is_told_though_the_task_is_dropped_before_it_tries_to_send_it() {
+        let (connection, other) = connect();
+        let (mut lends, context) = (Lends, &mut Context::from_waker(Waker::noop()));
+        let mut call = connection.call_lending_async(Message::control(Kind::Request, 0), None, &mut lends);
+        assert!(call.as_mut().poll(context).is_pending());
+        connection.send(Message::answer(Kind::Oneway, 0, vec![0; MEMORY]), None).unwrap();
+        // The last that it begins before it lets others run is one whose answer has no room.
+        (1..PATIENCE).for_each(|_| ask(&connection, Message::control(Kind::Notice, 1)));
+        ask(&connection, Message::control(Kind::Request, 9));
+        assert!(call.as_mut().poll(context).is_pending() && call.answering.is_some());
+        drop(call);
+        assert_eq!(promptly(move || failures(&other, 9)), [(9, FailureKind::Late)]);
+    }
+
+    #[test]
+    fn what_runs_beside_each_other_holds_so_many_bytes_and_no_more() {
+        let (connection, other) = connect();
+        let (mut lends, context) = (Lends, &mut Context::from_waker(Waker::noop()));
+        let mut call = connection.call_lending_async(Message::control(Kind::Request, 0), None, &mut lends);
+        assert!(call.as_mut().poll(context).is_pending());
+        // Of zeroes that nobody reads, which take no memory.
+        let parts = 4;
+        for number in 1..=parts + 1 {
+            let request = Message::answer(Kind::Request, number, vec![0; MAX_RUNNING_BYTES / parts as usize]);
+            ask(&connection, Message { method: 1, ..request });
+            assert!(call.as_mut().poll(context).is_pending());
+        }
+        assert_eq!(call.running.len(), parts as usize);
+        drop(call);
+        let told = promptly(move || failures(&other, parts));
+        assert_eq!(told[0], (parts + 1, FailureKind::Overloaded));
+        assert!(told[1..].iter().all(|(_, kind)| *kind == FailureKind::Interrupted), "{told:?}");
     }
 }

@@ -292,6 +292,11 @@ impl Waiter {
         }
     }
 
+    /// Whether the answer is here.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(lock(&self.wait).state, State::Answered(_))
+    }
+
     /// Whether the wait has ended.
     pub(super) fn is_over(&self) -> bool {
         lock(&self.wait).is_over()

@@ -19,13 +19,13 @@ use crate::{
     codec::{Decoder, EncodeError, Encoder},
     connection::{Begun, Callback, Cancel, Connection, Lender, TaskLender, Turn, call_ended},
     deadline,
-    interface::{Descriptor, Dispatched, Fault, Interface, Request, Verdict},
+    interface::{Descriptor, Dispatched, Fault, Interface, Method, Request, Verdict},
     protocol::{
         frame::Kind,
         message::{Failure, FailureKind, Message},
         metadata::FIRST_LENT,
     },
-    server::{self, CallState, Executor, Outcome, cancelled, dispatched, message},
+    server::{self, CallState, Executor, Outcome, dispatched, message},
 };
 
 /// Decodes the arguments, calls the method of that number, and encodes what it returned.
@@ -176,14 +176,14 @@ impl<'b, L> Lending<'b, L> {
         objects.try_for_each(|object| attach::declare(object.descriptor(), connection))
     }
 
-    /// What `request` asks of an async method, if that is what it does.
-    fn asked_async<'a>(&self, request: &Message) -> Option<&'a (dyn LentObject + 'a)>
+    /// What `request` asks of an async method, and of which, if that is what it does.
+    fn asked_async<'a>(&self, request: &Message) -> Option<(&'a (dyn LentObject + 'a), &'static Method)>
     where
         L: IsLent<'a>,
     {
         let object = self.lent.get(place(request))?.object()?;
         let method = object.descriptor().methods.get(usize::from(request.method))?;
-        method.is_async.then_some(object)
+        method.is_async.then_some((object, method))
     }
 
     /// Runs what is done when it returns.
@@ -211,7 +211,7 @@ impl<'b, L> Lending<'b, L> {
 
 impl Lender for Lending<'_, Lent<'_>> {
     fn run(&mut self, connection: &Arc<Connection>, mut request: Message, turn: &Turn<'_>) -> Option<Message> {
-        let Some(object) = self.asked_async(&request) else { return self.run_at_once(connection, request) };
+        let Some((object, _)) = self.asked_async(&request) else { return self.run_at_once(connection, request) };
         let asked = Asked::new(&request, connection, self.peer);
         let outcome = match asked.begin(object, &mut request) {
             // Nobody waits for it any more, and it would keep the caller.
@@ -220,10 +220,18 @@ impl Lender for Lending<'_, Lent<'_>> {
             Ok(run) => {
                 let cancel = Arc::clone(&asked.call) as Arc<dyn Cancel>;
                 let _underway = turn.begin(asked.number, &cancel);
-                // What was told before the answer is part of what the call has brought, whatever time that takes.
+                let (mut run, executor) = (Within::new(run, || Err(too_deep())), Executor::here());
                 let deadline = turn.deadline.filter(|_| !turn.is_answered);
-                let outcome = Executor::here().block_on(deadline, Within::new(run, || Err(too_deep())));
-                outcome.unwrap_or_else(|_| Err(cancelled()))
+                let mut outcome = executor.block_on(deadline, &mut run);
+                if outcome.is_err() && asked.number == 0 {
+                    // What was told before the answer is part of what the call has brought, whatever time that takes.
+                    if turn.is_answered_by_now() {
+                        outcome = executor.block_on(None, &mut run);
+                    } else {
+                        turn.leave_incomplete();
+                    }
+                }
+                outcome.unwrap_or_else(|_| Err(unfinished()))
             }
         };
         asked.concluded(outcome)
@@ -232,7 +240,7 @@ impl Lender for Lending<'_, Lent<'_>> {
 
 impl<'a> TaskLender<'a> for Lending<'_, LentByTask<'a>> {
     fn begin(&mut self, connection: &Arc<Connection>, mut request: Message) -> Begun<'a> {
-        let Some(object) = self.asked_async(&request) else {
+        let Some((object, method)) = self.asked_async(&request) else {
             return Begun::Done(self.run_at_once(connection, request));
         };
         let asked = Asked::new(&request, connection, self.peer);
@@ -241,7 +249,7 @@ impl<'a> TaskLender<'a> for Lending<'_, LentByTask<'a>> {
             Ok(run) => {
                 let (number, cancel) = (asked.number, Arc::clone(&asked.call) as _);
                 let run = Box::pin(Answering { asked, run: Within::new(run, || Err(too_deep())) });
-                Begun::Runs(Callback { run, number, cancel })
+                Begun::Runs(Callback { run, number, cancel, is_oneway: method.is_oneway })
             }
         }
     }
@@ -265,6 +273,11 @@ impl<R: Future<Output = Outcome> + Unpin> Future for Answering<R> {
 /// In which place that is lent which `request` is for.
 fn place(request: &Message) -> usize {
     request.target.wrapping_sub(FIRST_LENT) as usize
+}
+
+/// Why a callback that had begun has not ended.
+fn unfinished() -> Failure {
+    Failure::new(FailureKind::Late, "its time was over before it was done")
 }
 
 fn too_deep() -> Failure {

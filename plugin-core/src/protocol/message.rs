@@ -218,7 +218,7 @@ pub(crate) enum FailureKind {
     Stopping,
     Interrupted,
     Cancelled,
-    /// It ran, and its time was over before all that it had to tell could be sent.
+    /// It ran, and its time was over before it was done, or before all that it had to tell could be sent.
     Late,
     /// The call that lent what was to be called has ended.
     CallEnded,

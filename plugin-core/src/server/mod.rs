@@ -39,7 +39,7 @@ mod writer;
 pub use call::Call;
 pub(crate) use call::CallState;
 pub(crate) use executor::Executor;
-pub(crate) use outcome::{cancelled, dispatched, message};
+pub(crate) use outcome::{dispatched, message};
 pub use serve::{Server, serve, serve_async};
 pub(crate) use service::Service;
 pub(crate) use tasks::{Outcome, Run};

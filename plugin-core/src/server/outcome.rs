@@ -72,7 +72,7 @@ pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome, connectio
     }
 }
 
-pub(crate) fn cancelled() -> Failure {
+fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "its time was over before it could run")
 }
 

@@ -330,8 +330,10 @@ pub(super) fn serve_session(
 ) -> Result<()> {
     // To start a thread takes longer than to answer a call. What the lifeline and the watchdog are for is there a moment later
     // just as well: the end of the input, and a method that holds up the others.
-    if !stop.wait_requested(SETTLING) {
-        soon();
+    let is_stopping = stop.wait_requested(SETTLING);
+    // Also where the host has said goodbye by now: it may be gone before `main` has ended, which then has a limit.
+    soon();
+    if !is_stopping {
         if let Err(error) = service.watch() {
             tracing::error!(%error, "no thread could be started");
             connection.close(Cause::Local("no thread could be started"));

@@ -341,6 +341,7 @@ mod tests {
                 optional: false,
                 idempotent: false,
                 is_async: true,
+                is_oneway: false,
             };
             &Descriptor { name: "Lingers", version: None, methods: &[LINGER] }
         }

@@ -62,7 +62,7 @@ pub(super) fn expand(interface: &Interface) -> TokenStream {
 fn entry(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
     let (cfgs, name, optional) = (&method.cfgs, method.name.value(), method.default.is_some());
-    let (idempotent, is_async) = (method.idempotent, method.is_async());
+    let (idempotent, is_async, is_oneway) = (method.idempotent, method.is_async(), method.oneway);
     let timeout = match method.timeout {
         Timeout::Inherit => quote_spanned!(Span::mixed_site()=> Inherit),
         Timeout::Unlimited => quote_spanned!(Span::mixed_site()=> Unlimited),
@@ -79,6 +79,7 @@ fn entry(interface: &Interface, method: &Method) -> TokenStream {
             optional: #optional,
             idempotent: #idempotent,
             is_async: #is_async,
+            is_oneway: #is_oneway,
         }
     }
 }

@@ -31,11 +31,19 @@ impl Bare {
 
     /// Starts a plugin of one interface with these methods.
     pub(crate) fn start(program: &str, methods: &[&str], welcome: &Welcome) -> Self {
+        Self::start_by(&mut Command::new(program), methods, welcome)
+    }
+
+    /// The probe, which ends by itself neither at goodbye nor when its host is gone.
+    pub(crate) fn stubborn_probe() -> Self {
+        Self::start_by(Command::new(PROBE).env("PROBE_STUBBORN", "1"), ProbeMethods::NAMES, &Welcome::default())
+    }
+
+    fn start_by(command: &mut Command, methods: &[&str], welcome: &Welcome) -> Self {
         let directory = tempfile::tempdir_in(process_tests::socket_base()).unwrap();
         let socket = directory.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
         let token = "5a".repeat(32);
-        let mut command = Command::new(program);
         command.env("PLUGIN_CORE_SOCKET", &socket).env("PLUGIN_CORE_TOKEN", &token);
         let child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut stream, _) = listener.accept().unwrap();
@@ -82,6 +90,19 @@ impl Bare {
         assert_eq!(self.stream.read(&mut [0; 10]).unwrap(), 0);
         let status: ExitStatus = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
+    }
+
+    /// The host is gone, which ends the plugin, even one that does not want to; how.
+    pub(crate) fn ends_with_its_host(mut self) -> ExitStatus {
+        drop(self.child.stdin.take());
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        let mut status = None;
+        let is_over = process_tests::eventually(Duration::from_secs(20), || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(is_over, "the plugin outlived its host");
+        status.unwrap()
     }
 }
 
