@@ -102,6 +102,12 @@ pub trait Delegates {
     /// Notes multiples of 7, `count` of them, and doubles every hundredth, from so many tasks at once; gives the sum.
     async fn tell_at_once(&self, tasks: u64, count: u64, worker: &dyn Worker) -> Result<u64>;
 
+    /// Notes and jots down so many numbers.
+    async fn tell_some(&self, count: u64, worker: &dyn Worker) -> Result<()>;
+
+    /// As `tell_some`, from a thread.
+    fn tell_some_blocking(&self, count: u64, worker: &dyn Worker) -> Result<()>;
+
     /// Notes a number, and waits until that is `heard`, but not for more.
     async fn tell_one(&self, number: u64, worker: &dyn Worker) -> Result<()>;
 
@@ -262,6 +268,18 @@ impl Delegates for Manager {
             Ok(sum)
         };
         all((0..tasks).map(|_| tell())).await.into_iter().sum()
+    }
+
+    async fn tell_some(&self, count: u64, worker: &dyn Worker) -> Result<()> {
+        for number in 0..count {
+            worker.note(number).await?;
+            worker.jot(number)?;
+        }
+        Ok(())
+    }
+
+    fn tell_some_blocking(&self, count: u64, worker: &dyn Worker) -> Result<()> {
+        smol::block_on(self.tell_some(count, worker))
     }
 
     async fn tell_one(&self, number: u64, worker: &dyn Worker) -> Result<()> {

@@ -224,12 +224,12 @@ fn what_fails_or_panics_fails_alone() {
             Ok(())
         }
 
-        async fn note(&self, _: u64) -> Result<()> {
-            Ok(())
+        async fn note(&self, number: u64) -> Result<()> {
+            panic!("note {number} is lost")
         }
 
-        fn jot(&self, _: u64) -> Result<()> {
-            Ok(())
+        fn jot(&self, number: u64) -> Result<()> {
+            panic!("jot {number} is lost")
         }
     }
 
@@ -241,6 +241,9 @@ fn what_fails_or_panics_fails_alone() {
         assert!(said[1].starts_with("`double` of the host panicked at ") && said[1].ends_with(": no twos"), "{said:?}");
         let error = delegates.in_turn_blocking(2, &Fails).unwrap_err();
         assert!(error.to_string().contains("no threes"), "{error}");
+        // Nothing answers these, and now and then one is waited for all the same.
+        delegates.tell_some_blocking(200, &Fails).unwrap();
+        smol::block_on(delegates.tell_some(200, &Fails)).unwrap();
         assert_eq!(delegates.add(1, 2).unwrap(), 3);
     });
 }

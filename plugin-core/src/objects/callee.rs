@@ -252,7 +252,25 @@ impl Callee {
         let request = self.made_from(parent, called, parcel)?;
         let answer = self.connection.call(request, deadline);
         context::note_wait(began);
-        self.answer(called, told, (began, deadline), answer).map(drop)
+        self.ran(called, told, (began, deadline), answer)
+    }
+
+    /// What becomes of one that was waited for though nothing answers it: that it panicked is no more its caller's concern than if
+    /// it had not been waited for.
+    pub(super) fn ran(
+        &self,
+        called: Called,
+        told: Told,
+        times: (Instant, Option<Instant>),
+        answer: Result<Message, CallFailure>,
+    ) -> Result<()> {
+        match self.answer(called, told, times, answer) {
+            Err(error @ Error::Panicked { .. }) => {
+                tracing::warn!(%error, "a callback without a result did not run to its end");
+                Ok(())
+            }
+            answer => answer.map(drop),
+        }
     }
 
     /// The request of what is encoded already, made from that call.

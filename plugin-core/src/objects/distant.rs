@@ -165,7 +165,7 @@ impl Prepared {
                     let told = callee.told();
                     let request = callee.made_from(*call, called, parcel)?;
                     let answer = callee.connection.call_async(request, deadline).await;
-                    return callee.answer(called, told, (began, deadline), answer).map(drop);
+                    return callee.ran(called, told, (began, deadline), answer);
                 }
             },
             Hold::Held { .. } => {
