@@ -391,6 +391,20 @@ fn who_drops_the_future_is_not_called_back_any_more() {
     });
 }
 
+#[test]
+fn a_method_that_could_not_tell_everything_since_it_was_too_large_does_not_return_its_value() {
+    watchdog(60, || {
+        let launcher = Launcher::new(env!("CARGO_BIN_EXE_caller")).max_message(1 << 20);
+        let caller = launcher.spawn().and_then(|process| process.interface::<dyn Caller>()).unwrap();
+        let mut lengths = Vec::new();
+        caller.tell_texts(2, 1 << 19, &mut |_, text| lengths.push(text.len())).unwrap();
+        let error = caller.tell_texts(2, 1 << 20, &mut |_, text| lengths.push(text.len())).unwrap_err();
+        assert!(matches!(error, Error::BadAnswer { .. }), "{error}");
+        assert!(error.to_string().contains("`tell_texts(progress)`"), "{error}");
+        assert_eq!(lengths, [1 << 19; 2]);
+    });
+}
+
 /// A host that never gives up by itself, so that what the plugin says is what it found.
 #[cfg(unix)]
 #[test]

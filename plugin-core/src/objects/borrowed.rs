@@ -13,7 +13,10 @@ use crate::{
     client::Answer,
     codec::{DecodeError, Decoder},
     interface::Timeout,
-    protocol::metadata,
+    protocol::{
+        message::{Failure, FailureKind},
+        metadata,
+    },
     server::CallState,
 };
 
@@ -74,13 +77,22 @@ impl Function {
         self.callee.call(self.called, arguments, encode, &mut [])
     }
 
-    /// Calls it without waiting. There is nobody to tell what goes wrong; if its time is over, the call that lends it fails, too,
-    /// whose answer says that all has been told.
+    /// Calls it without waiting. There is nobody to tell what goes wrong but the call that lends it: its answer says that all has
+    /// been told, so it fails, too.
     pub fn notify(&self, arguments: u32, encode: Encode<'_>) {
         let Err(error) = self.callee.notify(self.called, arguments, encode) else { return };
-        if let (Error::Timeout { .. }, Some(call)) = (&error, &self.call) {
-            call.leave_incomplete();
+        tracing::warn!(%error, "a callback without a result was not called");
+        if let Some(call) = &self.call {
+            call.leave_incomplete(match error {
+                Error::Timeout { .. } => Failure::new(
+                    FailureKind::Late,
+                    "its time was over before all that it told its caller could be sent",
+                ),
+                error => Failure::new(
+                    FailureKind::BadAnswer,
+                    &format!("what it tells its caller is part of it, and {error}"),
+                ),
+            });
         }
-        tracing::warn!(%error, "a callback without a result was not called, or not to its end");
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Waker},
@@ -13,6 +13,7 @@ use std::{
 use crate::{
     connection::{Cancel, lock},
     deadline,
+    protocol::message::Failure,
     signal::wake,
 };
 
@@ -63,8 +64,8 @@ pub(crate) struct CallState {
     is_stopping: AtomicBool,
     /// The plugin has no more time for it.
     is_over: AtomicBool,
-    /// Something that it told its caller did not leave in time, and nobody else was told so.
-    is_incomplete: AtomicBool,
+    /// Why something that it wanted to tell its caller did not leave, which nobody else was told.
+    untold: OnceLock<Box<Failure>>,
     /// The task that answers, if it is one.
     task: Mutex<Option<Waker>>,
 }
@@ -118,13 +119,14 @@ impl CallState {
         Call::current().state
     }
 
-    /// Takes note that something that it told its caller did not leave in time: then its answer would not be the whole of it.
-    pub(crate) fn leave_incomplete(&self) {
-        self.is_incomplete.store(true, Ordering::Relaxed);
+    /// Takes note that something that it wanted to tell its caller did not leave, and why: then its answer would not be the whole
+    /// of it. The first reason counts.
+    pub(crate) fn leave_incomplete(&self, why: Failure) {
+        let _ = self.untold.set(Box::new(why));
     }
 
-    pub(super) fn is_incomplete(&self) -> bool {
-        self.is_incomplete.load(Ordering::Relaxed)
+    pub(super) fn untold(&self) -> Option<&Failure> {
+        self.untold.get().map(|why| &**why)
     }
 
     /// Keeps the state for another call, unless somebody still holds it to ask after this one.

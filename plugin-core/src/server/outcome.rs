@@ -57,8 +57,10 @@ pub(super) fn check(call: &CallState, now: Instant) -> Result<(), Failure> {
 pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome, connection: &Arc<Connection>) -> Message {
     match outcome {
         Ok(_) if call.is_given_up() => failed(number, &cancelled()),
-        Ok((Verdict::Value, _)) if call.is_incomplete() => failed(number, &incomplete()),
         Ok((verdict, mut answer)) => {
+            if let Some(why) = call.untold().filter(|_| verdict == Verdict::Value) {
+                return failed(number, why);
+            }
             let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
             let things = answer.take_things();
             let (payload, bulk) = answer.into_parts();
@@ -74,10 +76,6 @@ pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome, connectio
 
 fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "its time was over before it could run")
-}
-
-fn incomplete() -> Failure {
-    Failure::new(FailureKind::Late, "its time was over before all that it told its caller could be sent")
 }
 
 /// Runs a oneway call. The host was told nothing but that it is on its way, so what goes wrong is told here.
