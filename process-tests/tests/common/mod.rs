@@ -5,6 +5,7 @@
 #[cfg(unix)]
 pub(crate) mod bare;
 pub(crate) mod executors;
+pub(crate) mod streaming;
 
 use std::{collections::BTreeSet, path::Path, process::Command, sync::Mutex, thread, time::Duration};
 
