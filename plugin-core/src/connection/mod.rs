@@ -5,8 +5,8 @@
 //! needs an answer reads the link, for everybody, while nobody else does ([`baton`], [`read`]): bytes become messages, and each
 //! goes to whom it concerns. Whoever sends writes, for everybody, without blocking ([`outbox`]). A caller ([`calls`]) only ever
 //! waits for its own answer, within its deadline, and runs what the other side asks of it meanwhile ([`asked`], [`callbacks`]): a
-//! thread one after the other, a task ([`lending`]) some beside each other ([`running`]). While nobody calls, the [`Handler`] sees to it that somebody reads. So no side
-//! ever waits to write while nobody reads.
+//! thread one after the other, a task ([`lending`]) some beside each other ([`running`]). While nobody calls, the [`Handler`]
+//! sees to it that somebody reads. So no side ever waits to write while nobody reads.
 
 mod asked;
 mod baton;
