@@ -114,21 +114,6 @@ impl Client {
             }
         })
     }
-
-    /// As [`prepare`](Self::prepare), of a oneway method.
-    pub fn prepare_oneway(
-        &self,
-        method: usize,
-        arguments: u32,
-        encode: &mut dyn FnMut(&mut Encoder) -> Result<(), EncodeError>,
-    ) -> Prepared<'_> {
-        Prepared(match &self.0 {
-            Callee::Plugin(client) => client.prepare(method, arguments, encode).map(Of::Plugin),
-            Callee::Distant(object) => {
-                object.prepare_oneway(method, arguments, encode).map(|call| Of::Distant(Box::new(call)))
-            }
-        })
-    }
 }
 
 /// A call that is ready to be sent.

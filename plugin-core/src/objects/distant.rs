@@ -96,20 +96,12 @@ impl Distant {
 
     /// Encodes the arguments of a call of async method number `method`, to be made when somebody waits for it.
     pub(super) fn prepare(&self, method: usize, arguments: u32, encode: Encode<'_>) -> Result<Prepared> {
-        // One of a handler that calls what it holds has no parent: nobody waits on a thread of its own to run it.
+        // One of a handler that calls what it holds has no parent: nobody waits on a thread of its own to run it. Of one that
+        // nothing answers, the message itself says by which call it was lent.
         let parent = match self.callee.hold {
-            Hold::Lent { call, .. } => Some(call),
-            Hold::Held { .. } => None,
+            Hold::Lent { call, .. } if !self.descriptor.methods[method].is_oneway => Some(call),
+            _ => None,
         };
-        self.prepare_from(parent, method, arguments, encode)
-    }
-
-    /// As [`prepare`](Self::prepare), of a oneway method.
-    pub(super) fn prepare_oneway(&self, method: usize, arguments: u32, encode: Encode<'_>) -> Result<Prepared> {
-        self.prepare_from(None, method, arguments, encode)
-    }
-
-    fn prepare_from(&self, parent: Option<u32>, method: usize, arguments: u32, encode: Encode<'_>) -> Result<Prepared> {
         let called = self.method(method)?;
         let parcel = self.callee.encode(called, parent, arguments, encode)?;
         Ok(Prepared { callee: self.callee.clone(), called, began: Instant::now(), scope: Scope::current(), parcel })

@@ -81,7 +81,7 @@ fn receive(interface: &Interface, method: &Method) -> TokenStream {
 /// Encodes the arguments at once, so that the future holds none of them, and calls when it is polled.
 fn receive_async(interface: &Interface, method: &Method) -> TokenStream {
     let private = interface.private();
-    let prepare = call(interface, method, if method.oneway { "prepare_oneway" } else { "prepare" });
+    let prepare = call(interface, method, "prepare");
     let function = Ident::new(if method.oneway { "call_oneway" } else { "call" }, Span::mixed_site());
     let (made, call) = if callbacks::are_lent(method) {
         let lent = callbacks::lend(interface, method);
