@@ -177,11 +177,12 @@ mod runtimes {
             let (first, second) = (current_thread(), Builder::new_multi_thread().enable_all().build().unwrap());
             let nimble = first.block_on(nimble());
             let began = Instant::now();
-            for number in 0..200 {
+            for number in 0..50 {
                 assert_eq!(first.block_on(nimble.nap(number, 1)).unwrap(), number);
                 assert_eq!(second.block_on(nimble.nap(number, 1)).unwrap(), number);
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+            // The alarm of tasks comes every half second, and has the watcher read where a runtime does not: so a second each at most.
+            assert!(began.elapsed() < Duration::from_secs(100), "{:?}", began.elapsed());
             drop(first);
             assert_eq!(second.block_on(nimble.nap(1, 1)).unwrap(), 1);
         });
