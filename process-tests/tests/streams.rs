@@ -329,21 +329,6 @@ fn one_reading_of_a_plugins_task_can_be_limited() {
 }
 
 #[test]
-fn bytes_flow_either_way_in_little_memory() {
-    const LENGTH: u64 = 256 << 20;
-    watchdog(240, || {
-        let streamer = streamer();
-        let expected = digest(Pattern::new(LENGTH)).unwrap();
-        let before = process_tests::streams::peak_kilobytes() + streamer.peak_kilobytes().unwrap();
-        assert_eq!(digest(streamer.read(LENGTH).unwrap()).unwrap(), expected);
-        assert_eq!(streamer.digest(ByteStream::read_from(Pattern::new(LENGTH))).unwrap(), expected);
-        let after = process_tests::streams::peak_kilobytes() + streamer.peak_kilobytes().unwrap();
-        assert!(after - before < 64 << 10, "{} KiB more", after - before);
-        settles(&streamer);
-    });
-}
-
-#[test]
 fn bytes_are_written_and_read_by_lines() {
     watchdog(120, || {
         let streamer = streamer();
