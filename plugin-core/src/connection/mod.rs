@@ -102,6 +102,12 @@ pub(crate) trait Handler: Send + Sync {
         false
     }
 
+    /// Whether the driver may have an executor that runs only while a thread blocks on it, and not for the task that asks; then
+    /// it drives no more.
+    fn driver_stands_still(&self) -> bool {
+        false
+    }
+
     /// Somebody has waited for long, or waits for the link's end, and perhaps nobody has taken the reading.
     fn neglected(&self, _connection: &Arc<Connection>) {}
 

@@ -148,19 +148,31 @@ impl Connection {
 
     /// Has somebody come for what there is to read, where a task waits and nobody else does.
     pub(super) fn see_to_attendance(self: &Arc<Self>) {
-        let attendance = {
+        let (attendance, count) = {
             let mut calls = lock(&self.calls);
             if calls.tasks.count == 0 {
                 return;
             }
-            calls.baton.attendance()
+            (calls.baton.attendance(), calls.tasks.count)
         };
-        self.attend_to(attendance);
+        self.attend_to(attendance, count == 1);
     }
 
-    fn attend_to(self: &Arc<Self>, attendance: Option<Attendance>) {
+    /// Whether the driver may be standing still. It drives no more then, and what it was to come for is the watcher's.
+    fn is_driver_gone(&self) -> bool {
+        let is_gone = self.handler.driver_stands_still();
+        if is_gone {
+            lock(&self.calls).baton.leave_to_watcher();
+        }
+        is_gone
+    }
+
+    /// `is_alone` where the task that calls this is the only one that waits.
+    fn attend_to(self: &Arc<Self>, attendance: Option<Attendance>, is_alone: bool) {
         let is_awaited = match attendance {
-            None | Some(Attendance::Driven) => false,
+            None => false,
+            // With company, whoever was there first has seen to it.
+            Some(Attendance::Driven) => is_alone && self.is_driver_gone(),
             Some(Attendance::Watched) => self.handler.could_drive(),
             Some(Attendance::Nobody) => true,
         };
@@ -181,7 +193,7 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
             (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1, calls.baton.attendance())
         };
         // From here on, whoever leaves the reading finds that a task waits.
-        at.attend_to(attendance);
+        at.attend_to(attendance, !has_company);
         at.arrange(alarm);
         Some(Self { connection, waiter: Some(waiter), call, has_company, is_queued: false, is_over: false })
     }

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    runtime::{self, Handle},
+    runtime::{self, Handle, RuntimeFlavor},
 };
 
 use crate::{
@@ -39,6 +39,8 @@ struct State {
 /// What a driver is told by others.
 struct Driver {
     runtime: runtime::Id,
+    /// Its runtime runs only while a thread blocks on it.
+    stands_still: bool,
     /// Of the link that it reads.
     generation: u64,
     is_called: AtomicBool,
@@ -65,6 +67,7 @@ impl Drivers {
         let Some(runtime) = runtime.filter(|runtime| state.unfit != Some(runtime.id())) else { return false };
         let driver = Arc::new(Driver {
             runtime: runtime.id(),
+            stands_still: runtime.runtime_flavor() == RuntimeFlavor::CurrentThread,
             generation,
             is_called: AtomicBool::new(true),
             is_over: AtomicBool::new(false),
@@ -77,6 +80,18 @@ impl Drivers {
         }
         let ends = Ends { drivers: Arc::clone(self), connection: Arc::downgrade(connection), driver };
         drop(runtime.spawn(drive(ends, Source(link))));
+        true
+    }
+
+    /// Lets the driver go if it is on another runtime than the task that calls this, one that may be standing still: tasks of
+    /// a current-thread runtime run while a thread blocks on it. Whether it was.
+    pub(super) fn end_elsewhere(&self) -> bool {
+        let mut state = lock(&self.state);
+        let Some(driver) = state.present.take_if(|driver| driver.stands_still && !driver.is_here()) else {
+            return false;
+        };
+        drop(state);
+        driver.end();
         true
     }
 
@@ -99,6 +114,11 @@ impl Driver {
     fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         self.wake();
+    }
+
+    /// Whether its runtime is the one from which this is called.
+    fn is_here(&self) -> bool {
+        Handle::try_current().is_ok_and(|runtime| runtime.id() == self.runtime)
     }
 
     fn is_over(&self) -> bool {
@@ -125,6 +145,10 @@ impl Drop for Ends {
         if !self.driver.is_over() {
             lock(&self.drivers.state).unfit = Some(self.driver.runtime);
             self.driver.end();
+        }
+        // Whoever is in its place comes for the bytes, and if that ends, it comes here.
+        if lock(&self.drivers.state).present.as_ref().is_some_and(|driver| !driver.is_over()) {
+            return;
         }
         if let Some(connection) = self.connection.upgrade() {
             connection.unattended(self.driver.generation);

@@ -118,6 +118,11 @@ impl Handler for HostHandler {
         tokio::runtime::Handle::try_current().is_ok()
     }
 
+    #[cfg(all(unix, feature = "tokio"))]
+    fn driver_stands_still(&self) -> bool {
+        self.drivers.end_elsewhere()
+    }
+
     #[cfg(unix)]
     fn neglected(&self, _connection: &Arc<Connection>) {
         // Beside the driver, if there is one: its runtime may not be running.
