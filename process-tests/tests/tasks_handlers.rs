@@ -177,17 +177,23 @@ mod runtimes {
             let [first, second] = [current_thread(), current_thread()];
             let third = Builder::new_multi_thread().enable_all().build().unwrap();
             let nimble = first.block_on(nimble());
-            let began = Instant::now();
-            for number in 0..300 {
-                assert_eq!(first.block_on(nimble.nap(number, 1)).unwrap(), number);
-                assert_eq!(second.block_on(nimble.nap(number, 1)).unwrap(), number);
-                assert_eq!(smol::block_on(nimble.nap(number, 1)).unwrap(), number);
-                if number >= 150 {
-                    assert_eq!(third.block_on(nimble.nap(number, 1)).unwrap(), number);
+            let mut slow = 0;
+            for number in 0..100 {
+                let executors: [&dyn Fn() -> plugin_core::Result<u64>; 4] = [
+                    &|| first.block_on(nimble.nap(number, 1)),
+                    &|| second.block_on(nimble.nap(number, 1)),
+                    &|| smol::block_on(nimble.nap(number, 1)),
+                    &|| third.block_on(nimble.nap(number, 1)),
+                ];
+                // The last runs by itself, so the driver stays there: it comes in when the others have taken turns for a while.
+                for executor in &executors[..if number < 50 { 3 } else { 4 }] {
+                    let began = Instant::now();
+                    assert_eq!(executor().unwrap(), number);
+                    slow += u32::from(began.elapsed() > milliseconds(400));
                 }
             }
-            // Who is found only by the alarm takes half a second at least: so hardly any may.
-            assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+            // Whoever is found by the alarm only waits for half a second at least; on a busy machine some others may, too.
+            assert!(slow < 35, "{slow} of 350");
             drop(first);
             assert_eq!(second.block_on(nimble.nap(1, 1)).unwrap(), 1);
         });

@@ -2,7 +2,7 @@
 
 use std::sync::{OnceLock, Weak, mpsc};
 
-use super::{greeting::GreetingError, outbox::Unsent, *};
+use super::{callbacks::LendsNothing, greeting::GreetingError, outbox::Unsent, waiter::Waiter, *};
 use crate::{
     protocol::{
         frame::{HEADER, Header, MAX_PAYLOAD},
@@ -313,4 +313,70 @@ fn who_reads_a_link_that_is_outdated_writes_nothing_to_the_next() {
     assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
     connection.leave(present);
     assert!(new_end.pollable().unwrap().try_read(&mut [0]).is_ok());
+}
+
+/// Notes what it is asked for, keeps the reading that is put down, and then does what it was made for.
+#[cfg(unix)]
+struct Notes {
+    neglected: AtomicBool,
+    reading: Mutex<Option<Box<Reading>>>,
+    put_down: Box<dyn Fn() + Send + Sync>,
+}
+
+#[cfg(unix)]
+impl Notes {
+    fn new(put_down: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { neglected: AtomicBool::new(false), reading: Mutex::default(), put_down: Box::new(put_down) })
+    }
+}
+
+#[cfg(unix)]
+impl Handler for Notes {
+    fn reads(&self) -> bool {
+        true
+    }
+
+    fn neglected(&self, _: &Arc<Connection>) {
+        self.neglected.store(true, Ordering::Relaxed);
+    }
+
+    fn put_down(&self, _: &Arc<Connection>, reading: Box<Reading>) {
+        *lock(&self.reading) = Some(reading);
+        (self.put_down)();
+    }
+
+    fn take_back(&self, _: &Arc<Connection>) -> Option<Box<Reading>> {
+        lock(&self.reading).take()
+    }
+
+    fn request(&self, _: &Arc<Connection>, _: Message) {}
+
+    fn closed(&self, _: &End) {}
+}
+
+#[cfg(unix)]
+#[test]
+fn who_waits_for_the_end_of_a_link_has_it_looked_at_now() {
+    let notes = Notes::new(|| {});
+    let (link, _other) = crate::transport::local::pair().unwrap();
+    let handler = Arc::clone(&notes) as Arc<dyn Handler>;
+    let connection = Connection::start(Box::new(link), Deframer::new(), handler, OPTIONS).unwrap();
+    connection.wait_lost(Instant::now());
+    assert!(notes.neglected.load(Ordering::Relaxed), "nobody reads, and it would be noticed by and by only");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_reading_is_taken_back_also_where_what_it_was_put_down_for_is_given_up() {
+    let waiter = Waiter::take();
+    waiter.asked.add(Message { call: 7, ..request(1) }).unwrap();
+    let asked = Arc::clone(&waiter);
+    // As soon as others read, they may read that it is given up.
+    let notes = Notes::new(move || assert!(asked.asked.give_up(7).is_some()));
+    let (link, _other) = crate::transport::local::pair().unwrap();
+    let connection = Connection::start(Box::new(link), Deframer::new(), notes, OPTIONS).unwrap();
+    let mut held = connection.take_reading();
+    assert!(held.is_some());
+    connection.run_waiting(&waiter, &mut held, None, &mut LendsNothing);
+    assert!(held.is_some(), "it is this caller's again");
 }
