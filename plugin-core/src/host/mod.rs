@@ -48,7 +48,6 @@ mod start;
 mod supervisor;
 mod tasks;
 mod usage;
-mod wake;
 #[cfg(unix)]
 mod watch;
 
