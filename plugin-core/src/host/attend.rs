@@ -183,14 +183,17 @@ impl Attendant {
             let limit = lock(&self.places).limit();
             if let Err(error) = self.poller.wait(&mut events, limit) {
                 if error.kind() != io::ErrorKind::Interrupted {
-                    tracing::error!(%error, "waiting for what plugins print failed");
+                    tracing::error!(%error, "waiting for plugins failed");
                     thread::sleep(PAUSE);
                 }
             }
-            let ready = events.iter().map(|event| Key(event.key));
-            ready.for_each(|key| self.attend_to(key, &mut desk));
+            for event in events.iter() {
+                self.attend_to(Key(event.key), &mut desk);
+            }
             let overdue = lock(&self.places).overdue();
-            overdue.into_iter().for_each(|key| self.attend_to(key, &mut desk));
+            for key in overdue {
+                self.attend_to(key, &mut desk);
+            }
         }
     }
 
@@ -308,5 +311,64 @@ mod tests {
             assert_eq!(heard.recv_timeout(LONG).unwrap(), b"");
         }
         assert_eq!(heard.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected), "let go at last");
+    }
+
+    /// Brings one that is to be looked at in a moment.
+    struct Bringer(UnixStream, Option<Late>);
+
+    impl Source for Bringer {
+        fn file(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+
+        fn ready(&mut self, desk: &mut Desk) -> Next {
+            let late = self.1.take().map(|late| Box::new(late) as Box<dyn Source>);
+            desk.more.extend(late);
+            Next::Over
+        }
+    }
+
+    struct Late {
+        file: UnixStream,
+        due: Instant,
+        told: Sender<&'static str>,
+    }
+
+    impl Source for Late {
+        fn file(&self) -> BorrowedFd<'_> {
+            self.file.as_fd()
+        }
+
+        fn ready(&mut self, _desk: &mut Desk) -> Next {
+            if Instant::now() < self.due {
+                return Next::WaitUntil(self.due);
+            }
+            self.told.send("due").unwrap();
+            Next::Over
+        }
+
+        fn finish(self: Box<Self>) {
+            self.told.send("finished").unwrap();
+        }
+    }
+
+    #[test]
+    fn who_is_silent_is_looked_at_when_it_is_time_and_then_finishes() {
+        let ((end, file), (_silent, other)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        let (told, heard) = channel();
+        let late = Late { file: other, due: Instant::now() + 2 * PAUSE, told };
+        attend(Bringer(file, Some(late))).map_err(|refused| refused.error).unwrap();
+        drop(end);
+        assert_eq!([(); 2].map(|()| heard.recv_timeout(LONG).unwrap()), ["due", "finished"]);
+        assert_eq!(heard.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    fn what_is_dismissed_is_dropped_at_once() {
+        let (_end, file) = UnixStream::pair().unwrap();
+        let (told, heard) = channel();
+        let key = attend(Reader { file, told, retries: 0 }).map_err(|refused| refused.error).unwrap();
+        dismiss(key);
+        assert_eq!(heard.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
     }
 }

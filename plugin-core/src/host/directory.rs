@@ -2,7 +2,8 @@
 //!
 //! A host that is killed cannot remove its directory. So each holds its own locked (`flock`), which the operating system
 //! unlocks with the process, and every new host sweeps away those that are not. (A process id in the name would not do: ids
-//! are reused.) A lock file in it would be two more files to make before the first plugin can start, and to be taken away.
+//! are reused.) A lock file in it would be two more files to make before the first plugin can start, and to be taken away. A
+//! directory without a socket may be in the making, and is left alone for a while, locked or not.
 //!
 //! Others sweep too, and not all of them respect locks: what they take away from a host that lives, it restores at the same
 //! path, since that is where its plugins dial.
@@ -12,18 +13,12 @@ pub(super) use unix::Directory;
 #[cfg(windows)]
 pub(super) use windows::Directory;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 /// Where a host listens, once it has somewhere to.
 pub(super) trait Place: Sized {
     fn create() -> io::Result<Self>;
     fn socket(&self) -> PathBuf;
-
-    /// Removes what dead hosts left behind beside the place of `socket`.
-    fn sweep(socket: &Path);
 
     /// Makes again what somebody has taken away, apart from the socket.
     fn restore(&mut self) -> io::Result<()>;
@@ -90,12 +85,6 @@ mod unix {
             self.path.join(SOCKET)
         }
 
-        fn sweep(socket: &Path) {
-            if let Some(base) = socket.parent().and_then(Path::parent) {
-                sweep(base);
-            }
-        }
-
         fn restore(&mut self) -> io::Result<()> {
             match fs::symlink_metadata(&self.path) {
                 Ok(found) => {
@@ -112,6 +101,13 @@ mod unix {
     }
 
     impl Directory {
+        /// Removes what dead hosts left behind beside the place of `socket`.
+        pub(in crate::host) fn sweep(socket: &Path) {
+            if let Some(base) = socket.parent().and_then(Path::parent) {
+                sweep(base);
+            }
+        }
+
         /// Whether the directory that was found is the one that is held.
         fn is_locked(&self, found: &Metadata) -> bool {
             let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
@@ -325,10 +321,7 @@ mod unix {
 
 #[cfg(windows)]
 mod windows {
-    use std::{
-        io,
-        path::{Path, PathBuf},
-    };
+    use std::{io, path::PathBuf};
 
     use super::{Place, random_name};
 
@@ -344,9 +337,6 @@ mod windows {
         fn socket(&self) -> PathBuf {
             self.0.clone()
         }
-
-        /// Pipes go away with their hosts.
-        fn sweep(_socket: &Path) {}
 
         /// Nobody can take a pipe away.
         fn restore(&mut self) -> io::Result<()> {

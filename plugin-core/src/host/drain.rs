@@ -97,6 +97,7 @@ impl Drains {
     }
 }
 
+/// What a plugin prints to, and its reading.
 #[cfg(unix)]
 struct Pipe {
     pipe: std::os::fd::OwnedFd,

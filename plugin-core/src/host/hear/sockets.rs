@@ -15,7 +15,7 @@ use crate::{
     deadline,
     host::{
         attend::{Desk, Key, Next, Source, attend, dismiss},
-        directory::{Directory, Place},
+        directory::Directory,
         guests::{AtTheDoor, Guests, Introduced, aside},
     },
     protocol::{frame::Deframer, handshake, message::Hello},
@@ -174,5 +174,32 @@ impl Source for Dialler {
         if let Some(hello) = hello {
             at_the_door.introduced(Introduced { link, deframer, hello });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, os::unix::net::UnixStream};
+
+    use super::*;
+    use crate::protocol::frame::{Header, Kind};
+
+    #[test]
+    fn bytes_now_and_then_buy_a_dialler_no_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let listener = LocalListener::bind(&socket).unwrap();
+        let mut slow = UnixStream::connect(&socket).unwrap();
+        let guests = Arc::<Guests>::default();
+        let mut dialler = Dialler::admitted(listener.accept().unwrap(), &guests).unwrap();
+        let mut desk = Desk { buffer: Vec::new(), more: Vec::new() };
+        assert_eq!(dialler.ready(&mut desk), Next::WaitUntil(dialler.deadline));
+        slow.write_all(&Header { length: 100, kind: Kind::Hello as u8, ..Header::default() }.to_wire()).unwrap();
+        assert_eq!(dialler.ready(&mut desk), Next::WaitUntil(dialler.deadline));
+        dialler.deadline = Instant::now();
+        slow.write_all(&[0]).unwrap();
+        assert_eq!(dialler.ready(&mut desk), Next::Over);
+        Box::new(dialler).finish();
+        assert!(guests.at_the_door.lock().unwrap().is_empty());
     }
 }
