@@ -48,7 +48,7 @@ mod unix {
 
     use super::{Place, random_name};
 
-    const PREFIX: &str = "plugin-core-";
+    const PREFIX: &str = "plugin-core.";
     const SOCKET: &str = "s";
 
     /// What `sun_path` holds on macOS, the shortest of the supported systems, with its terminating zero.
