@@ -16,7 +16,7 @@ use process_tests::system::{eventually, is_running, open_files, threads};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How many threads all plugins together may cost.
-const THREADS: usize = 6;
+const THREADS: usize = 5;
 
 const PLUGINS: usize = 40;
 

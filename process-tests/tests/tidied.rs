@@ -19,7 +19,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// The directory of this host's socket.
 fn place() -> PathBuf {
     let bases = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter().chain([env::temp_dir(), "/tmp".into()]);
-    let prefix = format!("plugin-core-{}-", std::process::id());
+    let prefix = format!("plugin-core.{}-", std::process::id());
     let mut places = bases.filter_map(|base| fs::read_dir(base).ok()).flatten().flatten();
     places.find(|place| place.file_name().to_string_lossy().starts_with(&prefix)).expect("a plugin was started").path()
 }

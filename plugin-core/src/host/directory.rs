@@ -2,7 +2,8 @@
 //!
 //! A host that is killed cannot remove its directory. So each holds its own locked (`flock`), which the operating system
 //! unlocks with the process, and every new host sweeps away those that are not. (A process id in the name would not do: ids
-//! are reused.) A lock file in it would be two more files to make before the first plugin can start, and to be taken away.
+//! are reused.) A lock file in it would be two more files to make before the first plugin can start, and to be taken away. A
+//! directory without a socket may be in the making, and is left alone for a while, locked or not.
 //!
 //! Others sweep too, and not all of them respect locks: what they take away from a host that lives, it restores at the same
 //! path, since that is where its plugins dial.
@@ -12,18 +13,12 @@ pub(super) use unix::Directory;
 #[cfg(windows)]
 pub(super) use windows::Directory;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 /// Where a host listens, once it has somewhere to.
 pub(super) trait Place: Sized {
     fn create() -> io::Result<Self>;
     fn socket(&self) -> PathBuf;
-
-    /// Removes what dead hosts left behind beside the place of `socket`.
-    fn sweep(socket: &Path);
 
     /// Makes again what somebody has taken away, apart from the socket.
     fn restore(&mut self) -> io::Result<()>;
@@ -39,7 +34,6 @@ fn random_name() -> io::Result<String> {
 mod unix {
     use std::{
         env,
-        ffi::OsStr,
         fs::{self, DirBuilder, File, Metadata},
         io,
         os::unix::{
@@ -54,15 +48,13 @@ mod unix {
 
     use super::{Place, random_name};
 
-    const PREFIX: &str = "plugin-core-";
-    /// Of directories that are not locked yet.
-    const PREFIX_IN_MAKING: &str = ".plugin-core-";
+    const PREFIX: &str = "plugin-core.";
     const SOCKET: &str = "s";
 
     /// What `sun_path` holds on macOS, the shortest of the supported systems, with its terminating zero.
     const MAX_SOCKET_PATH: usize = 104;
 
-    /// After this long a directory in the making belongs to a host that died making it.
+    /// After this long a directory without a socket belongs to a host that died making it, if it is not locked.
     const ABANDONED: Duration = Duration::from_secs(3600);
 
     #[derive(Debug)]
@@ -93,12 +85,6 @@ mod unix {
             self.path.join(SOCKET)
         }
 
-        fn sweep(socket: &Path) {
-            if let Some(base) = socket.parent().and_then(Path::parent) {
-                sweep(base);
-            }
-        }
-
         fn restore(&mut self) -> io::Result<()> {
             match fs::symlink_metadata(&self.path) {
                 Ok(found) => {
@@ -115,6 +101,13 @@ mod unix {
     }
 
     impl Directory {
+        /// Removes what dead hosts left behind beside the place of `socket`.
+        pub(in crate::host) fn sweep(socket: &Path) {
+            if let Some(base) = socket.parent().and_then(Path::parent) {
+                sweep(base);
+            }
+        }
+
         /// Whether the directory that was found is the one that is held.
         fn is_locked(&self, found: &Metadata) -> bool {
             let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
@@ -155,19 +148,10 @@ mod unix {
         runtime.into_iter().chain([env::temp_dir(), PathBuf::from("/tmp")]).collect()
     }
 
-    /// Makes the directory under a name that nobody sweeps, and renames it once it is locked.
+    /// Makes a directory and locks it, before there is a socket in it: nobody sweeps it until then.
     fn make(path: &Path) -> io::Result<File> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let making = path.with_file_name(format!(".{name}"));
-        DirBuilder::new().mode(0o700).create(&making)?;
-        let made = lock(&making).and_then(|locked| {
-            fs::rename(&making, path)?;
-            Ok(locked)
-        });
-        if made.is_err() {
-            remove(&making);
-        }
-        made
+        DirBuilder::new().mode(0o700).create(path)?;
+        lock(path).inspect_err(|_| remove(path))
     }
 
     /// Locks a directory until what this gives is dropped; fails at once if somebody else has.
@@ -182,26 +166,22 @@ mod unix {
     fn sweep(base: &Path) {
         let Ok(entries) = fs::read_dir(base) else { return };
         for entry in entries.flatten() {
-            let name = entry.file_name();
             // By name first: there may be thousands of others.
-            let has_name = |prefix: &str| name.as_bytes().starts_with(prefix.as_bytes());
-            if !has_name(PREFIX) && !has_name(PREFIX_IN_MAKING) {
+            if !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) {
                 continue;
             }
-            let is_ours = entry.metadata().is_ok_and(|found| found.is_dir() && is_mine(&found));
-            if is_ours && is_abandoned(&name, &entry.path()) {
+            let is_ours = |found: &Metadata| found.is_dir() && is_mine(found);
+            if entry.metadata().is_ok_and(|found| is_ours(&found) && is_abandoned(&found, &entry.path())) {
                 remove(&entry.path());
             }
         }
     }
 
-    /// Whether its host is dead.
-    fn is_abandoned(name: &OsStr, path: &Path) -> bool {
-        if name.as_bytes().starts_with(PREFIX.as_bytes()) {
-            return lock(path).is_ok();
-        }
-        let is_old = || fs::metadata(path).and_then(|found| found.modified()).is_ok_and(is_long_ago);
-        name.as_bytes().starts_with(PREFIX_IN_MAKING.as_bytes()) && is_old()
+    /// Whether its host is dead. Without a socket it may be in the making, and is not even looked at so closely that its lock is
+    /// taken for a moment.
+    fn is_abandoned(found: &Metadata, path: &Path) -> bool {
+        let has_socket = || fs::symlink_metadata(path.join(SOCKET)).is_ok();
+        (found.modified().is_ok_and(is_long_ago) || has_socket()) && lock(path).is_ok()
     }
 
     fn is_long_ago(time: SystemTime) -> bool {
@@ -237,12 +217,13 @@ mod unix {
         fn sweeping_removes_the_directories_of_dead_hosts_and_no_others() {
             let base = tempfile::tempdir().unwrap();
             let (alive, _locked) = make_in(base.path(), "alive");
+            fs::write(alive.join(SOCKET), "").unwrap();
             let (dead, locked) = make_in(base.path(), "dead");
             drop(locked);
             fs::write(dead.join(SOCKET), "").unwrap();
             let other = base.path().join("something-else");
             fs::create_dir(&other).unwrap();
-            let making = base.path().join(format!("{PREFIX_IN_MAKING}now"));
+            let making = base.path().join(format!("{PREFIX}now"));
             fs::create_dir(&making).unwrap();
             sweep(base.path());
             assert!(alive.exists() && other.exists() && making.exists());
@@ -252,7 +233,7 @@ mod unix {
         #[test]
         fn sweeping_removes_what_has_been_in_the_making_for_long_and_nothing_younger() {
             let base = tempfile::tempdir().unwrap();
-            let [old, young] = ["old", "young"].map(|name| base.path().join(format!("{PREFIX_IN_MAKING}{name}")));
+            let [old, young] = ["old", "young"].map(|name| base.path().join(format!("{PREFIX}{name}")));
             for directory in [&old, &young] {
                 fs::create_dir(directory).unwrap();
             }
@@ -271,6 +252,7 @@ mod unix {
 
         /// Whether a new host leaves the directory alone.
         fn survives_sweeping(directory: &Directory) -> bool {
+            fs::write(directory.path.join(SOCKET), "").unwrap();
             sweep(directory.path.parent().unwrap());
             directory.path.exists()
         }
@@ -339,10 +321,7 @@ mod unix {
 
 #[cfg(windows)]
 mod windows {
-    use std::{
-        io,
-        path::{Path, PathBuf},
-    };
+    use std::{io, path::PathBuf};
 
     use super::{Place, random_name};
 
@@ -358,9 +337,6 @@ mod windows {
         fn socket(&self) -> PathBuf {
             self.0.clone()
         }
-
-        /// Pipes go away with their hosts.
-        fn sweep(_socket: &Path) {}
 
         /// Nobody can take a pipe away.
         fn restore(&mut self) -> io::Result<()> {

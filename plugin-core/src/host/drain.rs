@@ -92,18 +92,30 @@ impl Drains {
         let pipe = pipe.into();
         // This end alone: the plugin's is another file, and waits as it always did.
         rustix::io::ioctl_fionbio(&pipe, true)?;
-        super::attend::attend(pipe, Reading::begin(&self.shared, stream)).map_err(|refused| refused.error)
+        let reading = Reading::begin(&self.shared, stream);
+        super::attend::attend(Pipe { pipe, reading }).map(drop).map_err(|refused| refused.error)
     }
 }
 
+/// What a plugin prints to, and its reading.
 #[cfg(unix)]
-impl super::attend::Source for Reading {
-    fn ready(&mut self, pipe: std::os::fd::BorrowedFd<'_>, buffer: &mut [u8]) -> super::attend::Next {
+struct Pipe {
+    pipe: std::os::fd::OwnedFd,
+    reading: Reading,
+}
+
+#[cfg(unix)]
+impl super::attend::Source for Pipe {
+    fn file(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&self.pipe)
+    }
+
+    fn ready(&mut self, desk: &mut super::attend::Desk) -> super::attend::Next {
         use super::attend::Next;
-        match rustix::io::read(pipe, &mut *buffer) {
+        match rustix::io::read(&self.pipe, &mut desk.buffer[..]) {
             Ok(0) => Next::Over,
             Ok(count) => {
-                self.take(&buffer[..count]);
+                self.reading.take(&desk.buffer[..count]);
                 Next::Wait
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Next::Wait,

@@ -35,7 +35,7 @@ mod linux {
     use super::spawn;
     use crate::{
         connection::lock,
-        host::attend::{self, Next, Source},
+        host::attend::{self, Desk, Next, Source},
     };
 
     type Wait = Box<dyn FnOnce() + Send>;
@@ -43,8 +43,9 @@ mod linux {
     /// Has the process watched; gives `wait` back where that cannot be.
     pub(super) fn watch(pid: u32, wait: Wait) -> Result<(), Wait> {
         let Some(process) = open(pid) else { return Err(wait) };
-        attend::attend(process, Ending(Arc::new(Mutex::new(Some(wait)))))
-            .map_err(|refused| Box::new(move || refused.source.go_on()) as Wait)
+        let left = Left(Arc::new(Mutex::new(Some(wait))));
+        let attended = attend::attend(Ending { process, left });
+        attended.map(drop).map_err(|refused| Box::new(move || refused.source.left.go_on()) as Wait)
     }
 
     /// A file of the child process that is ready to be read once it has ended.
@@ -59,9 +60,9 @@ mod linux {
 
     /// What is left to do; shared, so that it is not lost where no thread can be had for it.
     #[derive(Clone)]
-    struct Ending(Arc<Mutex<Option<Wait>>>);
+    struct Left(Arc<Mutex<Option<Wait>>>);
 
-    impl Ending {
+    impl Left {
         fn go_on(&self) {
             let wait = lock(&self.0).take();
             if let Some(wait) = wait {
@@ -70,10 +71,20 @@ mod linux {
         }
     }
 
+    /// A process, and what is left to do at its end.
+    struct Ending {
+        process: OwnedFd,
+        left: Left,
+    }
+
     impl Source for Ending {
-        fn ready(&mut self, _process: BorrowedFd<'_>, _buffer: &mut [u8]) -> Next {
-            let ending = self.clone();
-            if spawn(move || ending.go_on()).is_ok() { Next::Over } else { Next::Retry }
+        fn file(&self) -> BorrowedFd<'_> {
+            self.process.as_fd()
+        }
+
+        fn ready(&mut self, _desk: &mut Desk) -> Next {
+            let left = self.left.clone();
+            if spawn(move || left.go_on()).is_ok() { Next::Over } else { Next::Retry }
         }
     }
 }

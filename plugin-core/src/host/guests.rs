@@ -25,7 +25,10 @@ use crate::{
 /// How long it may take to answer one that has introduced itself.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// How many diallers of one process may wait to be heard.
+/// How many diallers may wait to be heard.
+const MAX_DIALLERS: usize = 1024;
+
+/// How many of them may be of one process.
 const MAX_DIALLERS_OF_ONE: usize = 8;
 
 /// Who may come, and who has come to the door.
@@ -35,41 +38,69 @@ pub(super) struct Guests {
     /// The sessions that may be resumed, by name.
     pub(super) sessions: Mutex<HashMap<String, Session>>,
     /// The processes that have connected and not introduced themselves yet, where the system tells which they are.
-    pub(super) at_the_door: Mutex<Vec<u32>>,
+    pub(super) at_the_door: Mutex<Vec<Option<u32>>>,
 }
 
 impl Guests {
     /// Whether a process may wait to introduce itself: not if too many connections of it wait already, so that one process
     /// cannot keep others out.
-    pub(super) fn let_wait(&self, pid: Option<u32>) -> bool {
+    pub(super) fn let_wait(self: &Arc<Self>, pid: Option<u32>) -> Option<AtTheDoor> {
         let mut at_the_door = lock(&self.at_the_door);
-        let Some(pid) = pid else { return true };
-        let is_welcome = at_the_door.iter().filter(|known| **known == pid).count() < MAX_DIALLERS_OF_ONE;
-        if is_welcome {
-            at_the_door.push(pid);
+        let of_this = at_the_door.iter().filter(|known| pid.is_some() && **known == pid).count();
+        if of_this >= MAX_DIALLERS_OF_ONE || at_the_door.len() >= MAX_DIALLERS {
+            return None;
         }
-        is_welcome
+        at_the_door.push(pid);
+        Some(AtTheDoor { guests: Arc::clone(self), pid })
     }
+}
 
-    /// It does not wait any more.
-    pub(super) fn leave_door(&self, pid: Option<u32>) {
-        let mut at_the_door = lock(&self.at_the_door);
-        let place = at_the_door.iter().position(|known| Some(*known) == pid);
+/// One who waits to introduce itself, until this is dropped.
+#[derive(Debug)]
+pub(super) struct AtTheDoor {
+    guests: Arc<Guests>,
+    pid: Option<u32>,
+}
+
+impl AtTheDoor {
+    /// Hands who has introduced itself to whoever expects it. Does not block.
+    pub(super) fn introduced(self, introduced: Introduced) {
+        let guests = Arc::clone(&self.guests);
+        drop(self);
+        if !introduced.hello.session.is_empty() {
+            return aside(move || resume(introduced, &guests.sessions));
+        }
+        let theirs = introduced.hello.protocols.clone();
+        // In either case whoever waited may have given up; the link then closes with the arrival.
+        let reason = match take_expected(&introduced.hello.token, &guests.expected) {
+            Some(expected) if handshake::choose_version(&theirs).is_some() => {
+                let _ = expected.arrivals.send(Arrival::Introduced(Box::new(introduced)));
+                return;
+            }
+            Some(expected) => {
+                let reason = format!("this host speaks protocol {VERSIONS:?}, the plugin {theirs:?}");
+                // Told before the plugin is refused, or its end would be known before its cause.
+                let _ = expected.arrivals.send(Arrival::Incompatible(theirs));
+                reason
+            }
+            None => "wrong token: only programs that this host started, and each only once, may connect".into(),
+        };
+        aside(move || refuse(&introduced.link, reason, deadline::after(Instant::now(), ANSWER_LIMIT)));
+    }
+}
+
+impl Drop for AtTheDoor {
+    fn drop(&mut self) {
+        let mut at_the_door = lock(&self.guests.at_the_door);
+        let place = at_the_door.iter().position(|known| *known == self.pid);
         place.map(|place| at_the_door.swap_remove(place));
     }
+}
 
-    /// Hands who has introduced itself to whoever expects it.
-    pub(super) fn introduced(self: &Arc<Self>, introduced: Introduced) {
-        if introduced.hello.session.is_empty() {
-            return introduce(introduced, &self.expected);
-        }
-        // On a thread of its own: what has to be sent again may be much, and others wait to be heard.
-        let guests = Arc::clone(self);
-        let resuming = move || resume(introduced, &guests.sessions);
-        if let Err(error) = thread::Builder::new().name("plugin-core greeting".into()).spawn(resuming) {
-            tracing::debug!(%error, "a session could not be resumed, its plugin may try again");
-        }
-    }
+/// Does what may block, or runs users' code, on a thread of its own, since others wait to be heard. Only what is rare; where there is no
+/// thread to be had, it is not done.
+pub(super) fn aside(work: impl FnOnce() + Send + 'static) {
+    let _ = thread::Builder::new().name("plugin-core greeting".into()).spawn(work);
 }
 
 /// A plugin that was started and has not introduced itself yet.
@@ -125,24 +156,6 @@ fn resume(introduced: Introduced, sessions: &Mutex<HashMap<String, Session>>) {
     }
 }
 
-/// Never waits: what there is to say fits a socket that nothing has been written to.
-fn introduce(introduced: Introduced, expected: &Mutex<Vec<Expected>>) {
-    let deadline = deadline::after(Instant::now(), ANSWER_LIMIT);
-    let Some(expected) = take_expected(&introduced.hello.token, expected) else {
-        let reason = "wrong token: only programs that this host started, and each only once, may connect";
-        return refuse(&introduced.link, reason.into(), deadline);
-    };
-    let theirs = introduced.hello.protocols.clone();
-    // In either case whoever waited may have given up; the link then closes with the arrival.
-    if handshake::choose_version(&theirs).is_some() {
-        let _ = expected.arrivals.send(Arrival::Introduced(Box::new(introduced)));
-    } else {
-        // Told before the plugin is refused, or its end would be known before its cause.
-        let _ = expected.arrivals.send(Arrival::Incompatible(theirs.clone()));
-        refuse(&introduced.link, format!("this host speaks protocol {VERSIONS:?}, the plugin {theirs:?}"), deadline);
-    }
-}
-
 /// Finds who the token belongs to. A token is good once.
 fn take_expected(token: &str, expected: &Mutex<Vec<Expected>>) -> Option<Expected> {
     let mut expected = lock(expected);
@@ -179,11 +192,15 @@ mod tests {
 
     #[test]
     fn one_process_cannot_keep_others_waiting_at_the_door() {
-        let guests = Guests::default();
-        for _ in 0..MAX_DIALLERS_OF_ONE {
-            assert!(guests.let_wait(Some(1)));
-        }
-        assert!(!guests.let_wait(Some(1)));
-        assert!(guests.let_wait(Some(2)) && guests.let_wait(None));
+        let guests = Arc::<Guests>::default();
+        let of_one: Vec<_> = (0..MAX_DIALLERS_OF_ONE).map(|_| guests.let_wait(Some(1)).unwrap()).collect();
+        assert!(guests.let_wait(Some(1)).is_none());
+        assert!(guests.let_wait(Some(2)).is_some());
+        drop(of_one);
+        assert!(guests.let_wait(Some(1)).is_some());
+        let unknown: Vec<_> = (0..MAX_DIALLERS).map(|_| guests.let_wait(None).unwrap()).collect();
+        assert!(guests.let_wait(None).is_none() && guests.let_wait(Some(1)).is_none());
+        drop(unknown);
+        assert!(lock(&guests.at_the_door).is_empty());
     }
 }

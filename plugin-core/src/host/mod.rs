@@ -7,8 +7,8 @@
 //! the two other ways to have a process. Below them: [`rendezvous`] is where plugins dial in, in a private [`directory`], [`hear`]
 //! listens to those who do, and [`guests`] knows them; [`child`] is the operating system's process; [`diagnose`] says why one would not start;
 //! [`output`] says where what it prints goes, [`drain`] reads it and [`forward`] hands it on; [`ends`] waits for it to end;
-//! [`handler`] is the host's end of the connection; [`watch`] reads connections that no caller reads, and [`attend`] whatever
-//! else is waited for; [`keeper`] is what the holders of its objects hold; [`life`] is what is known about whether it still runs,
+//! [`handler`] is the host's end of the connection; [`watch`] reads connections that no caller reads, and [`attend`] waits for
+//! whatever else there is to wait for; [`keeper`] is what the holders of its objects hold; [`life`] is what is known about whether it still runs,
 //! and [`usage`] whether anybody calls it.
 
 mod acquire;
@@ -48,7 +48,6 @@ mod start;
 mod supervisor;
 mod tasks;
 mod usage;
-mod wake;
 #[cfg(unix)]
 mod watch;
 

@@ -10,20 +10,17 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc::Sender,
     },
-    thread::{self, JoinHandle},
 };
 
 use super::{
     directory::{Directory, Place},
     guests::{Arrival, Expected, Guests, Session},
-    hear::hear,
-    wake::{Waker, waker},
+    hear::Listening,
 };
 use crate::{
     Error, Result, StartStage,
     connection::{Connection, lock},
     protocol::message::Welcome,
-    transport::local::LocalListener,
 };
 
 /// The host's listener.
@@ -39,39 +36,6 @@ pub(super) struct Rendezvous {
 struct Door {
     listening: Listening,
     place: Directory,
-}
-
-/// A listener, and the thread that accepts.
-#[derive(Debug)]
-struct Listening {
-    listener: Arc<LocalListener>,
-    waker: Option<Waker>,
-    accepting: Option<JoinHandle<()>>,
-}
-
-impl Listening {
-    fn start(address: &Path, guests: &Arc<Guests>) -> io::Result<Self> {
-        let listener = Arc::new(LocalListener::bind(address)?);
-        let (waker, wakened) = waker(address, &listener)?;
-        let accepting = thread::Builder::new().name("plugin-core accept".into()).spawn({
-            let (address, listener, guests) = (address.to_owned(), Arc::clone(&listener), Arc::clone(guests));
-            move || {
-                // Here, and not before: it takes a moment, in which the first plugin is started.
-                hear(&listener, &wakened, &guests, || Directory::sweep(&address));
-            }
-        })?;
-        Ok(Self { listener, waker: Some(waker), accepting: Some(accepting) })
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        drop(self.waker.take());
-        if let Some(accepting) = self.accepting.take() {
-            // It ends at the waker's drop.
-            let _ = accepting.join();
-        }
-    }
 }
 
 /// The right of a session to be resumed, withdrawn when dropped.
@@ -120,7 +84,7 @@ impl Rendezvous {
     pub(super) fn restore(&self) -> io::Result<()> {
         let mut door = lock(&self.door);
         door.place.restore()?;
-        if !door.listening.listener.is_reachable() {
+        if !door.listening.is_reachable() {
             door.listening = Listening::start(&self.address, &self.guests)?;
         }
         Ok(())
@@ -160,7 +124,7 @@ impl Ticket {
 
     /// How far process `pid` has come that was given the token and has not introduced itself.
     pub(super) fn stage(&self, pid: u32) -> StartStage {
-        let is_at_the_door = lock(&self.rendezvous.guests.at_the_door).contains(&pid);
+        let is_at_the_door = lock(&self.rendezvous.guests.at_the_door).contains(&Some(pid));
         if is_at_the_door { StartStage::Connected } else { StartStage::Spawned }
     }
 }

@@ -194,7 +194,7 @@ pub(crate) struct Frame<'a> {
 /// from [`next`](Self::next) until there is none.
 #[derive(Debug)]
 pub(crate) struct Deframer {
-    /// Twice the longest frame, so that another fits behind an unfinished one.
+    /// Grows once, to [`FULL`](Self::FULL), where more comes at once than it holds.
     buffer: Vec<u8>,
     /// `consumed <= received <= buffer.len()`
     consumed: usize,
@@ -206,25 +206,27 @@ pub(crate) struct Deframer {
 }
 
 impl Deframer {
+    /// Twice the longest frame, so that another fits behind an unfinished one.
+    const FULL: usize = 2 * (HEADER + MAX_PAYLOAD);
+
+    /// One for small frames: most links never carry others, and clearing more takes as long as a call does.
     pub(crate) fn new() -> Self {
-        Self {
-            buffer: vec![0; 2 * (HEADER + MAX_PAYLOAD)],
-            consumed: 0,
-            received: 0,
-            diverted: None,
-            expects_more: false,
-        }
+        Self { buffer: vec![0; FORETASTE], consumed: 0, received: 0, diverted: None, expects_more: false }
     }
 
-    /// Where to put received bytes; after `next` gave `None`, room for at least one whole frame.
+    /// Where to put received bytes; after `next` gave `None`, there is room.
     pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.received == self.buffer.len() {
+            self.buffer.resize(Self::FULL, 0);
+        }
         if self.consumed == self.received {
             (self.consumed, self.received) = (0, 0);
         } else if self.buffer.len() - self.received < HEADER + MAX_PAYLOAD {
             self.buffer.copy_within(self.consumed..self.received, 0);
             (self.consumed, self.received) = (0, self.received - self.consumed);
         }
-        let end = if self.expects_more { self.received + FORETASTE } else { self.buffer.len() };
+        let most = if self.expects_more { FORETASTE } else { self.buffer.len() };
+        let end = self.buffer.len().min(self.received + most);
         &mut self.buffer[self.received..end]
     }
 

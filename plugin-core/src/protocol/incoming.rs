@@ -200,7 +200,7 @@ fn growing(payload: &[u8]) -> Buffer {
 mod tests {
     use super::*;
     use crate::protocol::{
-        frame::{Deframer, HEADER, MAX_PAYLOAD},
+        frame::{Deframer, MAX_PAYLOAD},
         outgoing::Outgoing,
     };
     use proptest::prelude::*;
@@ -281,9 +281,13 @@ mod tests {
                 outgoing.fill_bytes(&mut bytes, usize::MAX);
             }
             let (mut incoming, mut deframer, mut found) = (Incoming::new(usize::MAX), Deframer::new(), Vec::new());
-            for chunk in bytes.chunks(chunk.min(HEADER + MAX_PAYLOAD)) {
-                deframer.space()[..chunk.len()].copy_from_slice(chunk);
-                deframer.filled(chunk.len());
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let space = deframer.space();
+                let count = chunk.min(space.len()).min(rest.len());
+                space[..count].copy_from_slice(&rest[..count]);
+                rest = &rest[count..];
+                deframer.filled(count);
                 while let Some(frame) = deframer.next().unwrap() {
                     found.extend(incoming.accept(&frame).unwrap());
                 }

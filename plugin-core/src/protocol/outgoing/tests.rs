@@ -14,9 +14,13 @@ fn drain(outgoing: &mut Outgoing) -> Vec<(u32, u8, usize)> {
     }
     let mut frames = Vec::new();
     let mut deframer = Deframer::new();
-    for chunk in bytes.chunks(HEADER + MAX_PAYLOAD) {
-        deframer.space()[..chunk.len()].copy_from_slice(chunk);
-        deframer.filled(chunk.len());
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        let space = deframer.space();
+        let count = space.len().min(rest.len());
+        space[..count].copy_from_slice(&rest[..count]);
+        rest = &rest[count..];
+        deframer.filled(count);
         while let Some(frame) = deframer.next().unwrap() {
             frames.push((frame.header.call, frame.header.flags, frame.payload.len()));
         }
