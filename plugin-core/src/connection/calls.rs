@@ -73,6 +73,8 @@ pub(super) struct Tasks {
     pub(super) has_called: bool,
     /// How often the reading had been taken when somebody looked, or when one began to wait.
     turns: Option<u64>,
+    /// There were others when one began to wait last.
+    were_several: bool,
 }
 
 impl Tasks {
@@ -85,6 +87,14 @@ impl Tasks {
         let look = Instant::now() + LOOK;
         self.alarm = Some(deadline.map_or(look, |deadline| deadline.min(look)));
         self.alarm
+    }
+
+    /// Whether the task that has just been counted need not write at once what it sends, for others send, too.
+    pub(super) fn has_company(&mut self) -> bool {
+        let is_alone = self.count == 1;
+        // Of those that were answered together, the first that calls again finds itself alone, and is not.
+        let were_several = std::mem::replace(&mut self.were_several, !is_alone);
+        !is_alone || were_several
     }
 
     fn left(&mut self, slot: &Slot) {

@@ -178,7 +178,7 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
         let (call, alarm, has_company, attendance) = {
             let mut calls = lock(&at.calls);
             let call = calls.register(&waiter)?;
-            (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1, calls.baton.attendance())
+            (call, calls.tasks.alarm_for(deadline), calls.tasks.has_company(), calls.baton.attendance())
         };
         // From here on, whoever leaves the reading finds that a task waits.
         at.attend_to(attendance);
