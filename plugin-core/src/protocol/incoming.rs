@@ -270,7 +270,7 @@ mod tests {
             let mut outgoing = Outgoing::default();
             let mut messages: Vec<Message> = (1_u32..).zip(&lengths).map(|(call, length)| Message {
                 target: call, method: 7, deadline: 9, meta: call % 2 == 0,
-                payload: (0..*length).map(|byte| byte as u8).collect::<Vec<_>>().into(), bulk: vec![call as u8; *length % 3 * 40_000],
+                payload: (0..*length).map(|byte| byte as u8).collect::<Vec<_>>().into(), bulk: vec![call as u8; *length % 3 * 40_000].into(),
                 ..Message::control(Kind::Request, call)
             }).collect();
             for message in &messages {
@@ -291,7 +291,7 @@ mod tests {
             found.sort_by_key(|message| message.call);
             messages.sort_by_key(|message| message.call);
             for message in &mut messages {
-                message.payload.extend_from_slice(&std::mem::take(&mut message.bulk));
+                message.payload.extend_from_slice(&Vec::from(std::mem::take(&mut message.bulk)));
             }
             prop_assert!(found == messages);
             prop_assert!(incoming.partial.is_empty() && incoming.partial_bytes == 0);

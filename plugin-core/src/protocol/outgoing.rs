@@ -102,7 +102,7 @@ enum Payload {
 
 impl Large {
     fn new(mut message: Message) -> Self {
-        let (payload, bulk) = (std::mem::take(&mut message.payload), std::mem::take(&mut message.bulk));
+        let (payload, bulk) = (std::mem::take(&mut message.payload), std::mem::take(&mut message.bulk).into());
         Self { head: message, payload: Arc::new(Content { payload, bulk }), offset: 0 }
     }
 }
@@ -112,10 +112,10 @@ impl Payload {
     fn of(message: Message) -> Self {
         let (length, Message { mut payload, bulk, .. }) = (message.length(), message);
         if length > COPIED {
-            return Self::Part(Arc::new(Content { payload, bulk }), 0..length);
+            return Self::Part(Arc::new(Content { payload, bulk: bulk.into() }), 0..length);
         }
-        if !bulk.is_empty() {
-            payload.extend_from_slice(&bulk);
+        if bulk.len() > 0 {
+            payload.extend_from_slice(&Vec::from(bulk));
         }
         Self::Whole(payload)
     }
@@ -393,7 +393,7 @@ impl Outgoing {
         }
         // Nothing was handed out, so nobody else holds the payload, and it is not cloned.
         let Content { payload, bulk } = Arc::unwrap_or_clone(large.payload);
-        Withdrawn::Unsent(Message { payload, bulk, ..large.head })
+        Withdrawn::Unsent(Message { payload, bulk: bulk.into(), ..large.head })
     }
 
     /// Takes note of how many frames the other side has received, and lets go of them.
