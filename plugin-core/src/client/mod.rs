@@ -200,6 +200,7 @@ impl Client {
     }
 
     /// What an attempt has come to, whose request was `kept` if it may be repeated.
+    #[inline]
     fn conclude(
         &self,
         lease: &Lease,
