@@ -38,12 +38,14 @@ impl Requests {
     }
 
     /// As [`begin`](Self::begin), of one that whoever leads runs.
+    #[inline]
     pub(super) fn begin_quick(&mut self, request: Message, place: Place) {
         let now = *self.came.get_or_insert_with(Instant::now);
         self.quick.push_back(Task::new(request, place, now));
     }
 
     /// The next that whoever leads is to run.
+    #[inline]
     pub(super) fn next_quick(&mut self) -> Option<Task> {
         self.came = None;
         let mut task = self.quick.pop_front()?;
@@ -92,6 +94,7 @@ pub(super) struct Task {
 }
 
 impl Task {
+    #[inline]
     fn new(request: Message, place: Place, now: Instant) -> Self {
         // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
         let limit = match request.deadline {

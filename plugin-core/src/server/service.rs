@@ -146,10 +146,10 @@ impl Service {
 
     /// The next request for whoever leads, which has answered the call `is_over`, if any.
     pub(super) fn next_quick(&self, is_over: Option<u32>) -> Option<Task> {
-        let (forgotten, next) = {
-            let mut requests = lock(&self.requests);
-            (is_over.and_then(|number| requests.end(number)), requests.next_quick())
-        };
+        let mut requests = lock(&self.requests);
+        let forgotten = is_over.and_then(|number| requests.end(number));
+        let next = requests.next_quick();
+        drop(requests);
         if let Some(call) = forgotten {
             call.put_back();
         }
