@@ -22,7 +22,7 @@ use crate::{
 
 /// Answers a request.
 pub(super) fn answer(
-    dispatcher: Option<Arc<dyn Dispatch>>,
+    dispatcher: Option<&dyn Dispatch>,
     request: &mut Message,
     call: Arc<CallState>,
     connection: &Arc<Connection>,
@@ -38,7 +38,7 @@ pub(super) fn answer(
         return failed(request.call, &Failure::new(FailureKind::UnknownMethod, &why));
     };
     let mut place = Some(call);
-    let outcome = CallState::run_in(&mut place, || run(&*dispatcher, request, limit));
+    let outcome = CallState::run_in(&mut place, || run(dispatcher, request, limit));
     message(request.call, &place.expect("it is in its place again"), outcome, connection)
 }
 

@@ -48,8 +48,7 @@ impl Requests {
     #[inline]
     pub(super) fn next_quick(&mut self) -> Option<Task> {
         self.came = None;
-        let mut task = self.quick.pop_front()?;
-        task.dispatcher = self.dispatcher(task.request.target);
+        let task = self.quick.pop_front()?;
         self.running.begin(task.request.call, Arc::clone(&task.call));
         Some(task)
     }
@@ -89,8 +88,6 @@ pub(super) struct Task {
     pub(super) request: Message,
     pub(super) call: Arc<CallState>,
     pub(super) place: Place,
-    /// What answers it, if that has been looked up.
-    pub(super) dispatcher: Option<Arc<dyn Dispatch>>,
 }
 
 impl Task {
@@ -101,7 +98,7 @@ impl Task {
             0 => None,
             left => deadline::limited(now, Duration::from_millis(left.into())),
         };
-        Self { request, call: CallState::new(limit), place, dispatcher: None }
+        Self { request, call: CallState::new(limit), place }
     }
 
     pub(super) fn place(&self) -> Place {
