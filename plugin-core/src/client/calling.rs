@@ -91,11 +91,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    async fn conclude_slowly(
-        self,
-        prompt: Prompt<Lease>,
-        outcome: Result<Message, CallFailure>,
-    ) -> Result<Answer<'a>> {
+    async fn conclude_slowly(self, prompt: Prompt<Lease>, outcome: Result<Message, CallFailure>) -> Result<Answer<'a>> {
         let Self { client, method, began, mut arguments, .. } = self;
         let called = &client.descriptor.methods[method];
         let times = Times { began, deadline: prompt.deadline() };

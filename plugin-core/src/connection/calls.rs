@@ -7,8 +7,8 @@ use super::{
     baton::{Baton, Reading},
     callbacks::{Lender, LendsNothing},
     lock,
-    outbox::{Sent, Unsent},
     numbered::Numbered,
+    outbox::{Sent, Unsent},
     read::Progress,
     waiter::{State, Waiter, Woken},
 };

@@ -92,6 +92,7 @@ impl Incoming {
     }
 
     /// Takes the first fragment of a message, or all of it.
+    #[inline]
     fn begin(&mut self, kind: Kind, header: &Header, payload: &[u8]) -> Result<Option<Message>, Violation> {
         let message = first(kind, header, payload);
         if header.flags & MORE == 0 {
@@ -176,6 +177,7 @@ fn check_fragment(header: &Header) -> Result<(), Violation> {
     if header.flags & MORE != 0 && length != MAX_PAYLOAD { Err(Violation::ShortFragment(length)) } else { Ok(()) }
 }
 
+#[inline]
 fn first(kind: Kind, header: &Header, payload: &[u8]) -> Message {
     Message {
         target: header.target,

@@ -109,6 +109,7 @@ impl Large {
 
 impl Payload {
     /// That of a message which fits a frame.
+    #[inline]
     fn of(message: Message) -> Self {
         let (length, Message { mut payload, bulk, .. }) = (message.length(), message);
         if length > COPIED {
@@ -133,6 +134,7 @@ impl Kept {
         HEADER + self.payload.len()
     }
 
+    #[inline]
     fn write(&self, batch: &mut Batch, ack: u32) {
         batch.push(&Header { ack, ..self.header }.to_wire());
         match &self.payload {
@@ -173,6 +175,7 @@ impl Outgoing {
         !self.owes_ack && is_queue_empty && self.replayed == self.kept.len()
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, message: Message) {
         self.unsent += HEADER + message.length();
         if message.kind == Kind::Oneway {
@@ -363,6 +366,7 @@ impl Outgoing {
         }
     }
 
+    #[inline]
     fn hand_out(&mut self, batch: &mut Batch, ack: u32, frame: Kept) {
         frame.write(batch, ack);
         if Kind::is_counted(frame.header.kind) {
