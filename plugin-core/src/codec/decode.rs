@@ -106,7 +106,7 @@ impl<'de> Decoder<'de> {
         decode(T::deserialize(&mut value))
     }
 
-    /// As [`value`](Self::value), of what is likely to be a byte string: a reference into the message.
+    /// As [`value`](Self::value), of what is likely to be a byte string: a reference into the message, which no list could be.
     pub(super) fn reference<T: Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
         if let Some(bytes) = self.short_bin()? {
             return decode(T::deserialize(Bin(bytes)));
@@ -176,6 +176,10 @@ impl<'de> Deserializer<'de> for Bin<'de> {
         visitor.visit_some(self)
     }
 
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
         visitor.visit_newtype_struct(self)
     }
@@ -190,4 +194,44 @@ type ValueDeserializer<'de> = rmp_serde::Deserializer<rmp_serde::decode::ReadRef
 
 fn decode<T>(outcome: Result<T, rmp_serde::decode::Error>) -> Result<T, DecodeError> {
     outcome.map_err(|error| DecodeError::Malformed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Wrapped<'a>(#[serde(borrow)] &'a [u8]);
+
+    /// Looks the same to what decodes it, whether as a value or as a reference.
+    fn check<'de, T: Deserialize<'de> + PartialEq + Debug>(payload: &'de [u8]) {
+        let (mut value, mut reference) = (Decoder::new(payload), Decoder::new(payload));
+        assert_eq!(value.value::<T>().ok(), reference.reference::<T>().ok());
+        assert_eq!(value.end().is_ok(), reference.end().is_ok());
+    }
+
+    #[test]
+    fn a_reference_is_what_a_value_is() {
+        let long = [&[0xc5, 1, 0][..], &[7; 256]].concat();
+        for payload in
+            [&[0xc4, 2, b'a', b'b'][..], &[0xa2, b'a', b'b'], &[0xc4, 3, 1, 2], &[0xc4], &[], &[0x91, 1], &long]
+        {
+            check::<&[u8]>(payload);
+            check::<&str>(payload);
+            check::<Option<&[u8]>>(payload);
+            check::<Wrapped<'_>>(payload);
+            check::<&std::path::Path>(payload);
+        }
+        assert_eq!(Decoder::new(&[0xc4, 2, 7, 8]).reference::<Wrapped<'_>>().unwrap(), Wrapped(&[7, 8]));
+    }
+
+    #[test]
+    fn a_list_is_as_long_as_is_expected_however_its_length_is_written() {
+        for (payload, length) in [(&[0x93][..], 3), (&[0xdc, 0, 3], 3), (&[0xdc, 0, 16], 16)] {
+            assert!(Decoder::new(payload).array(length).is_ok());
+            assert!(Decoder::new(payload).array(length + 1).is_err());
+        }
+    }
 }

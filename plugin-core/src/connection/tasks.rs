@@ -285,6 +285,20 @@ mod tests {
     }
 
     #[test]
+    fn those_that_were_answered_together_call_together() {
+        let (connection, _unread) = connect();
+        let register = || Registered::new(&connection, Waiter::of_task(None, None)).unwrap();
+        assert!(!register().has_company && !register().has_company, "one after the other");
+        let several = [register(), register(), register()];
+        assert_eq!(several.each_ref().map(|registered| registered.has_company), [false, true, true]);
+        for registered in &several {
+            drop(lock(&connection.calls).answer(Message::control(Kind::Pong, registered.call)));
+        }
+        assert!(register().has_company, "others are about to call, too");
+        assert!(!register().has_company, "they have not");
+    }
+
+    #[test]
     fn who_is_late_when_it_comes_keeps_no_place_in_line() {
         let (connection, _unread) = connect();
         (0..MESSAGES).for_each(|_| connection.send_oneway(message(Kind::Oneway, 1), None).unwrap());

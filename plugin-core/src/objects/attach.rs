@@ -98,7 +98,7 @@ impl Parcel {
 impl Attachments {
     #[inline]
     pub(crate) fn of(things: Vec<Thing>) -> Self {
-        Self(if things.is_empty() { None } else { Some(All::of(things)) })
+        Self(if things.is_empty() { None } else { Some(Box::new(All::of(things))) })
     }
 
     pub(crate) fn metadata(&self, parent: Option<u32>) -> Metadata {
@@ -122,8 +122,8 @@ impl Attachments {
 }
 
 impl All {
-    fn of(things: Vec<Thing>) -> Box<Self> {
-        let mut all = Box::<Self>::default();
+    fn of(things: Vec<Thing>) -> Self {
+        let mut all = Self::default();
         for thing in things {
             match thing.downcast_ref() {
                 Some(Attachment::Given(export, interface)) => {
