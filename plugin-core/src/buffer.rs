@@ -86,6 +86,7 @@ impl Buffer {
                 match (place, slice) {
                     // What values begin with: copied without a call.
                     ([place], [byte]) => *place = *byte,
+                    ([place, next], [byte, other]) => (*place, *next) = (*byte, *other),
                     (place, slice) => place.copy_from_slice(slice),
                 }
                 self.length = end;
@@ -96,6 +97,15 @@ impl Buffer {
 
     /// As [`extend_from_slice`](Self::extend_from_slice), where what was here before was shorter.
     fn extend(&mut self, slice: &[u8]) {
+        if self.bytes.capacity() == 0 && slice.len() <= SMALL {
+            // Mostly the one that was let go of last, which was as long.
+            self.bytes = take_small().unwrap_or_default();
+            if let Some(place) = self.bytes.get_mut(..slice.len()) {
+                place.copy_from_slice(slice);
+                self.length = slice.len();
+                return;
+            }
+        }
         self.make_room(slice.len(), LargeOnes::take_fitting);
         let over = slice.len().min(self.bytes.len() - self.length);
         self.bytes[self.length..self.length + over].copy_from_slice(&slice[..over]);

@@ -93,7 +93,14 @@ impl Service {
     #[allow(clippy::unused_self, reason = "the real one forgets the call")]
     pub(super) fn forget(&self, _number: u32) {}
 
-    pub(super) fn answer_leading(&self, connection: &Arc<Connection>, task: Task, timing: Timing) -> Answered {
+    /// The real one keeps what answered last, and there is none here.
+    pub(super) fn answer_leading(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        _last: &mut Option<()>,
+        timing: Timing,
+    ) -> Answered {
         assert!(timing.began <= Instant::now() && timing.count <= 8, "it is timed since it began, or some before it");
         let is_over = Some(task.0.call);
         // Who leads writes before it waits.

@@ -49,6 +49,7 @@ impl fmt::Debug for Answer<'_> {
 
 impl<'a> Answer<'a> {
     /// What an answer says that came within `limit`.
+    #[inline]
     pub(crate) fn new(
         peer: Peer<'a>,
         method: &'static str,

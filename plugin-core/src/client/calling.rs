@@ -13,11 +13,10 @@ use std::{
 use super::{Answer, Client, Prepared, Times};
 use crate::{
     Result,
-    buffer::Buffer,
     connection::{CallFailure, Prompt},
     host::Lease,
     interface::BoxFuture,
-    objects::{Attachments, Parcel},
+    objects::Parcel,
     protocol::message::Message,
 };
 
@@ -27,22 +26,10 @@ pub(crate) struct Calling<'a>(State<'a>);
 type Slow<'a> = BoxFuture<'a, Result<Answer<'a>>>;
 
 enum State<'a> {
-    Prepared(Prepared<'a>),
-    Sent(Sent<'a>),
+    /// Made at once, or sent and waiting for its answer: in one place, since it is not small.
+    Direct(Prepared<'a>, Option<Prompt<Lease>>),
     Slow(Slow<'a>),
     Over,
-}
-
-/// A call that waits for its answer.
-struct Sent<'a> {
-    prompt: Prompt<Lease>,
-    client: &'a Client,
-    method: usize,
-    times: Times,
-    /// Its arguments, if it may be repeated.
-    kept: Option<Buffer>,
-    meta: bool,
-    attachments: Attachments,
 }
 
 impl<'a> Calling<'a> {
@@ -57,22 +44,22 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// As [`Client::call`].
+    #[inline]
     pub(crate) fn call(self) -> Calling<'a> {
-        Calling(State::Prepared(self))
+        Calling(State::Direct(self, None))
     }
 
-    /// Sends the request, unless that takes waiting or fails.
-    fn send(&mut self, context: &Context<'_>) -> Option<Sent<'a>> {
-        let (client, began, deadline) = (self.client, self.began, self.deadline());
+    /// Sends the request, unless that takes waiting or fails. From then on, the arguments are those that may be sent again, if any.
+    fn send(&mut self, context: &Context<'_>) -> Option<Prompt<Lease>> {
+        let (client, deadline) = (self.client, self.deadline());
         let called = &client.descriptor.methods[self.method];
         let lease = client.bindings.lease().map(Ok);
         let lease = lease.or_else(|| client.plugin.acquire_at_once(called.name, deadline))?.ok()?;
         let (request, kept) = client.address_async(self.method, &mut self.arguments, &lease).ok()?;
         match Prompt::begin(lease, request, deadline, context) {
             Ok(prompt) => {
-                let attachments = mem::take(&mut self.arguments.attachments);
-                let times = Times { began, deadline };
-                Some(Sent { prompt, client, method: self.method, times, kept, meta: self.arguments.meta, attachments })
+                self.arguments.payload = kept.unwrap_or_default();
+                Some(prompt)
             }
             Err(request) => {
                 self.arguments.payload = request.payload;
@@ -80,36 +67,42 @@ impl<'a> Prepared<'a> {
             }
         }
     }
-}
 
-impl<'a> Sent<'a> {
     /// What an answer comes to, or what is still to be done for that.
-    fn conclude(&mut self, answer: Message) -> Result<Result<Answer<'a>>, Slow<'a>> {
-        let Self { prompt, client, method, times, kept, meta, attachments } = self;
-        let (client, called): (&'a Client, _) = (client, &client.descriptor.methods[*method]);
-        match client.conclude(prompt.connection(), called, kept.take(), Ok(answer), *times) {
+    #[inline]
+    fn conclude(&mut self, prompt: &Prompt<Lease>, answer: Message) -> Result<Result<Answer<'a>>, Slow<'a>> {
+        let client: &'a Client = self.client;
+        let called = &client.descriptor.methods[self.method];
+        let times = Times { began: self.began, deadline: prompt.deadline() };
+        let kept = called.idempotent.then(|| mem::take(&mut self.arguments.payload));
+        match client.conclude(prompt.connection(), called, kept, Ok(answer), times) {
             Ok(answer) => Ok(Ok(answer)),
             Err(attempt) => attempt.again(&mut None, called, times.deadline).map_or_else(
                 |error| Ok(Err(error)),
                 |payload| {
-                    let arguments = Parcel { payload, meta: *meta, attachments: mem::take(attachments) };
-                    Err(Box::pin(client.make(*method, arguments, *times, None)) as Slow<'a>)
+                    let arguments = Parcel {
+                        payload,
+                        meta: self.arguments.meta,
+                        attachments: mem::take(&mut self.arguments.attachments),
+                    };
+                    Err(Box::pin(client.make(self.method, arguments, times, None)) as Slow<'a>)
                 },
             ),
         }
     }
 
-    async fn conclude_slowly(self, outcome: Result<Message, CallFailure>) -> Result<Answer<'a>> {
-        let Self { prompt, client, method, times, kept, meta, attachments } = self;
+    async fn conclude_slowly(self, prompt: Prompt<Lease>, outcome: Result<Message, CallFailure>) -> Result<Answer<'a>> {
+        let Self { client, method, began, mut arguments, .. } = self;
         let called = &client.descriptor.methods[method];
+        let times = Times { began, deadline: prompt.deadline() };
         prompt.connection().settle(times.deadline).await;
+        let kept = called.idempotent.then(|| mem::take(&mut arguments.payload));
         match client.conclude(prompt.connection(), called, kept, outcome, times) {
             Ok(answer) => Ok(answer),
             Err(attempt) => {
                 let mut crash = None;
-                let payload = attempt.again(&mut crash, called, times.deadline)?;
+                arguments.payload = attempt.again(&mut crash, called, times.deadline)?;
                 drop(prompt);
-                let arguments = Parcel { payload, meta, attachments };
                 client.make(method, arguments, times, crash).await
             }
         }
@@ -121,30 +114,35 @@ impl<'a> Future for Calling<'a> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Answer<'a>>> {
         let state = &mut self.0;
-        if let State::Prepared(prepared) = state {
-            if let Some(sent) = prepared.send(context) {
-                *state = State::Sent(sent);
-                return Poll::Pending;
-            }
-            let State::Prepared(prepared) = mem::replace(state, State::Over) else { return Poll::Pending };
-            *state = State::Slow(Box::pin(prepared.call_slowly()));
-        }
-        if let State::Sent(sent) = state {
-            // Concluded in its place, mostly: it is not small.
-            let concluded = match ready!(Pin::new(&mut sent.prompt).poll(context)) {
-                Ok(answer) => sent.conclude(answer),
-                failed => {
-                    let State::Sent(sent) = mem::replace(state, State::Over) else { return Poll::Pending };
-                    Err(Box::pin(sent.conclude_slowly(failed)) as Slow<'a>)
+        if let State::Direct(prepared, sent) = state {
+            let slow = if let Some(prompt) = sent {
+                match ready!(Pin::new(&mut *prompt).poll(context)) {
+                    Ok(answer) => match prepared.conclude(prompt, answer) {
+                        Ok(answer) => {
+                            *state = State::Over;
+                            return Poll::Ready(answer);
+                        }
+                        Err(slow) => Some(slow),
+                    },
+                    failed => match mem::replace(state, State::Over) {
+                        State::Direct(prepared, Some(prompt)) => {
+                            Some(Box::pin(prepared.conclude_slowly(prompt, failed)) as Slow<'a>)
+                        }
+                        _ => None,
+                    },
+                }
+            } else {
+                *sent = prepared.send(context);
+                if sent.is_some() {
+                    return Poll::Pending;
+                }
+                match mem::replace(state, State::Over) {
+                    State::Direct(prepared, _) => Some(Box::pin(prepared.call_slowly()) as Slow<'a>),
+                    _ => None,
                 }
             };
-            *state = match concluded {
-                Ok(answer) => {
-                    *state = State::Over;
-                    return Poll::Ready(answer);
-                }
-                Err(slow) => State::Slow(slow),
-            };
+            let Some(slow) = slow else { return Poll::Pending };
+            *state = State::Slow(slow);
         }
         let State::Slow(slow) = state else { return Poll::Pending };
         let answer = ready!(slow.as_mut().poll(context));

@@ -200,6 +200,7 @@ impl Client {
     }
 
     /// What an attempt has come to, whose request was `kept` if it may be repeated.
+    #[inline]
     fn conclude(
         &self,
         lease: &Lease,
@@ -217,12 +218,7 @@ impl Client {
                 let (peer, limit) = (Peer::Named(self.plugin.name()), || limit(began, deadline));
                 Ok(Answer::new(peer, called.name, answer, limit, self.plugin.max_message())?)
             }
-            // It never left, so it goes to the next run, if there is to be one.
-            (Err(CallFailure::Unsent(request)), _) if !lease.is_stopping() => Err(Attempt::Unsent(request.payload)),
-            (Err(CallFailure::Closed { may_have_run }), Some(request)) if lease.is_lost() => {
-                Err(Attempt::Crashed { instance: Arc::clone(lease), may_have_run, request })
-            }
-            (Err(failure), _) => Err(explain(lease, called.name, began, deadline, &failure).into()),
+            (Err(failure), kept) => Err(unanswered(lease, called, kept, failure, Times { began, deadline })),
         }
     }
 
@@ -254,6 +250,24 @@ pub(crate) fn encode_call(
     encode(&mut encoder)?;
     let things = encoder.take_things();
     Parcel::seal(encoder.into_buffer(), things, max_message, parent, metadata)
+}
+
+/// What an attempt has come to that has no answer.
+fn unanswered(
+    lease: &Lease,
+    called: &Method,
+    kept: Option<Buffer>,
+    failure: CallFailure,
+    Times { began, deadline }: Times,
+) -> Attempt {
+    match (failure, kept) {
+        // It never left, so it goes to the next run, if there is to be one.
+        (CallFailure::Unsent(request), _) if !lease.is_stopping() => Attempt::Unsent(request.payload),
+        (CallFailure::Closed { may_have_run }, Some(request)) if lease.is_lost() => {
+            Attempt::Crashed { instance: Arc::clone(lease), may_have_run, request }
+        }
+        (failure, _) => explain(lease, called.name, began, deadline, &failure).into(),
+    }
 }
 
 /// Why the arguments of a call cannot be sent.

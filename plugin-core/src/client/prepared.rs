@@ -158,6 +158,7 @@ impl Client {
     }
 
     /// The request for that run, and what is kept of it if it may be repeated.
+    #[inline]
     pub(super) fn address_async(
         &self,
         method: usize,

@@ -44,6 +44,7 @@ pub(crate) fn put(thing: Thing) -> bool {
 }
 
 /// Runs what decodes the values of a message with which `thing` came.
+#[inline]
 pub(crate) fn coming<R>(thing: Option<Thing>, decode: impl FnOnce() -> R) -> R {
     struct Restore(Option<Thing>);
     impl Drop for Restore {

@@ -1,5 +1,6 @@
 //! Reading values, borrowing from the received message where the type allows.
 
+use rmp::Marker;
 use serde::{Deserialize, Deserializer, de::Visitor};
 
 use super::{along, scan};
@@ -45,6 +46,12 @@ impl<'de> Decoder<'de> {
     /// # Errors
     /// When something else comes next.
     pub fn array(&mut self, expected: u32) -> Result<(), DecodeError> {
+        if let (Ok(length @ 0..=15), [head, rest @ ..]) = (u8::try_from(expected), self.rest) {
+            if *head == Marker::FixArray(length).to_u8() {
+                self.rest = rest;
+                return Ok(());
+            }
+        }
         match rmp::decode::read_array_len(&mut self.rest) {
             Ok(found) if found == expected => Ok(()),
             Ok(found) => Err(DecodeError::Malformed(format!("expected {expected} values, got {found}"))),
@@ -92,14 +99,28 @@ impl<'de> Decoder<'de> {
 
     /// Decodes the next value as a byte string.
     pub(super) fn bytes<T: serde_bytes::Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
-        // Most are short, and need not be looked at by what reads any value.
-        if let [SHORT_BIN, length, rest @ ..] = self.rest {
-            let (bytes, rest) = rest.split_at_checked(usize::from(*length)).ok_or(DecodeError::Truncated)?;
-            self.rest = rest;
+        if let Some(bytes) = self.short_bin()? {
             return decode(T::deserialize(Bin(bytes)));
         }
         let mut value = self.extent()?;
         decode(T::deserialize(&mut value))
+    }
+
+    /// As [`value`](Self::value), of what is likely to be a byte string: a reference into the message, which no list could be.
+    pub(super) fn reference<T: Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
+        if let Some(bytes) = self.short_bin()? {
+            return decode(T::deserialize(Bin(bytes)));
+        }
+        self.value()
+    }
+
+    /// Takes the next value if it is a short byte string: most are, and need not be looked at by what reads any value.
+    #[inline]
+    fn short_bin(&mut self) -> Result<Option<&'de [u8]>, DecodeError> {
+        let [SHORT_BIN, length, rest @ ..] = self.rest else { return Ok(None) };
+        let (bytes, rest) = rest.split_at_checked(usize::from(*length)).ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        Ok(Some(bytes))
     }
 
     /// Passes over the next value.
@@ -155,8 +176,16 @@ impl<'de> Deserializer<'de> for Bin<'de> {
         visitor.visit_some(self)
     }
 
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct seq
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
         tuple tuple_struct map struct enum identifier ignored_any
     }
 }
@@ -165,4 +194,44 @@ type ValueDeserializer<'de> = rmp_serde::Deserializer<rmp_serde::decode::ReadRef
 
 fn decode<T>(outcome: Result<T, rmp_serde::decode::Error>) -> Result<T, DecodeError> {
     outcome.map_err(|error| DecodeError::Malformed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Wrapped<'a>(#[serde(borrow)] &'a [u8]);
+
+    /// Looks the same to what decodes it, whether as a value or as a reference.
+    fn check<'de, T: Deserialize<'de> + PartialEq + Debug>(payload: &'de [u8]) {
+        let (mut value, mut reference) = (Decoder::new(payload), Decoder::new(payload));
+        assert_eq!(value.value::<T>().ok(), reference.reference::<T>().ok());
+        assert_eq!(value.end().is_ok(), reference.end().is_ok());
+    }
+
+    #[test]
+    fn a_reference_is_what_a_value_is() {
+        let long = [&[0xc5, 1, 0][..], &[7; 256]].concat();
+        for payload in
+            [&[0xc4, 2, b'a', b'b'][..], &[0xa2, b'a', b'b'], &[0xc4, 3, 1, 2], &[0xc4], &[], &[0x91, 1], &long]
+        {
+            check::<&[u8]>(payload);
+            check::<&str>(payload);
+            check::<Option<&[u8]>>(payload);
+            check::<Wrapped<'_>>(payload);
+            check::<&std::path::Path>(payload);
+        }
+        assert_eq!(Decoder::new(&[0xc4, 2, 7, 8]).reference::<Wrapped<'_>>().unwrap(), Wrapped(&[7, 8]));
+    }
+
+    #[test]
+    fn a_list_is_as_long_as_is_expected_however_its_length_is_written() {
+        for (payload, length) in [(&[0x93][..], 3), (&[0xdc, 0, 3], 3), (&[0xdc, 0, 16], 16)] {
+            assert!(Decoder::new(payload).array(length).is_ok());
+            assert!(Decoder::new(payload).array(length + 1).is_err());
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rmp::Marker;
 use serde::Serialize;
 
 use super::along::{self, Thing};
@@ -22,10 +23,17 @@ pub enum EncodeError {
 #[derive(Debug)]
 pub struct Encoder {
     payload: Buffer,
+    /// `len() <= limit`
+    limit: usize,
+    /// Mostly nothing.
+    beside: Option<Box<Beside>>,
+}
+
+/// What few messages have.
+#[derive(Debug, Default)]
+struct Beside {
     /// Bytes behind the payload that were not copied into it.
     bulk: Vec<u8>,
-    /// `payload.len() + bulk.len() <= limit`
-    limit: usize,
     /// What goes along besides bytes.
     things: Vec<Thing>,
 }
@@ -42,12 +50,12 @@ const BULK: usize = 16 * 1024;
 impl Encoder {
     /// An empty payload that may grow to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { payload: Buffer::new(), bulk: Vec::new(), limit, things: Vec::new() }
+        Self::behind(Buffer::new(), limit)
     }
 
     /// Goes on behind `payload`, which may grow to `limit` bytes.
     pub(crate) fn behind(payload: Buffer, limit: usize) -> Self {
-        Self { payload, bulk: Vec::new(), limit, things: Vec::new() }
+        Self { payload, limit, beside: None }
     }
 
     /// Announces how many values follow.
@@ -55,7 +63,11 @@ impl Encoder {
     /// # Errors
     /// When the message would be larger than the limit.
     pub fn array(&mut self, length: u32) -> Result<(), EncodeError> {
-        self.head(|head| rmp::encode::write_array_len(head, length).is_ok())
+        match u8::try_from(length) {
+            // Most are short, and then their head is a byte.
+            Ok(length @ 0..=15) => self.encoded(&[Marker::FixArray(length).to_u8()]),
+            _ => self.head(|head| rmp::encode::write_array_len(head, length).is_ok()),
+        }
     }
 
     /// Announces how many entries of a map follow.
@@ -74,8 +86,12 @@ impl Encoder {
 
     /// Encodes `bytes` as `bin`.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        let length = u32::try_from(bytes.len()).map_err(|_| EncodeError::TooLarge(self.limit))?;
-        self.head(|head| rmp::encode::write_bin_len(head, length).is_ok())?;
+        if let Ok(length) = u8::try_from(bytes.len()) {
+            self.encoded(&[Marker::Bin8.to_u8(), length])?;
+        } else {
+            let length = u32::try_from(bytes.len()).map_err(|_| EncodeError::TooLarge(self.limit))?;
+            self.head(|head| rmp::encode::write_bin_len(head, length).is_ok())?;
+        }
         // What was kept apart has been joined to what comes before the head.
         if bytes.len() > self.limit - self.payload.len() {
             return Err(EncodeError::TooLarge(self.limit));
@@ -101,7 +117,7 @@ impl Encoder {
             return Err(EncodeError::TooLarge(limit));
         }
         if !things.is_empty() {
-            self.things.append(&mut things);
+            self.beside().things.append(&mut things);
         }
         outcome.map_err(|error| EncodeError::Failed(error.to_string()))
     }
@@ -116,7 +132,7 @@ impl Encoder {
         if bytes.len() > self.limit - self.payload.len() {
             return Err(EncodeError::TooLarge(self.limit));
         }
-        self.bulk = bytes;
+        self.beside().bulk = bytes;
         Ok(())
     }
 
@@ -126,6 +142,7 @@ impl Encoder {
         self.payload.into_vec()
     }
 
+    #[inline]
     pub(crate) fn into_buffer(mut self) -> Buffer {
         self.join();
         self.payload
@@ -133,22 +150,35 @@ impl Encoder {
 
     /// What was written, the end of it perhaps in memory of its own.
     pub(crate) fn into_parts(self) -> (Buffer, Vec<u8>) {
-        (self.payload, self.bulk)
+        (self.payload, self.beside.map(|beside| beside.bulk).unwrap_or_default())
+    }
+
+    /// What was written, where there is nothing beside it.
+    #[inline]
+    pub(crate) fn into_plain(self) -> Result<Buffer, Self> {
+        if self.beside.is_none() { Ok(self.payload) } else { Err(self) }
     }
 
     /// How many bytes have been written.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.payload.len() + self.bulk.len()
+        self.payload.len() + self.beside.as_ref().map_or(0, |beside| beside.bulk.len())
     }
 
     /// Takes what goes along besides bytes.
+    #[inline]
     pub(crate) fn take_things(&mut self) -> Vec<Thing> {
-        std::mem::take(&mut self.things)
+        self.beside.as_mut().map(|beside| std::mem::take(&mut beside.things)).unwrap_or_default()
+    }
+
+    fn beside(&mut self) -> &mut Beside {
+        self.beside.get_or_insert_default()
     }
 
     /// Appends what has been encoded already.
+    #[inline]
     pub(crate) fn encoded(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        if bytes.len() > self.limit.saturating_sub(self.payload.len() + self.bulk.len()) {
+        if bytes.len() > self.limit.saturating_sub(self.len()) {
             return Err(EncodeError::TooLarge(self.limit));
         }
         self.join();
@@ -159,8 +189,8 @@ impl Encoder {
     /// Copies what was kept apart: nothing else can be written behind it.
     #[inline]
     fn join(&mut self) {
-        if !self.bulk.is_empty() {
-            self.payload.extend_from_slice(&std::mem::take(&mut self.bulk));
+        if let Some(beside) = &mut self.beside {
+            self.payload.extend_from_slice(&std::mem::take(&mut beside.bulk));
         }
     }
 }

@@ -46,7 +46,7 @@ where
     &'de T: serde::Deserialize<'de>,
 {
     fn __lend(&self, from: &mut Decoder<'de>) -> Result<&'de T, DecodeError> {
-        from.value()
+        from.reference()
     }
 }
 

@@ -160,7 +160,8 @@ impl Asked {
 
     /// Makes it ready for another call.
     pub(super) fn clear(&self) {
-        if self.was_any.swap(false, Ordering::Relaxed) {
+        if self.was_any.load(Ordering::Relaxed) {
+            self.was_any.store(false, Ordering::Relaxed);
             self.is_incomplete.store(false, Ordering::Relaxed);
             lock(&self.queue).taken = 0;
         }

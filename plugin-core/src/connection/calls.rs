@@ -1,16 +1,13 @@
 //! Calling: a number for each call, and a place where its answer is waited for.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasherDefault, Hasher},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::{
     Connection,
     baton::{Baton, Reading},
     callbacks::{Lender, LendsNothing},
     lock,
+    numbered::Numbered,
     outbox::{Sent, Unsent},
     read::Progress,
     waiter::{State, Waiter, Woken},
@@ -26,32 +23,10 @@ pub(super) const LOOK: Duration = Duration::from_millis(500);
 /// The calls of this side that have no answer yet, and who of them reads.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    waiting: HashMap<u32, Slot, BuildHasherDefault<NumberHasher>>,
-    last: u32,
+    waiting: Numbered<Slot>,
     is_closed: bool,
     pub(super) baton: Baton,
     pub(super) tasks: Tasks,
-}
-
-/// Hashes the numbers of calls. This side gives them itself, one after the other, so nobody can make them collide.
-#[derive(Debug, Default)]
-struct NumberHasher(u64);
-
-impl Hasher for NumberHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        // Spreads neighbours over all bits, the highest of which the table looks at, too.
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// What becomes of an answer.
@@ -73,6 +48,8 @@ pub(super) struct Tasks {
     pub(super) has_called: bool,
     /// How often the reading had been taken when somebody looked, or when one began to wait.
     turns: Option<u64>,
+    /// There were others when one began to wait last.
+    were_several: bool,
 }
 
 impl Tasks {
@@ -85,6 +62,14 @@ impl Tasks {
         let look = Instant::now() + LOOK;
         self.alarm = Some(deadline.map_or(look, |deadline| deadline.min(look)));
         self.alarm
+    }
+
+    /// Whether the task that has just been counted need not write at once what it sends, for others send, too.
+    pub(super) fn has_company(&mut self) -> bool {
+        let is_alone = self.count == 1;
+        // Of those that were answered together, the first that calls again finds itself alone, and is not.
+        let were_several = std::mem::replace(&mut self.were_several, !is_alone);
+        !is_alone || were_several
     }
 
     fn left(&mut self, slot: &Slot) {
@@ -110,19 +95,12 @@ impl Calls {
         if self.is_closed {
             return None;
         }
-        let place = loop {
-            self.last = self.last.wrapping_add(1);
-            match self.waiting.entry(self.last) {
-                Entry::Vacant(place) if self.last != 0 => break place,
-                _ => {}
-            }
-        };
-        place.insert(Slot::Waited(Arc::clone(waiter)));
+        let number = self.waiting.insert(Slot::Waited(Arc::clone(waiter)));
         if waiter.task().is_some() {
             self.tasks.count += 1;
             self.tasks.turns.get_or_insert(self.baton.turns());
         }
-        Some(self.last)
+        Some(number)
     }
 
     /// Whether tasks have waited since this was asked last, and nobody has taken the reading meanwhile: then the watcher is to come for
@@ -157,7 +135,7 @@ impl Calls {
 
     /// Who waits for the answer to `call`.
     pub(super) fn waiter(&self, call: u32) -> Option<&Arc<Waiter>> {
-        match self.waiting.get(&call) {
+        match self.waiting.get(call) {
             Some(Slot::Waited(waiter)) => Some(waiter),
             Some(Slot::Abandoned) | None => None,
         }
@@ -165,7 +143,7 @@ impl Calls {
 
     /// Gives an answer to whom it belongs; whom to wake for it. One that nobody waits for is given back.
     pub(super) fn answer(&mut self, answer: Message) -> Result<Option<Woken>, Message> {
-        let Some(slot) = self.waiting.remove(&answer.call) else { return Err(answer) };
+        let Some(slot) = self.waiting.remove(answer.call) else { return Err(answer) };
         self.tasks.left(&slot);
         match slot {
             Slot::Waited(waiter) => Ok(waiter.answer(answer)),
@@ -186,9 +164,9 @@ impl Calls {
     /// Forgets who waits for the answer to `call`, which may still come if `is_expected`.
     pub(super) fn leave_unanswered(&mut self, call: u32, is_expected: bool) {
         let left = if is_expected {
-            self.waiting.get_mut(&call).map(|slot| std::mem::replace(slot, Slot::Abandoned))
+            self.waiting.get_mut(call).map(|slot| std::mem::replace(slot, Slot::Abandoned))
         } else {
-            self.waiting.remove(&call)
+            self.waiting.remove(call)
         };
         if let Some(slot) = left {
             self.tasks.left(&slot);

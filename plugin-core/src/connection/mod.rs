@@ -21,6 +21,7 @@ pub(crate) mod greeting;
 mod imports;
 mod lending;
 mod liveness;
+mod numbered;
 mod oneway;
 mod outbox;
 mod prompt;

@@ -51,6 +51,10 @@ impl<C: Borrow<Arc<Connection>> + Unpin> Prompt<C> {
         &self.registered.connection
     }
 
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     fn write(&mut self) {
         if std::mem::take(&mut self.writes) {
             self.registered.connection().write_for_tasks();

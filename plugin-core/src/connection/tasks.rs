@@ -190,7 +190,7 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
         let (call, alarm, has_company, attendance) = {
             let mut calls = lock(&at.calls);
             let call = calls.register(&waiter)?;
-            (call, calls.tasks.alarm_for(deadline), calls.tasks.count > 1, calls.baton.attendance())
+            (call, calls.tasks.alarm_for(deadline), calls.tasks.has_company(), calls.baton.attendance())
         };
         // From here on, whoever leaves the reading finds that a task waits.
         at.attend_to(attendance, !has_company);
@@ -294,6 +294,20 @@ mod tests {
             let outbox = lock(&connection.outbox);
             assert_eq!((outbox.waiting(), outbox.is_anybody_in_line()), (0, false));
         }
+    }
+
+    #[test]
+    fn those_that_were_answered_together_call_together() {
+        let (connection, _unread) = connect();
+        let register = || Registered::new(&connection, Waiter::of_task(None, None)).unwrap();
+        assert!(!register().has_company && !register().has_company, "one after the other");
+        let several = [register(), register(), register()];
+        assert_eq!(several.each_ref().map(|registered| registered.has_company), [false, true, true]);
+        for registered in &several {
+            drop(lock(&connection.calls).answer(Message::control(Kind::Pong, registered.call)));
+        }
+        assert!(register().has_company, "others are about to call, too");
+        assert!(!register().has_company, "they have not");
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub(crate) struct Parcel {
 
 impl Parcel {
     /// Closes what has been encoded up to `limit` bytes: metadata of so many bytes that say no more than `parent`, and values.
+    #[inline]
     pub(crate) fn seal(
         payload: Buffer,
         things: Vec<Thing>,
@@ -95,25 +96,9 @@ impl Parcel {
 }
 
 impl Attachments {
+    #[inline]
     pub(crate) fn of(things: Vec<Thing>) -> Self {
-        if things.is_empty() {
-            return Self(None);
-        }
-        let mut all = Box::<All>::default();
-        for thing in things {
-            match thing.downcast_ref() {
-                Some(Attachment::Given(export, interface)) => {
-                    all.given.push(Arc::clone(export));
-                    all.interfaces.extend(interface);
-                }
-                Some(Attachment::Returned(import)) => all.returned.push(Arc::clone(import)),
-                None => {}
-            }
-        }
-        // Once for all references: these are not counted.
-        all.returned.sort_by_key(|import| import.target());
-        all.returned.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        Self(Some(all))
+        Self(if things.is_empty() { None } else { Some(Box::new(All::of(things))) })
     }
 
     pub(crate) fn metadata(&self, parent: Option<u32>) -> Metadata {
@@ -137,6 +122,24 @@ impl Attachments {
 }
 
 impl All {
+    fn of(things: Vec<Thing>) -> Self {
+        let mut all = Self::default();
+        for thing in things {
+            match thing.downcast_ref() {
+                Some(Attachment::Given(export, interface)) => {
+                    all.given.push(Arc::clone(export));
+                    all.interfaces.extend(interface);
+                }
+                Some(Attachment::Returned(import)) => all.returned.push(Arc::clone(import)),
+                None => {}
+            }
+        }
+        // Once for all references: these are not counted.
+        all.returned.sort_by_key(|import| import.target());
+        all.returned.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        all
+    }
+
     fn attach(&self, message: Message, connection: &Arc<Connection>) -> Result<Message, EncodeError> {
         for import in &self.returned {
             check_home(import, connection)?;

@@ -92,6 +92,7 @@ impl Incoming {
     }
 
     /// Takes the first fragment of a message, or all of it.
+    #[inline]
     fn begin(&mut self, kind: Kind, header: &Header, payload: &[u8]) -> Result<Option<Message>, Violation> {
         let message = first(kind, header, payload);
         if header.flags & MORE == 0 {
@@ -176,6 +177,7 @@ fn check_fragment(header: &Header) -> Result<(), Violation> {
     if header.flags & MORE != 0 && length != MAX_PAYLOAD { Err(Violation::ShortFragment(length)) } else { Ok(()) }
 }
 
+#[inline]
 fn first(kind: Kind, header: &Header, payload: &[u8]) -> Message {
     Message {
         target: header.target,
@@ -270,7 +272,7 @@ mod tests {
             let mut outgoing = Outgoing::default();
             let mut messages: Vec<Message> = (1_u32..).zip(&lengths).map(|(call, length)| Message {
                 target: call, method: 7, deadline: 9, meta: call % 2 == 0,
-                payload: (0..*length).map(|byte| byte as u8).collect::<Vec<_>>().into(), bulk: vec![call as u8; *length % 3 * 40_000],
+                payload: (0..*length).map(|byte| byte as u8).collect::<Vec<_>>().into(), bulk: vec![call as u8; *length % 3 * 40_000].into(),
                 ..Message::control(Kind::Request, call)
             }).collect();
             for message in &messages {
@@ -295,7 +297,7 @@ mod tests {
             found.sort_by_key(|message| message.call);
             messages.sort_by_key(|message| message.call);
             for message in &mut messages {
-                message.payload.extend_from_slice(&std::mem::take(&mut message.bulk));
+                message.payload.extend_from_slice(&Vec::from(std::mem::take(&mut message.bulk)));
             }
             prop_assert!(found == messages);
             prop_assert!(incoming.partial.is_empty() && incoming.partial_bytes == 0);

@@ -20,13 +20,24 @@ pub(crate) struct Message {
     pub(crate) meta: bool,
     pub(crate) payload: Buffer,
     /// More of the payload, in memory of its own: only in messages to be sent.
-    pub(crate) bulk: Vec<u8>,
+    pub(crate) bulk: Bulk,
     pub(crate) cargo: Cargo,
 }
 
 /// What goes along with a message besides its bytes, as those know it who put it there.
 #[derive(Clone, Default)]
-pub(crate) struct Cargo(Option<Arc<dyn Freight>>);
+pub(crate) struct Cargo(Option<Box<Load>>);
+
+/// Boxed, as few messages have any, and all are moved about.
+#[derive(Clone)]
+struct Load(Arc<dyn Freight>);
+
+/// Bytes that were not copied into a payload: boxed as well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Bulk(Option<Box<Bytes>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Bytes(Vec<u8>);
 
 /// One such thing.
 pub(crate) trait Freight: Send + Sync {
@@ -38,20 +49,20 @@ pub(crate) trait Freight: Send + Sync {
 
 impl Cargo {
     pub(crate) fn new(freight: Arc<dyn Freight>) -> Self {
-        Self(Some(freight))
+        Self(Some(Box::new(Load(freight))))
     }
 
     /// Says that the message has been handed out; whether there is something to let go of.
     pub(super) fn left(&self) -> bool {
         if let Some(freight) = &self.0 {
-            freight.left();
+            freight.0.left();
         }
         self.0.is_some()
     }
 
     /// Takes what is there.
     pub(crate) fn take(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.0.take().map(Freight::into_any)
+        self.0.take().map(|load| load.0.into_any())
     }
 }
 
@@ -59,7 +70,7 @@ impl PartialEq for Cargo {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (None, None) => true,
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.0, &other.0),
             _ => false,
         }
     }
@@ -70,6 +81,24 @@ impl Eq for Cargo {}
 impl fmt::Debug for Cargo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Cargo" } else { "None" })
+    }
+}
+
+impl From<Vec<u8>> for Bulk {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(if bytes.is_empty() { None } else { Some(Box::new(Bytes(bytes))) })
+    }
+}
+
+impl From<Bulk> for Vec<u8> {
+    fn from(bulk: Bulk) -> Self {
+        bulk.0.map(|bytes| bytes.0).unwrap_or_default()
+    }
+}
+
+impl Bulk {
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |bytes| bytes.0.len())
     }
 }
 
@@ -84,7 +113,7 @@ impl Message {
             deadline: 0,
             meta: false,
             payload: Buffer::new(),
-            bulk: Vec::new(),
+            bulk: Bulk::default(),
             cargo: Cargo::default(),
         }
     }

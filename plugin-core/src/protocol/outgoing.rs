@@ -102,20 +102,21 @@ enum Payload {
 
 impl Large {
     fn new(mut message: Message) -> Self {
-        let (payload, bulk) = (std::mem::take(&mut message.payload), std::mem::take(&mut message.bulk));
+        let (payload, bulk) = (std::mem::take(&mut message.payload), std::mem::take(&mut message.bulk).into());
         Self { head: message, payload: Arc::new(Content { payload, bulk }), offset: 0 }
     }
 }
 
 impl Payload {
     /// That of a message which fits a frame.
+    #[inline]
     fn of(message: Message) -> Self {
         let (length, Message { mut payload, bulk, .. }) = (message.length(), message);
         if length > COPIED {
-            return Self::Part(Arc::new(Content { payload, bulk }), 0..length);
+            return Self::Part(Arc::new(Content { payload, bulk: bulk.into() }), 0..length);
         }
-        if !bulk.is_empty() {
-            payload.extend_from_slice(&bulk);
+        if bulk.len() > 0 {
+            payload.extend_from_slice(&Vec::from(bulk));
         }
         Self::Whole(payload)
     }
@@ -133,6 +134,7 @@ impl Kept {
         HEADER + self.payload.len()
     }
 
+    #[inline]
     fn write(&self, batch: &mut Batch, ack: u32) {
         batch.push(&Header { ack, ..self.header }.to_wire());
         match &self.payload {
@@ -173,6 +175,7 @@ impl Outgoing {
         !self.owes_ack && is_queue_empty && self.replayed == self.kept.len()
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, message: Message) {
         self.unsent += HEADER + message.length();
         if message.kind == Kind::Oneway {
@@ -363,6 +366,7 @@ impl Outgoing {
         }
     }
 
+    #[inline]
     fn hand_out(&mut self, batch: &mut Batch, ack: u32, frame: Kept) {
         frame.write(batch, ack);
         if Kind::is_counted(frame.header.kind) {
@@ -393,7 +397,7 @@ impl Outgoing {
         }
         // Nothing was handed out, so nobody else holds the payload, and it is not cloned.
         let Content { payload, bulk } = Arc::unwrap_or_clone(large.payload);
-        Withdrawn::Unsent(Message { payload, bulk, ..large.head })
+        Withdrawn::Unsent(Message { payload, bulk: bulk.into(), ..large.head })
     }
 
     /// Takes note of how many frames the other side has received, and lets go of them.

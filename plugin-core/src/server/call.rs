@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Waker},
@@ -105,13 +105,23 @@ impl Call {
 
 impl CallState {
     pub(crate) fn new(deadline: Option<Instant>) -> Arc<Self> {
-        let new = Self { deadline, ..Self::default() };
-        let mut idle = IDLE.with_borrow_mut(Vec::pop);
-        match idle.as_mut().and_then(Arc::get_mut) {
-            Some(state) => *state = new,
-            None => return Arc::new(new),
+        let mut idle = IDLE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        match Arc::get_mut(&mut idle) {
+            Some(state) => state.renew(deadline),
+            None => return Arc::new(Self { deadline, ..Self::default() }),
         }
-        idle.unwrap_or_default()
+        idle
+    }
+
+    /// Makes it that of another call.
+    fn renew(&mut self, with: Option<Instant>) {
+        let Self { deadline, is_given_up, is_stopping, is_over, untold, task } = self;
+        *deadline = with;
+        for is_so in [is_given_up, is_stopping, is_over] {
+            *is_so.get_mut() = false;
+        }
+        untold.take();
+        task.get_mut().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// That of the call that this thread is answering.

@@ -293,8 +293,9 @@ impl Leaders {
         turn: &mut Turn,
     ) -> Option<Task> {
         let mut timing = turn.begin(service, connection, task.place(), pace);
+        let mut last = None;
         loop {
-            let Answered { ended, is_over } = service.answer_leading(connection, task, timing);
+            let Answered { ended, is_over } = service.answer_leading(connection, task, &mut last, timing);
             turn.end(timing, ended);
             // Looked at before another is taken: from here on, somebody else may be there for it.
             let Some(loan) = Loan::of(connection).filter(|_| pace == Pace::Quick) else {

@@ -22,7 +22,7 @@ use crate::{
 
 /// Answers a request.
 pub(super) fn answer(
-    dispatcher: Option<Arc<dyn Dispatch>>,
+    dispatcher: Option<&dyn Dispatch>,
     request: &mut Message,
     call: Arc<CallState>,
     connection: &Arc<Connection>,
@@ -38,7 +38,7 @@ pub(super) fn answer(
         return failed(request.call, &Failure::new(FailureKind::UnknownMethod, &why));
     };
     let mut place = Some(call);
-    let outcome = CallState::run_in(&mut place, || run(&*dispatcher, request, limit));
+    let outcome = CallState::run_in(&mut place, || run(dispatcher, request, limit));
     message(request.call, &place.expect("it is in its place again"), outcome, connection)
 }
 
@@ -57,15 +57,19 @@ pub(super) fn check(call: &CallState, now: Instant) -> Result<(), Failure> {
 pub(crate) fn message(number: u32, call: &CallState, outcome: Outcome, connection: &Arc<Connection>) -> Message {
     match outcome {
         Ok(_) if call.is_given_up() => failed(number, &cancelled()),
-        Ok((verdict, mut answer)) => {
+        Ok((verdict, answer)) => {
             if let Some(why) = call.untold().filter(|_| verdict == Verdict::Value) {
                 return failed(number, why);
             }
             let kind = if verdict == Verdict::Value { Kind::Value } else { Kind::Error };
+            let mut answer = match answer.into_plain() {
+                Ok(payload) => return Message::answer(kind, number, payload),
+                Err(answer) => answer,
+            };
             let things = answer.take_things();
             let (payload, bulk) = answer.into_parts();
             let limit = connection.max_message().saturating_sub(bulk.len());
-            let message = Message { bulk, ..Message::control(kind, number) };
+            let message = Message { bulk: bulk.into(), ..Message::control(kind, number) };
             let addressed =
                 Parcel::seal(payload, things, limit, None, 0).and_then(|parcel| parcel.address(message, connection));
             addressed.unwrap_or_else(|error| failed(number, &answer_failure(error)))

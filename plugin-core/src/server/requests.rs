@@ -38,16 +38,17 @@ impl Requests {
     }
 
     /// As [`begin`](Self::begin), of one that whoever leads runs.
+    #[inline]
     pub(super) fn begin_quick(&mut self, request: Message, place: Place) {
         let now = *self.came.get_or_insert_with(Instant::now);
         self.quick.push_back(Task::new(request, place, now));
     }
 
     /// The next that whoever leads is to run.
+    #[inline]
     pub(super) fn next_quick(&mut self) -> Option<Task> {
         self.came = None;
-        let mut task = self.quick.pop_front()?;
-        task.dispatcher = self.dispatcher(task.request.target);
+        let task = self.quick.pop_front()?;
         self.running.begin(task.request.call, Arc::clone(&task.call));
         Some(task)
     }
@@ -87,18 +88,17 @@ pub(super) struct Task {
     pub(super) request: Message,
     pub(super) call: Arc<CallState>,
     pub(super) place: Place,
-    /// What answers it, if that has been looked up.
-    pub(super) dispatcher: Option<Arc<dyn Dispatch>>,
 }
 
 impl Task {
+    #[inline]
     fn new(request: Message, place: Place, now: Instant) -> Self {
         // Counted from its arrival, not from when a thread is free: waiting in the queue is part of the call.
         let limit = match request.deadline {
             0 => None,
             left => deadline::limited(now, Duration::from_millis(left.into())),
         };
-        Self { request, call: CallState::new(limit), place, dispatcher: None }
+        Self { request, call: CallState::new(limit), place }
     }
 
     pub(super) fn place(&self) -> Place {

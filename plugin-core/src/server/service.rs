@@ -34,6 +34,9 @@ use crate::{
 
 pub(super) use super::requests::Task;
 
+/// What answered to a target of the greeting, and which that is.
+pub(super) type LastCalled = Option<(u32, Arc<dyn Dispatch>)>;
+
 /// How many threads produce streams at most: one for each stream that may be open, and some for those that need one for moments
 /// only.
 const MAX_PRODUCING: usize = MAX_STREAMS + 64;
@@ -146,10 +149,10 @@ impl Service {
 
     /// The next request for whoever leads, which has answered the call `is_over`, if any.
     pub(super) fn next_quick(&self, is_over: Option<u32>) -> Option<Task> {
-        let (forgotten, next) = {
-            let mut requests = lock(&self.requests);
-            (is_over.and_then(|number| requests.end(number)), requests.next_quick())
-        };
+        let mut requests = lock(&self.requests);
+        let forgotten = is_over.and_then(|number| requests.end(number));
+        let next = requests.next_quick();
+        drop(requests);
         if let Some(call) = forgotten {
             call.put_back();
         }
@@ -184,26 +187,36 @@ impl Service {
         sent
     }
 
-    /// As [`answer`](Self::answer), inside of [`enter`](Self::enter), and leaves it to the caller to forget the call.
-    pub(super) fn answer_leading(&self, connection: &Arc<Connection>, mut task: Task, timing: Timing) -> Answered {
-        if is_object(task.request.target) {
+    /// As [`answer`](Self::answer), inside of [`enter`](Self::enter), and leaves it to the caller to forget the call. The `last` that
+    /// was called answers to the next calls, too, and need not be looked up.
+    pub(super) fn answer_leading(
+        &self,
+        connection: &Arc<Connection>,
+        task: Task,
+        last: &mut LastCalled,
+        timing: Timing,
+    ) -> Answered {
+        let target = task.request.target;
+        if is_object(target) {
             return self.answer_apart(connection, task, timing).1;
         }
         context::go_on_with(task.request.call);
-        let dispatcher = task.dispatcher.take().or_else(|| self.dispatcher(&task.request));
+        if last.as_ref().is_none_or(|(last, _)| *last != target) {
+            *last = self.dispatcher(&task.request).map(|dispatcher| (target, dispatcher));
+        }
+        let dispatcher = last.as_ref().map(|(_, dispatcher)| &**dispatcher);
         self.answer_by(connection, task, dispatcher, (&self.executor, true), timing).1
     }
 
     /// Answers under a context of its own.
-    fn answer_apart(&self, connection: &Arc<Connection>, mut task: Task, timing: Timing) -> (Sent, Answered) {
+    fn answer_apart(&self, connection: &Arc<Connection>, task: Task, timing: Timing) -> (Sent, Answered) {
         let _entered = Context::new(connection, task.request.call).enter();
         let Some(object) = object::find(connection, task.request.target) else {
-            let dispatcher = task.dispatcher.take().or_else(|| self.dispatcher(&task.request));
-            return self.answer_by(connection, task, dispatcher, (&self.executor, false), timing);
+            let dispatcher = self.dispatcher(&task.request);
+            return self.answer_by(connection, task, dispatcher.as_deref(), (&self.executor, false), timing);
         };
         // Where it was made, there may be another one.
-        let (dispatcher, executor) = (Some(Arc::clone(&object.dispatcher)), (object.executor(), false));
-        self.answer_by(connection, task, dispatcher, executor, timing)
+        self.answer_by(connection, task, Some(&*object.dispatcher), (object.executor(), false), timing)
     }
 
     /// What answers to a target of the greeting.
@@ -215,13 +228,13 @@ impl Service {
         &self,
         connection: &Arc<Connection>,
         task: Task,
-        dispatcher: Option<Arc<dyn Dispatch>>,
+        dispatcher: Option<&dyn Dispatch>,
         executor: (&Executor, bool),
         timing: Timing,
     ) -> (Sent, Answered) {
         match dispatcher {
-            Some(dispatcher) if is_async(&*dispatcher, &task.request) => {
-                self.answer_async(connection, task, &*dispatcher, executor, timing)
+            Some(dispatcher) if is_async(dispatcher, &task.request) => {
+                self.answer_async(connection, task, dispatcher, executor, timing)
             }
             dispatcher => self.answer_sync(connection, task, dispatcher, timing),
         }
@@ -231,10 +244,10 @@ impl Service {
         &self,
         connection: &Arc<Connection>,
         task: Task,
-        dispatcher: Option<Arc<dyn Dispatch>>,
+        dispatcher: Option<&dyn Dispatch>,
         timing: Timing,
     ) -> (Sent, Answered) {
-        let Task { mut request, call, place, .. } = task;
+        let Task { mut request, call, place } = task;
         let Timed { outcome: answer, ended, longest } = context::timed(timing.began, timing.count, || {
             answer(dispatcher, &mut request, call, connection, timing.began)
         });

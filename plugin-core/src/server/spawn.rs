@@ -36,6 +36,8 @@ impl Service {
         let place = task.place();
         let Task { mut request, call, .. } = task;
         let (number, bytes) = (request.call, request.payload.len());
+        // Kept here, and not given from one to the next: it is not small.
+        let mut begun = None;
         let handler = || {
             check(&call, timing.began)?;
             let Some(_level) = depth::enter() else { return Err(Failure::new(FailureKind::TooDeep, "")) };
@@ -44,21 +46,22 @@ impl Service {
             }
             let dispatch = |method, request, answer| dispatcher.dispatch_async(method, request, answer);
             let limit = connection.max_message();
-            let mut run = Run::new(dispatcher.descriptor(), &mut request, call, limit, dispatch)?;
+            let run = begun.insert(Run::new(dispatcher.descriptor(), &mut request, call, limit, dispatch)?);
             // Nobody could wake it: if this is not its end, it is polled again at once where it can be.
             let mut poll = || run.go_on(&mut task::Context::from_waker(Waker::noop()));
-            let polled = if is_entered { poll() } else { executor.enter(poll) };
-            Ok((polled, run))
+            Ok(if is_entered { poll() } else { executor.enter(poll) })
         };
         let Timed { outcome, ended, longest } = context::timed(timing.began, timing.count, handler);
         self.paces.note(place, longest);
-        let answer = match outcome {
-            Ok((Poll::Pending, run)) => {
-                self.spawn(connection, (number, bytes), executor, run);
+        let answer = match (outcome, &begun) {
+            (Ok(Poll::Ready(outcome)), Some(run)) => message(number, run.call(), outcome, connection),
+            (Err(failure), _) => failed(number, &failure),
+            (Ok(_), _) => {
+                if let Some(run) = begun {
+                    self.spawn(connection, (number, bytes), executor, run);
+                }
                 return (Sent::Cared, Answered { ended, is_over: None });
             }
-            Ok((Poll::Ready(outcome), run)) => message(number, run.call(), outcome, connection),
-            Err(failure) => failed(number, &failure),
         };
         (connection.send(answer, None).unwrap_or_default(), Answered { ended, is_over: Some(number) })
     }

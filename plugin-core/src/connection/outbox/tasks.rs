@@ -14,7 +14,7 @@ use crate::{
     },
     signal::Place,
     sync::{
-        Arc, Instant,
+        Arc, Instant, MutexGuard,
         thread::{self, ThreadId},
         thread_local,
     },
@@ -87,12 +87,49 @@ impl Connection {
         deadline: Option<Instant>,
         has_company: bool,
     ) -> Result<Next, Message> {
-        let mut sending = Sending::new(self, message, deadline, has_company);
-        match sending.admit() {
-            Some(Ok(next)) => Ok(next),
-            Some(Err((_, message))) => Err(message),
-            None => Err(sending.message.take().expect("it was not admitted")),
+        let outbox = lock(&self.outbox);
+        if outbox.end.is_some() || !outbox.admits(message.length(), OUTSIDE) {
+            return Err(message);
         }
+        self.enqueue(outbox, message, deadline, has_company).map_err(|(_, message)| message)
+    }
+
+    /// Queues a message for which there is room, unless time is over.
+    #[inline]
+    fn enqueue(
+        self: &Arc<Self>,
+        mut outbox: MutexGuard<'_, Outbox>,
+        mut message: Message,
+        deadline: Option<Instant>,
+        has_company: bool,
+    ) -> Result<Next, (Unsent, Message)> {
+        if let Some(deadline) = deadline {
+            // What is left now that it need not wait for room any more.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err((Unsent::Late, message));
+            }
+            if message.kind == Kind::Request {
+                message.deadline = milliseconds(left);
+            }
+        }
+        outbox.queue.push(message);
+        if outbox.reader_writes || outbox.is_written() {
+            return Ok(Next::Nothing);
+        }
+        if !has_company {
+            if self.write(outbox) == Sent::Partly {
+                self.handler.stalled(self);
+            }
+            return Ok(Next::Nothing);
+        }
+        // One task of each thread writes for all of them: its executor comes back to it as soon as to any other.
+        let me = this_thread();
+        if outbox.task_writers.contains(&me) {
+            return Ok(Next::Nothing);
+        }
+        outbox.task_writers.push(me);
+        Ok(Next::Write)
     }
 
     /// Has what a task has queued written, if that is its to do.
@@ -170,7 +207,7 @@ impl<'a> Sending<'a> {
 
     /// Queues the message if there is room, or gives it back if time is over or the connection has ended.
     fn admit(&mut self) -> Option<Result<Next, (Unsent, Message)>> {
-        let mut message = self.message.take()?;
+        let message = self.message.take()?;
         let mut outbox = lock(&self.connection.outbox);
         if outbox.end.is_some() {
             return Some(Err((Unsent::Closed, message)));
@@ -188,33 +225,7 @@ impl<'a> Sending<'a> {
             self.message = Some(message);
             return None;
         }
-        if let Some(deadline) = self.deadline {
-            // What is left now that it need not wait for room any more.
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Some(Err((Unsent::Late, message)));
-            }
-            if message.kind == Kind::Request {
-                message.deadline = milliseconds(left);
-            }
-        }
-        outbox.queue.push(message);
-        if outbox.reader_writes || outbox.is_written() {
-            return Some(Ok(Next::Nothing));
-        }
-        if !self.has_company {
-            if self.connection.write(outbox) == Sent::Partly {
-                self.connection.handler.stalled(self.connection);
-            }
-            return Some(Ok(Next::Nothing));
-        }
-        // One task of each thread writes for all of them: its executor comes back to it as soon as to any other.
-        let me = this_thread();
-        if outbox.task_writers.contains(&me) {
-            return Some(Ok(Next::Nothing));
-        }
-        outbox.task_writers.push(me);
-        Some(Ok(Next::Write))
+        Some(self.connection.enqueue(outbox, message, self.deadline, self.has_company))
     }
 
     fn admits(&mut self, outbox: &mut Outbox, length: usize) -> bool {
