@@ -203,7 +203,9 @@ fn behind_its_deadline_a_method_cannot_call_back() {
         });
         let said = caller.said().unwrap();
         assert_eq!(count, 0);
-        assert!(said.contains("`call_late(callback)` of the host had no time left"), "{said}");
+        // Whether the plugin finds its time over, or hears first that the host did.
+        let is_late = said.contains("`call_late(callback)` of the host had no time left");
+        assert!(is_late || said.contains("that call has ended"), "{said}");
     });
 }
 

@@ -1,4 +1,5 @@
 //! Streams where something ends or is cut: the plugin, the connection, or what may be open.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking and says why")]
 
 mod common;
@@ -113,7 +114,6 @@ fn too_many_streams_are_refused_and_others_flow_on() {
     });
 }
 
-#[cfg(unix)]
 #[test]
 fn every_item_arrives_once_and_in_order_whatever_is_cut() {
     watchdog(300, || {
