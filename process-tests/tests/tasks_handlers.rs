@@ -180,11 +180,15 @@ mod runtimes {
             let mut slow = 0;
             for number in 0..100 {
                 let executors: [&dyn Fn() -> plugin_core::Result<u64>; 4] = [
-                    &|| first.block_on(nimble.nap(number, 1)),
                     &|| second.block_on(nimble.nap(number, 1)),
                     &|| smol::block_on(nimble.nap(number, 1)),
+                    &|| first.block_on(nimble.nap(number, 1)),
                     &|| third.block_on(nimble.nap(number, 1)),
                 ];
+                // Two at once, so that the next call is the first that is alone.
+                let both = async { smol::future::zip(nimble.nap(number, 1), nimble.nap(number, 1)).await };
+                let both = first.block_on(both);
+                assert_eq!((both.0.unwrap(), both.1.unwrap()), (number, number));
                 // The last runs by itself, so the driver stays there: it comes in when the others have taken turns for a while.
                 for executor in &executors[..if number < 50 { 3 } else { 4 }] {
                     let began = Instant::now();

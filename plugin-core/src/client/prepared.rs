@@ -167,11 +167,12 @@ impl Client {
     ) -> Result<(Message, Option<Buffer>)> {
         let called = &self.descriptor.methods[method];
         let (target, number) = self.bind(lease, method)?;
-        let payload = std::mem::take(&mut arguments.payload);
-        let kept = called.idempotent.then(|| payload.clone());
-        let request =
-            Message { target, method: number, meta: arguments.meta, payload, ..Message::control(Kind::Request, 0) };
-        Ok((self.attach(&arguments.attachments, request, called, lease)?, kept))
+        let request = Message { target, method: number, meta: arguments.meta, ..Message::control(Kind::Request, 0) };
+        let mut request = self.attach(&arguments.attachments, request, called, lease)?;
+        // Only now that nothing fails any more: what fails may be tried again.
+        request.payload = std::mem::take(&mut arguments.payload);
+        let kept = called.idempotent.then(|| request.payload.clone());
+        Ok((request, kept))
     }
 
     /// The arguments of a oneway call to send to the next run, or why there is none.

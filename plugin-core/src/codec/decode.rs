@@ -99,8 +99,8 @@ impl<'de> Decoder<'de> {
 
     /// Decodes the next value as a byte string.
     pub(super) fn bytes<T: serde_bytes::Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
-        if let Some(bytes) = self.short_bin()? {
-            return decode(T::deserialize(Bin(bytes)));
+        if let Some(bin) = self.short_bin()? {
+            return decode(T::deserialize(bin));
         }
         let mut value = self.extent()?;
         decode(T::deserialize(&mut value))
@@ -108,19 +108,19 @@ impl<'de> Decoder<'de> {
 
     /// As [`value`](Self::value), of what is likely to be a byte string: a reference into the message, which no list could be.
     pub(super) fn reference<T: Deserialize<'de>>(&mut self) -> Result<T, DecodeError> {
-        if let Some(bytes) = self.short_bin()? {
-            return decode(T::deserialize(Bin(bytes)));
+        if let Some(bin) = self.short_bin()? {
+            return decode(T::deserialize(bin));
         }
         self.value()
     }
 
     /// Takes the next value if it is a short byte string: most are, and need not be looked at by what reads any value.
     #[inline]
-    fn short_bin(&mut self) -> Result<Option<&'de [u8]>, DecodeError> {
-        let [SHORT_BIN, length, rest @ ..] = self.rest else { return Ok(None) };
-        let (bytes, rest) = rest.split_at_checked(usize::from(*length)).ok_or(DecodeError::Truncated)?;
-        self.rest = rest;
-        Ok(Some(bytes))
+    fn short_bin(&mut self) -> Result<Option<Bin<'de>>, DecodeError> {
+        let [SHORT_BIN, length, behind @ ..] = self.rest else { return Ok(None) };
+        let (bytes, rest) = behind.split_at_checked(usize::from(*length)).ok_or(DecodeError::Truncated)?;
+        let whole = std::mem::replace(&mut self.rest, rest);
+        Ok(Some(Bin { bytes, whole }))
     }
 
     /// Passes over the next value.
@@ -163,13 +163,26 @@ impl<'de> Decoder<'de> {
 const SHORT_BIN: u8 = 0xc4;
 
 /// A byte string, as `serde` sees it.
-struct Bin<'de>(&'de [u8]);
+struct Bin<'de> {
+    bytes: &'de [u8],
+    /// From its head on.
+    whole: &'de [u8],
+}
+
+/// What is seldom asked for, and means something else there.
+macro_rules! as_any_value {
+    ($($method:ident($($given:ident: $type:ty),*))*) => {
+        $(fn $method<V: Visitor<'de>>(self, $($given: $type,)* visitor: V) -> Result<V::Value, Self::Error> {
+            ValueDeserializer::from_read_ref(self.whole).$method($($given,)* visitor)
+        })*
+    };
+}
 
 impl<'de> Deserializer<'de> for Bin<'de> {
     type Error = rmp_serde::decode::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_borrowed_bytes(self.0)
+        visitor.visit_borrowed_bytes(self.bytes)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
@@ -184,9 +197,19 @@ impl<'de> Deserializer<'de> for Bin<'de> {
         visitor.visit_newtype_struct(self)
     }
 
+    as_any_value! {
+        deserialize_i128()
+        deserialize_u128()
+        deserialize_seq()
+        deserialize_tuple(length: usize)
+        deserialize_tuple_struct(name: &'static str, length: usize)
+        deserialize_struct(name: &'static str, fields: &'static [&'static str])
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
-        tuple tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct map identifier
+        ignored_any
     }
 }
 
@@ -205,6 +228,9 @@ mod tests {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Wrapped<'a>(#[serde(borrow)] &'a [u8]);
 
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Pair(u8, u8);
+
     /// Looks the same to what decodes it, whether as a value or as a reference.
     fn check<'de, T: Deserialize<'de> + PartialEq + Debug>(payload: &'de [u8]) {
         let (mut value, mut reference) = (Decoder::new(payload), Decoder::new(payload));
@@ -215,6 +241,9 @@ mod tests {
     #[test]
     fn a_reference_is_what_a_value_is() {
         let long = [&[0xc5, 1, 0][..], &[7; 256]].concat();
+        let wide = [&[0xc4, 16][..], &[7; 16]].concat();
+        check::<u128>(&wide);
+        check::<i128>(&wide);
         for payload in
             [&[0xc4, 2, b'a', b'b'][..], &[0xa2, b'a', b'b'], &[0xc4, 3, 1, 2], &[0xc4], &[], &[0x91, 1], &long]
         {
@@ -223,6 +252,10 @@ mod tests {
             check::<Option<&[u8]>>(payload);
             check::<Wrapped<'_>>(payload);
             check::<&std::path::Path>(payload);
+            check::<[u8; 2]>(payload);
+            check::<(u8, u8)>(payload);
+            check::<Vec<u8>>(payload);
+            check::<Pair>(payload);
         }
         assert_eq!(Decoder::new(&[0xc4, 2, 7, 8]).reference::<Wrapped<'_>>().unwrap(), Wrapped(&[7, 8]));
     }

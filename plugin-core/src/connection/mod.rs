@@ -103,9 +103,9 @@ pub(crate) trait Handler: Send + Sync {
         false
     }
 
-    /// Whether the driver may have an executor that runs only while a thread blocks on it, and not for the task that asks; then
-    /// it drives no more.
-    fn driver_stands_still(&self) -> bool {
+    /// Whether the driver may have an executor that runs only while a thread blocks on it, and not for the task that asks. If that
+    /// is the only task that waits, it drives no more.
+    fn driver_stands_still(&self, _is_alone: bool) -> bool {
         false
     }
 

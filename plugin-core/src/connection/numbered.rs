@@ -6,6 +6,9 @@
 /// How many places there are at first.
 const FIRST: usize = 16;
 
+/// More are not kept when none is taken.
+const MANY: usize = 1024;
+
 #[derive(Debug)]
 pub(super) struct Numbered<T> {
     /// A power of two of them, or none; at least twice as many as are taken.
@@ -24,6 +27,10 @@ impl<T> Default for Numbered<T> {
 impl<T> Numbered<T> {
     /// Keeps `value`; its number.
     pub(super) fn insert(&mut self, value: T) -> u32 {
+        if self.count == 0 && self.places.len() > MANY {
+            // They were many once, and who looks at all of them looks at all places.
+            self.places = Vec::new();
+        }
         if self.places.len() <= 2 * self.count {
             self.grow();
         }
@@ -91,6 +98,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn places_of_many_are_given_back_when_none_is_taken() {
+        let mut numbered = Numbered::default();
+        for _ in 0..3 {
+            let numbers: Vec<u32> = (0..10_000).map(|value| numbered.insert(value)).collect();
+            for (value, number) in (0..).zip(numbers) {
+                assert_eq!(numbered.remove(number), Some(value));
+            }
+            let number = numbered.insert(0);
+            assert!(numbered.places.len() <= MANY && numbered.get(number) == Some(&0));
+            numbered.remove(number);
+        }
+    }
 
     proptest! {
         #[test]

@@ -158,26 +158,29 @@ impl Connection {
         self.attend_to(attendance, count == 1);
     }
 
-    /// Whether the driver may be standing still. It drives no more then, and what it was to come for is the watcher's.
-    fn is_driver_gone(&self) -> bool {
-        let is_gone = self.handler.driver_stands_still();
-        if is_gone {
-            lock(&self.calls).baton.leave_to_watcher();
-        }
-        is_gone
-    }
-
     /// `is_alone` where the task that calls this is the only one that waits.
     fn attend_to(self: &Arc<Self>, attendance: Option<Attendance>, is_alone: bool) {
         let is_awaited = match attendance {
             None => false,
-            // With company, whoever was there first has seen to it.
-            Some(Attendance::Driven) => is_alone && self.is_driver_gone(),
+            Some(Attendance::Driven) => return self.attend_beside_driver(is_alone),
             Some(Attendance::Watched) => self.handler.could_drive(),
             Some(Attendance::Nobody) => true,
         };
         if is_awaited {
             self.handler.awaited(self);
+        }
+    }
+
+    fn attend_beside_driver(self: &Arc<Self>, is_alone: bool) {
+        if !self.handler.driver_stands_still(is_alone) {
+            return;
+        }
+        lock(&self.calls).baton.leave_to_watcher();
+        if is_alone {
+            self.handler.awaited(self);
+        } else {
+            // The driver stays, since those that wait with this task may be where it runs.
+            self.handler.neglected(self);
         }
     }
 }
@@ -187,13 +190,14 @@ impl<C: Borrow<Arc<Connection>>> Registered<C> {
     pub(super) fn new(connection: C, waiter: Arc<Waiter>) -> Option<Self> {
         let deadline = waiter.task().and_then(|task| task.deadline);
         let at = connection.borrow();
-        let (call, alarm, has_company, attendance) = {
+        let (call, alarm, is_alone, has_company, attendance) = {
             let mut calls = lock(&at.calls);
             let call = calls.register(&waiter)?;
-            (call, calls.tasks.alarm_for(deadline), calls.tasks.has_company(), calls.baton.attendance())
+            let (alarm, is_alone) = (calls.tasks.alarm_for(deadline), calls.tasks.count == 1);
+            (call, alarm, is_alone, calls.tasks.has_company(), calls.baton.attendance())
         };
         // From here on, whoever leaves the reading finds that a task waits.
-        at.attend_to(attendance, !has_company);
+        at.attend_to(attendance, is_alone);
         at.arrange(alarm);
         Some(Self { connection, waiter: Some(waiter), call, has_company, is_queued: false, is_over: false })
     }

@@ -22,6 +22,9 @@ const CHUNK: usize = 64 * 1024;
 /// After how long what could not be done is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How long to wait at once at most.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// A file, and what belongs to it.
 pub(super) trait Source: Send {
     /// What is waited for, always the same.
@@ -133,7 +136,8 @@ impl Places {
 
     /// How long until one is due.
     fn limit(&self) -> Option<Duration> {
-        self.due.first().map(|(due, _)| due.saturating_duration_since(Instant::now()))
+        // Not every system takes the decades for which a debugger may hold things up.
+        self.due.first().map(|(due, _)| due.saturating_duration_since(Instant::now()).min(LONGEST))
     }
 
     fn overdue(&self) -> Vec<Key> {

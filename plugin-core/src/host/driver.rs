@@ -5,7 +5,7 @@
 
 use std::{
     future::poll_fn,
-    os::fd::{AsRawFd, RawFd},
+    os::fd::OwnedFd,
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
@@ -18,15 +18,14 @@ use tokio::{
     runtime::{self, Handle, RuntimeFlavor},
 };
 
-use crate::{
-    connection::{Attendance, Connection, Progress, lock},
-    transport::Link,
-};
+use crate::connection::{Attendance, Connection, Progress, lock};
 
 /// The driver of one connection, if it has one.
 #[derive(Default)]
 pub(super) struct Drivers {
     state: Mutex<State>,
+    /// Tasks of several executors have called.
+    are_several: AtomicBool,
 }
 
 #[derive(Default)]
@@ -65,6 +64,10 @@ impl Drivers {
             return true;
         }
         let Some(runtime) = runtime.filter(|runtime| state.unfit != Some(runtime.id())) else { return false };
+        // A descriptor of its own: a driver that is over stays in its event loop until its runtime runs, and a descriptor can be in
+        // one but once.
+        let file = link.pollable().map(|link| link.as_fd().try_clone_to_owned());
+        let Some(Ok(file)) = file else { return false };
         let driver = Arc::new(Driver {
             runtime: runtime.id(),
             stands_still: runtime.runtime_flavor() == RuntimeFlavor::CurrentThread,
@@ -79,19 +82,30 @@ impl Drivers {
             other.end();
         }
         let ends = Ends { drivers: Arc::clone(self), connection: Arc::downgrade(connection), driver };
-        drop(runtime.spawn(drive(ends, Source(link))));
+        drop(runtime.spawn(drive(ends, file)));
         true
     }
 
-    /// Lets the driver go if it is on another runtime than the task that calls this, one that may be standing still: tasks of
-    /// a current-thread runtime run while a thread blocks on it. Whether it was.
-    pub(super) fn end_elsewhere(&self) -> bool {
+    /// Whether the driver is on another runtime than the task that calls this, one that may be standing still: tasks of a
+    /// current-thread runtime run while a thread blocks on it. If the task `is_alone`, the driver is let go.
+    pub(super) fn stand_still(&self, is_alone: bool) -> bool {
+        if !is_alone && !self.are_several.load(Ordering::Relaxed) {
+            return false; // Looking costs as much as a twentieth of a call.
+        }
         let mut state = lock(&self.state);
-        let Some(driver) = state.present.take_if(|driver| driver.stands_still && !driver.is_here()) else {
+        // One that is over was seen at its last moment.
+        let Some(driver) = state.present.as_ref().filter(|driver| !driver.is_over()) else { return true };
+        if !driver.stands_still || driver.is_here() {
             return false;
-        };
-        drop(state);
-        driver.end();
+        }
+        if is_alone {
+            self.are_several.store(true, Ordering::Relaxed);
+            let driver = state.present.take();
+            drop(state);
+            if let Some(driver) = driver {
+                driver.end();
+            }
+        }
         true
     }
 
@@ -146,9 +160,10 @@ impl Drop for Ends {
             lock(&self.drivers.state).unfit = Some(self.driver.runtime);
             self.driver.end();
         }
-        // Whoever is in its place comes for the bytes, and if that ends, it comes here.
-        if lock(&self.drivers.state).present.as_ref().is_some_and(|driver| !driver.is_over()) {
-            return;
+        let present = lock(&self.drivers.state).present.clone();
+        if let Some(driver) = present.filter(|driver| !driver.is_over()) {
+            // Whoever is in its place comes for the bytes, also for those that this one left; and if that ends, it comes here.
+            return driver.call();
         }
         if let Some(connection) = self.connection.upgrade() {
             connection.unattended(self.driver.generation);
@@ -156,21 +171,9 @@ impl Drop for Ends {
     }
 }
 
-/// A link, as the runtime's event loop wants it.
-struct Source(Arc<dyn Link>);
-
-impl AsRawFd for Source {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.pollable().map_or(-1, |link| link.as_fd().as_raw_fd())
-    }
-}
-
-async fn drive(ends: Ends, source: Source) {
-    #[allow(
-        deprecated,
-        reason = "what replaces it is younger than the tokio that is asked for, and the source keeps its link open"
-    )]
-    let source = match AsyncFd::with_interest(source, Interest::READABLE) {
+async fn drive(ends: Ends, file: OwnedFd) {
+    #[allow(deprecated, reason = "what replaces it is younger than the tokio that is asked for")]
+    let source = match AsyncFd::with_interest(file, Interest::READABLE) {
         Ok(source) => source,
         Err(error) => return tracing::debug!(%error, "a runtime cannot wait for a plugin's connection"),
     };
@@ -185,7 +188,7 @@ impl Ends {
     }
 
     /// Reads what there is, until nothing is; ready when the driver is to end.
-    fn poll(&self, context: &mut Context<'_>, source: &AsyncFd<Source>) -> Poll<()> {
+    fn poll(&self, context: &mut Context<'_>, source: &AsyncFd<OwnedFd>) -> Poll<()> {
         let driver = &*self.driver;
         // Before anything is looked at: who changes something wakes behind that.
         let waker = context.waker().clone();
@@ -216,6 +219,68 @@ impl Ends {
                 (Progress::Nothing, Poll::Ready(Ok(mut ready))) => ready.clear_ready(),
                 (Progress::Nothing, Poll::Pending) => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        runtime::{Builder, Runtime},
+        task::yield_now,
+    };
+
+    use super::*;
+    use crate::{
+        connection::{End, Handler, Options},
+        protocol::{frame::Deframer, message::Message},
+        transport::local,
+    };
+
+    struct Reads;
+
+    impl Handler for Reads {
+        fn reads(&self) -> bool {
+            true
+        }
+
+        fn request(&self, _: &Arc<Connection>, _: Message) {}
+
+        fn closed(&self, _: &End) {}
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    impl Drivers {
+        /// Whether the driver is one of that runtime, and has gone on for some turns.
+        async fn drives_on(self: &Arc<Self>, connection: &Arc<Connection>) -> bool {
+            assert!(self.drive(connection));
+            for _ in 0..200 {
+                yield_now().await;
+            }
+            let state = lock(&self.state);
+            state.unfit.is_none() && state.present.as_ref().is_some_and(|driver| !driver.is_over() && driver.is_here())
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_stood_still_drives_again() {
+        let (link, _other) = local::pair().unwrap();
+        let options = Options { max_message: usize::MAX, yields: false, ticks: false };
+        let connection = Connection::start(Box::new(link), Deframer::new(), Arc::new(Reads), options).unwrap();
+        let drivers = Arc::<Drivers>::default();
+        let [first, second] = [runtime(), runtime()];
+        for _ in 0..3 {
+            assert!(first.block_on(drivers.drives_on(&connection)));
+            assert!(!first.block_on(async { drivers.stand_still(true) }), "it is the caller's own");
+            // Called from where there is no runtime: it is let go, and stays in its event loop meanwhile.
+            assert!(drivers.stand_still(true));
+            assert!(first.block_on(drivers.drives_on(&connection)));
+            assert!(second.block_on(async { drivers.stand_still(false) }), "others may wait where it runs: it stays");
+            assert!(second.block_on(drivers.drives_on(&connection)));
+            drivers.end();
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Guests {
     pub(super) expected: Mutex<Vec<Expected>>,
     /// The sessions that may be resumed, by name.
     pub(super) sessions: Mutex<HashMap<String, Session>>,
-    /// The processes that have connected and not introduced themselves yet, where the system tells which they are.
+    /// The processes that have connected and not been let in or refused yet, where the system tells which they are.
     pub(super) at_the_door: Mutex<Vec<Option<u32>>>,
 }
 
@@ -55,7 +55,7 @@ impl Guests {
     }
 }
 
-/// One who waits to introduce itself, until this is dropped.
+/// One who waits to introduce itself, or to be answered, until this is dropped.
 #[derive(Debug)]
 pub(super) struct AtTheDoor {
     guests: Arc<Guests>,
@@ -65,14 +65,13 @@ pub(super) struct AtTheDoor {
 impl AtTheDoor {
     /// Hands who has introduced itself to whoever expects it. Does not block.
     pub(super) fn introduced(self, introduced: Introduced) {
-        let guests = Arc::clone(&self.guests);
-        drop(self);
         if !introduced.hello.session.is_empty() {
-            return aside(move || resume(introduced, &guests.sessions));
+            // Its place is kept meanwhile, so that the threads are bounded, too.
+            return aside(move || resume(introduced, &self.guests.sessions));
         }
         let theirs = introduced.hello.protocols.clone();
         // In either case whoever waited may have given up; the link then closes with the arrival.
-        let reason = match take_expected(&introduced.hello.token, &guests.expected) {
+        let reason = match take_expected(&introduced.hello.token, &self.guests.expected) {
             Some(expected) if handshake::choose_version(&theirs).is_some() => {
                 let _ = expected.arrivals.send(Arrival::Introduced(Box::new(introduced)));
                 return;
@@ -85,7 +84,10 @@ impl AtTheDoor {
             }
             None => "wrong token: only programs that this host started, and each only once, may connect".into(),
         };
-        aside(move || refuse(&introduced.link, reason, deadline::after(Instant::now(), ANSWER_LIMIT)));
+        aside(move || {
+            refuse(&introduced.link, reason, deadline::after(Instant::now(), ANSWER_LIMIT));
+            drop(self);
+        });
     }
 }
 

@@ -119,8 +119,8 @@ impl Handler for HostHandler {
     }
 
     #[cfg(all(unix, feature = "tokio"))]
-    fn driver_stands_still(&self) -> bool {
-        self.drivers.end_elsewhere()
+    fn driver_stands_still(&self, is_alone: bool) -> bool {
+        self.drivers.stand_still(is_alone)
     }
 
     #[cfg(unix)]

@@ -47,6 +47,7 @@ impl Listening {
             guests: Arc::clone(guests),
             sweeping: sweeping.clone(),
             sweep_at: None,
+            is_swept: false,
             is_failing: false,
         });
         Ok(Self { listener, key: key.map_err(|refused| refused.error)?, sweeping })
@@ -84,6 +85,7 @@ struct Door {
     sweeping: Sweeping,
     /// Not before somebody has dialled: it takes a moment, in which the first plugin is started.
     sweep_at: Option<Instant>,
+    is_swept: bool,
     is_failing: bool,
 }
 
@@ -99,14 +101,15 @@ impl Source for Door {
                 if let Some(dialler) = Dialler::admitted(link, &self.guests) {
                     desk.more.push(Box::new(dialler));
                 }
-                if !self.sweeping.once.is_completed() {
+                if !self.is_swept {
                     self.sweep_at = Some(Instant::now() + QUIET);
                 }
             }
             // Whoever was seen to dial may be gone again, or nobody has for a while.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_failing = false;
                 if self.sweep_at.is_some_and(|at| at <= Instant::now()) {
-                    self.sweep_at = None;
+                    (self.sweep_at, self.is_swept) = (None, true);
                     let sweeping = self.sweeping.clone();
                     aside(move || sweeping.sweep());
                 }
@@ -129,12 +132,13 @@ struct Dialler {
     deframer: Deframer,
     deadline: Instant,
     hello: Option<Hello>,
-    at_the_door: AtTheDoor,
+    /// Until it is let go, or whoever tells that it was has done so.
+    at_the_door: Option<AtTheDoor>,
 }
 
 impl Dialler {
     fn admitted(link: LocalLink, guests: &Arc<Guests>) -> Option<Self> {
-        let at_the_door = admit(&link, guests)?;
+        let at_the_door = Some(admit(&link, guests)?);
         let deadline = deadline::after(Instant::now(), HELLO_LIMIT);
         Some(Self { link, deframer: Deframer::new(), deadline, hello: None, at_the_door })
     }
@@ -164,14 +168,18 @@ impl Source for Dialler {
 
     fn ready(&mut self, _desk: &mut Desk) -> Next {
         self.listen().unwrap_or_else(|error| {
-            aside(move || tracing::debug!(%error, "a dialler did not introduce itself"));
+            let at_the_door = self.at_the_door.take();
+            aside(move || {
+                tracing::debug!(%error, "a dialler did not introduce itself");
+                drop(at_the_door);
+            });
             Next::Over
         })
     }
 
     fn finish(self: Box<Self>) {
         let Self { link, deframer, hello, at_the_door, .. } = *self;
-        if let Some(hello) = hello {
+        if let (Some(hello), Some(at_the_door)) = (hello, at_the_door) {
             at_the_door.introduced(Introduced { link, deframer, hello });
         }
     }
@@ -200,6 +208,11 @@ mod tests {
         slow.write_all(&[0]).unwrap();
         assert_eq!(dialler.ready(&mut desk), Next::Over);
         Box::new(dialler).finish();
-        assert!(guests.at_the_door.lock().unwrap().is_empty());
+        // Whoever tells of it keeps its place meanwhile.
+        let began = Instant::now();
+        while !guests.at_the_door.lock().unwrap().is_empty() {
+            assert!(began.elapsed() < 2 * HELLO_LIMIT);
+            std::thread::yield_now();
+        }
     }
 }
