@@ -61,6 +61,7 @@ pub(super) enum Next {
 /// A source that cannot be attended to.
 #[derive(Debug)]
 pub(super) struct Refused<S> {
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only ends of processes go on without it"))]
     pub(super) source: S,
     pub(super) error: io::Error,
 }

@@ -191,9 +191,10 @@ impl LocalLink {
 const SEND_BUFFER: usize = 1024 * 1024;
 
 /// Apple's systems have no such flag; there Rust's own default, to ignore the signal, has to do.
-#[cfg(unix)]
-const QUIET: rustix::net::SendFlags =
-    if cfg!(target_vendor = "apple") { rustix::net::SendFlags::empty() } else { rustix::net::SendFlags::NOSIGNAL };
+#[cfg(all(unix, not(target_vendor = "apple")))]
+const QUIET: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const QUIET: rustix::net::SendFlags = rustix::net::SendFlags::empty();
 
 #[cfg(unix)]
 impl LocalLink {
