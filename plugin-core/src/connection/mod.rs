@@ -31,7 +31,7 @@ mod running;
 mod streams;
 mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wait;
 mod waiter;
 #[cfg(any(unix, test))]

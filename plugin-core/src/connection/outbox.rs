@@ -197,6 +197,17 @@ pub(crate) enum Unsent {
     Late,
 }
 
+/// Says in a message what is left of its time, now that it need not wait for room any more; `false` if nothing is.
+#[inline]
+fn stamp(message: &mut Message, deadline: Option<Instant>) -> bool {
+    let Some(deadline) = deadline else { return true };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if message.kind == Kind::Request {
+        message.deadline = milliseconds(left);
+    }
+    !left.is_zero()
+}
+
 impl Connection {
     /// Queues a message, waiting for room until `deadline`, and sees to it that it gets written; gives it back if it cannot.
     pub(crate) fn send(&self, mut message: Message, deadline: Option<Instant>) -> Result<Sent, (Unsent, Message)> {
@@ -208,15 +219,8 @@ impl Connection {
                 return Err((Unsent::Late, message));
             }
         }
-        if let Some(deadline) = deadline {
-            // What is left now that it need not wait for room any more.
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err((Unsent::Late, message));
-            }
-            if message.kind == Kind::Request {
-                message.deadline = milliseconds(left);
-            }
+        if !stamp(&mut message, deadline) {
+            return Err((Unsent::Late, message));
         }
         self.push(outbox, message)
     }

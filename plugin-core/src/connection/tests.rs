@@ -274,7 +274,7 @@ fn a_request_says_how_much_time_is_left_behind_the_wait_for_room() {
 
 /// Callers read in turn, and nobody else does.
 #[cfg(unix)]
-struct Reads;
+pub(crate) struct Reads;
 
 #[cfg(unix)]
 impl Handler for Reads {

@@ -69,25 +69,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        connection::{End, Handler, Options},
-        protocol::{
-            frame::{Deframer, Header, Kind, MAX_PAYLOAD, MORE},
-            message::Message,
-        },
+        connection::{Options, tests::Reads},
+        protocol::frame::{Deframer, Header, Kind, MAX_PAYLOAD, MORE},
         transport::local,
     };
-
-    struct Reads;
-
-    impl Handler for Reads {
-        fn reads(&self) -> bool {
-            true
-        }
-
-        fn request(&self, _: &Arc<Connection>, _: Message) {}
-
-        fn closed(&self, _: &End) {}
-    }
 
     #[test]
     fn nothing_is_left_in_a_link_that_is_said_to_be_empty() {

@@ -232,22 +232,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        connection::{End, Handler, Options},
-        protocol::{frame::Deframer, message::Message},
+        connection::{Options, tests::Reads},
+        protocol::frame::Deframer,
         transport::local,
     };
-
-    struct Reads;
-
-    impl Handler for Reads {
-        fn reads(&self) -> bool {
-            true
-        }
-
-        fn request(&self, _: &Arc<Connection>, _: Message) {}
-
-        fn closed(&self, _: &End) {}
-    }
 
     fn runtime() -> Runtime {
         Builder::new_current_thread().enable_all().build().unwrap()

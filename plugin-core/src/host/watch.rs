@@ -137,22 +137,10 @@ impl Watcher {
 mod tests {
     use super::*;
     use crate::{
-        connection::{End, Handler, Options},
-        protocol::{frame::Deframer, message::Message},
+        connection::{Options, tests::Reads},
+        protocol::frame::Deframer,
         transport::local::{LocalLink, LocalListener},
     };
-
-    struct Nobody;
-
-    impl Handler for Nobody {
-        fn reads(&self) -> bool {
-            true
-        }
-
-        fn request(&self, _: &Arc<Connection>, _: Message) {}
-
-        fn closed(&self, _: &End) {}
-    }
 
     #[test]
     fn a_link_is_watched_once_though_two_were_brought_at_once() {
@@ -161,7 +149,7 @@ mod tests {
         let listener = LocalListener::bind(&socket).unwrap();
         let (link, _end) = (LocalLink::dial(&socket).unwrap(), listener.accept().unwrap());
         let options = Options { max_message: usize::MAX, yields: false, ticks: true };
-        let connection = Connection::start(Box::new(link), Deframer::new(), Arc::new(Nobody), options).unwrap();
+        let connection = Connection::start(Box::new(link), Deframer::new(), Arc::new(Reads), options).unwrap();
         let sight = Arc::<Sight>::default();
         sight.watch(&connection).unwrap();
         let key = sight.key.load(Ordering::Relaxed);

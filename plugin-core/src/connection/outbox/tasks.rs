@@ -5,9 +5,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Outbox, Sent, Unsent, line::OUTSIDE};
+use super::{Outbox, Sent, Unsent, line::OUTSIDE, stamp};
 use crate::{
-    connection::{Connection, calls::milliseconds, lock, tasks::is_past, waiter::Waiter},
+    connection::{Connection, lock, tasks::is_past, waiter::Waiter},
     protocol::{
         frame::{Kind, MAX_PAYLOAD},
         message::Message,
@@ -103,15 +103,8 @@ impl Connection {
         deadline: Option<Instant>,
         has_company: bool,
     ) -> Result<Next, (Unsent, Message)> {
-        if let Some(deadline) = deadline {
-            // What is left now that it need not wait for room any more.
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err((Unsent::Late, message));
-            }
-            if message.kind == Kind::Request {
-                message.deadline = milliseconds(left);
-            }
+        if !stamp(&mut message, deadline) {
+            return Err((Unsent::Late, message));
         }
         outbox.queue.push(message);
         if outbox.reader_writes || outbox.is_written() {
