@@ -2,7 +2,7 @@
 
 use std::sync::{OnceLock, Weak, mpsc};
 
-use super::{callbacks::LendsNothing, greeting::GreetingError, outbox::Unsent, waiter::Waiter, *};
+use super::{greeting::GreetingError, outbox::Unsent, *};
 use crate::{
     protocol::{
         frame::{HEADER, Header, MAX_PAYLOAD},
@@ -368,7 +368,7 @@ fn who_waits_for_the_end_of_a_link_has_it_looked_at_now() {
 #[cfg(unix)]
 #[test]
 fn the_reading_is_taken_back_also_where_what_it_was_put_down_for_is_given_up() {
-    let waiter = Waiter::take();
+    let waiter = waiter::Waiter::take();
     waiter.asked.add(Message { call: 7, ..request(1) }).unwrap();
     let asked = Arc::clone(&waiter);
     // As soon as others read, they may read that it is given up.
@@ -377,6 +377,6 @@ fn the_reading_is_taken_back_also_where_what_it_was_put_down_for_is_given_up() {
     let connection = Connection::start(Box::new(link), Deframer::new(), notes, OPTIONS).unwrap();
     let mut held = connection.take_reading();
     assert!(held.is_some());
-    connection.run_waiting(&waiter, &mut held, None, &mut LendsNothing);
+    connection.run_waiting(&waiter, &mut held, None, &mut callbacks::LendsNothing);
     assert!(held.is_some(), "it is this caller's again");
 }
